@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.mark.parametrize("name", COLUMNS)
 @pytest.mark.parametrize("pieces", [1, 16])
 def test_the_kernel_is_bit_identical_to_numpy(name, pieces):
-    part = NumberInputs.of_array(COLUMNS[name][::2], pieces)
+    part = NumberInputs.of(COLUMNS[name][::2], pieces)
     x = np.concatenate(
         [COLUMNS[name], part.edges, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300]]
     )

@@ -1,4 +1,4 @@
-"""The base class of columns: how they are read, encoded, stored in memory and exported."""
+"""The base class of columns, which are read, encoded, stored and exported."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -89,7 +89,7 @@ class Column(ABC):
     def learned(
         cls, series, kind: Kind, pieces: int, categories: int, is_declared: bool
     ) -> "Column | str":
-        """Return an encoder fitted to a column, or the reason why the column is not used.
+        """Return an encoder fitted to a column, or why the column is not used.
 
         ``pieces`` and ``categories`` are upper bounds, and ``is_declared`` is True if
         the user has set the kind.
@@ -138,11 +138,11 @@ class Column(ABC):
         return self(series)
 
     def packed_types(self, series) -> dict[str, Any]:
-        """Return the dtype and the shape of each field of a packed row, by name suffix."""
+        """Return the dtype and the shape of each packed field, by name suffix."""
         return {"": (np.float32, (self.width,))}
 
     def pack(self, series, target_encoded: ndarray | None) -> dict[str, ndarray]:
-        """Return the fields of packed rows, with ``target_encoded`` instead of mean targets."""
+        """Return the packed fields, with ``target_encoded`` for mean targets."""
         return {"": self(series)}
 
     def entries(
@@ -153,7 +153,7 @@ class Column(ABC):
 
     @property
     def onnx_type(self) -> type | None:
-        """The column's type in an ONNX graph, or None if the graph takes encoded inputs."""
+        """The type in an ONNX graph, or None if the graph takes encoded inputs."""
         return None
 
     def to_onnx(self, column) -> Any:
@@ -161,11 +161,11 @@ class Column(ABC):
         raise NotImplementedError
 
     def to_source(self, name: str, source) -> str | None:
-        """Return a NumPy expression for the inputs, and add its helpers, or return None."""
+        """Return a NumPy expression for the inputs, or None, and add helpers."""
         return None
 
     def is_consistent(self) -> bool:
-        """Return whether the fields are consistent. A damaged file may contain inconsistent fields."""
+        """Return whether the fields are consistent, as in a file without damage."""
         return True
 
 

@@ -152,7 +152,7 @@ class NumberInputs(Column):
 
     @property
     def bends(self) -> int:
-        """The number of inputs for the scaled number and its piecewise linear encoding."""
+        """The number of inputs of the scaled number and its piecewise encoding."""
         return 1 + max(len(self.edges) - 1, 0)
 
     @property
@@ -163,7 +163,7 @@ class NumberInputs(Column):
         return read_numbers(series, self.reading)[0]
 
     def of_values(self, x):
-        """Convert numbers of shape (N,), where nan is missing, to inputs of shape (N, width)."""
+        """Convert numbers (N,), where nan is missing, to inputs (N, width)."""
         is_missing = np.isnan(x)
         x = np.where(is_missing, self.centre, ordinary(x))[:, None]
         z = np.clip((x - self.centre) / self.scale, -LARGEST_SCALED, LARGEST_SCALED)
@@ -241,7 +241,7 @@ class NumberInputs(Column):
         yield "", entries, int(is_taken.sum())
 
     def _tables(self) -> ndarray:
-        """Return the edges, and the widths, scores and slopes of intervals; see `Expansion`."""
+        """Return edges, and the widths, scores and slopes of intervals."""
         edges = self.edges
         if not len(edges):
             return edges
@@ -252,7 +252,7 @@ class NumberInputs(Column):
 
     @property
     def onnx_type(self):
-        """The float type of the graph: `files.onnx` writes all numeric columns together."""
+        """The float type of the graph, which reads numeric columns together."""
         return float
 
     def to_source(self, name, source):
@@ -271,7 +271,7 @@ class NumberInputs(Column):
         return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"
 
     def settings_in_source(self, source) -> str:
-        """Return the fields as arguments of the formula, and add the formula to the source."""
+        """Return the arguments of the formula, and add it to the source."""
         fields = ["centre", "scale", "edges", "marks_missing", "standard", "scores"]
         source.formulas.function(NumberInputs.of_values, "number_inputs", fields)
         scores = None if self.scores is None else self.scores.tolist()
@@ -320,7 +320,7 @@ def _unread(
 
 
 def ordinary(x: ndarray) -> ndarray:
-    """Clip numbers to ±1e100 and round tiny ones to 0, so that quotients do not overflow."""
+    """Clip numbers to ±1e100 and round tiny ones to 0, to avoid overflow."""
     return np.where(np.abs(x) < 1e-100, 0.0, np.clip(x, -1e100, 1e100))
 
 
@@ -465,7 +465,7 @@ def calendar_inputs(days: ndarray, day_waves: int) -> ndarray:
 
 
 def calendar(days: Array) -> tuple[list[Array], Array]:
-    """Return the elapsed fractions of year, month and day, and the weekday (Monday is 0).
+    """Return the elapsed shares of year, month and day, and the weekday from 0.
 
     Years start in March here, so that a leap day is the last day of its year. The
     calendar repeats every 400 years.
@@ -501,7 +501,7 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
 
 @dataclass(frozen=True, eq=False)
 class Categories(Column):
-    """Encoder of category columns: one-hot encoding, and mean targets of many categories.
+    """Encoder of category columns: one-hot encoding and mean targets.
 
     Parameters
     ----------

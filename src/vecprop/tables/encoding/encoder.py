@@ -167,12 +167,12 @@ class Encoder:
     @property
     def places(self) -> dict[str, slice]:
         """The slice of each column's inputs."""
-        places = {}
+        slices = {}
         start = 0
         for name, part in self.columns:
-            places[name] = slice(start, start + part.width)
+            slices[name] = slice(start, start + part.width)
             start += part.width
-        return places
+        return slices
 
     @property
     def has_means(self) -> bool:
@@ -225,9 +225,9 @@ class Encoder:
             rows = PackedRows.of(self.columns, frame)
             return rows.expansion(np.arange(self.width))(rows(frame))
         inputs = np.empty((len(frame), self.width), np.float32)
-        places = self.places
+        slices = self.places
         for name, part in self.columns:
-            inputs[:, places[name]] = part(frame[name])
+            inputs[:, slices[name]] = part(frame[name])
         return inputs
 
     def of_views(
@@ -237,7 +237,7 @@ class Encoder:
         *,
         as_arrays: bool = False,
     ) -> list[ndarray] | list[Selection]:
-        """Encode a table for each view, as float32 arrays with one row per row of the table.
+        """Encode a table for each view, as float32 arrays with a row per row.
 
         Rows are encoded block by block, so that the inputs of both views are never in
         memory together. For large tables this returns lazy selections that encode rows
@@ -269,7 +269,7 @@ class Encoder:
         return encoded
 
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
-        """Find values that cannot be used unchanged, and add misfits of earlier chunks."""
+        """Find misfits, and add the misfits of earlier chunks."""
         misfits = dict(before or {})
         for name, part in self.columns:
             misfit = part.misfit(frame[name])

@@ -85,7 +85,7 @@ def _find_intervals(x, edges, intervals):
 
 @njit(**ONCE_IN_ORDER)
 def _shares(x, intervals, edges, widths, below, shares):
-    """For each number, compute the fraction of its interval that lies below it, minus ½."""
+    """Compute the fraction of its interval below each number, minus ½."""
     for s in range(AT_ONCE):
         interval = intervals[s]
         shares[s] = max(x[s] - edges[interval], 0.0) / widths[interval] - 0.5
@@ -94,7 +94,7 @@ def _shares(x, intervals, edges, widths, below, shares):
 
 @njit(**ONCE_IN_ORDER)
 def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
-    """Write one input per interval: the fraction of the interval that lies below the number, minus ½."""
+    """Write one input per interval: its fraction below the number, minus ½."""
     half = inputs.dtype.type(0.5)
     if stride == 1:
         for piece in range(first, end):
@@ -284,6 +284,6 @@ class TableExpansion(Expansion):
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the name of each kernel and a function that compiles it or loads it from the cache."""
+    """Yield the name of each kernel and a function that compiles or loads it."""
     for F in (np.float32, np.float64):
         yield f"{F.__name__} expansion", partial(expand_address, F)

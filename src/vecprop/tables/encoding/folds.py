@@ -1,4 +1,4 @@
-"""Assign rows to the folds of an ensemble's members, and compute out-of-fold target encodings."""
+"""Assign rows to folds, and compute out-of-fold target encodings."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -160,7 +160,7 @@ class Dependence:
         return float(self.groups.max() + 1)
 
     def folds(self, y: ndarray, count: int, seed: int) -> ndarray:
-        """Return the fold of each row, or raise an error if there are too few groups or times."""
+        """Return the fold of each row. Too few groups or times are an error."""
         for values, name in ((self.groups, "group"), (self.time, "time")):
             if values is not None and values.min() == values.max():
                 raise TableError(
@@ -181,7 +181,7 @@ class Dependence:
 
 
 def group_numbers(series) -> ndarray:
-    """Return the index of each row's group, starting at 0. Missing values form one group.
+    """Return the index of each row's group. Missing values form one group.
 
     Examples
     --------
@@ -230,7 +230,7 @@ YEAR_AND_PART = r"^\s*((?:19|20)\d\d)\W?[QWMqwm]?(\d{1,2})\s*$"
 
 
 def periods(series) -> ndarray:
-    """Convert years with a quarter, a month or a week to sortable numbers, and others to nan.
+    """Convert years with a part to sortable numbers, and other values to nan.
 
     Examples
     --------
@@ -303,7 +303,7 @@ class TargetMeans:
 def target_means(
     names: ndarray, T: ndarray, fold: ndarray, weight: ndarray | None = None
 ) -> tuple[TargetMeans, ndarray]:
-    """Return the mean targets of categories, and the out-of-fold encoding of rows, (N, D).
+    """Return the mean targets of categories, and out-of-fold inputs (N, D).
 
     Targets in the fold of a row affect its encoding only through the mean and the
     standard deviation of all rows.

@@ -1,4 +1,4 @@
-"""Store the rows of a large table compactly, and encode them when a network reads them."""
+"""Store the rows of a large table compactly, and encode them on access."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class PackedRows:
 
     @classmethod
     def of(cls, columns: Sequence[tuple[str, Column]], frame: Frame) -> "PackedRows":
-        """Determine the format. Wide numbers come first, so that all fields are aligned."""
+        """Determine the format. Wide numbers come first, to align all fields."""
         types = []
         fields = []
         for number, (name, part) in enumerate(columns):
@@ -72,7 +72,7 @@ class PackedRows:
         return packed.view(np.uint8).reshape(len(frame), self.type.itemsize)
 
     def expansion(self, taken: ndarray) -> Expansion:
-        """Return a function that expands packed rows to the inputs with these indices."""
+        """Return a function that expands packed rows to selected inputs."""
         from .expansion import TableExpansion
 
         is_taken = np.zeros(self.width, bool)

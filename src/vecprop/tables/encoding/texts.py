@@ -1,4 +1,4 @@
-"""The encoder of text columns: TF-IDF weights of words, projected on a few directions."""
+"""The encoder of text: TF-IDF weights projected on a few directions."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,7 +114,7 @@ class LatentTexts(Column):
         return np.where(lengths > NEGLIGIBLE, scaled, 0)
 
     def for_trees(self, series):
-        """Return the leading directions, because trees would fit noise in the others."""
+        """Return the leading directions. Trees would fit noise in the others."""
         return self(series)[:, :MAX_FOR_TREES]
 
     def is_consistent(self):

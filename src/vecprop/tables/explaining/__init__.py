@@ -1,1 +1,1 @@
-"""Explanations of tabular models: column importance, partial dependence, worst rows, drift and leaks."""
+"""Explanations of tabular models, such as importance, worst rows, drift and leaks."""

@@ -49,7 +49,7 @@ class TrainedRows:
 
     @classmethod
     def of(cls, encoder: Encoder, frame: Frame, y: ndarray, rows: int) -> Self:
-        """Compute the digests of a frame or sample of a table with this number of rows."""
+        """Compute the digests of rows from a table with this number of rows."""
         sample = np.unique(np.linspace(0, len(frame) - 1, MAX_DIGESTS).astype(int))
         return cls(np.sort(digests(encoder, frame.iloc[sample], y[sample])), rows)
 
@@ -59,7 +59,7 @@ class TrainedRows:
         return int(is_duplicate.sum()) * self.rows / len(self.digests)
 
     def not_by_chance(self, count: float, rows: int) -> tuple[int, list[str]]:
-        """Return the number of duplicates and a note, or 0 if they may be coincidence."""
+        """Return the number of duplicates and a note, or 0 if it may be chance."""
         _, counts = np.unique(self.digests, return_counts=True)
         share = counts[counts > 1].sum() / len(self.digests)
         duplicates = min(round(count), rows)
@@ -109,7 +109,7 @@ IF_KNOWN = "leave it out if it is unknown at prediction time."
 def leaks(
     encoder: Encoder, frame: Frame, target: ndarray, *, are_apart: bool = False
 ) -> tuple[list[str], dict[str, float]]:
-    """Return notes on leaks and relations, and the explained variance of strong columns.
+    """Return notes on leaks and relations, and the shares of strong columns.
 
     A column leaks the target if it explains 98 % of its variance (see `explained`),
     even if it is noisy or rescaled, or if it has values only in rows of one class. Text
@@ -159,7 +159,7 @@ def leaks(
 
 
 def _share(part: Column, series, y: ndarray, *, is_classes: bool) -> float:
-    """Return the share of variance that a column explains, or 0 for dates and long text."""
+    """Return the explained share of variance, or 0 for dates and long text."""
     if part.kind == "dates":
         return 0.0
     if part.holds == "numbers":
@@ -198,8 +198,8 @@ def strong_columns(shares: Mapping[str, float], T: ndarray, Y: ndarray) -> list[
         strength = "at least" if 1 - share <= unexplained else "nearly"
         text = (
             f"Column {name!r} alone predicts {strength} as well as the model (it"
-            f" explains {share:.0%} of the target's variance, the model {1 - unexplained:.0%}):"
-            f" {IF_KNOWN}"
+            f" explains {share:.0%} of the target's variance, the model"
+            f" {1 - unexplained:.0%}): {IF_KNOWN}"
         )
         notes.append(Note(text, "trust", name))
     return notes
@@ -248,10 +248,10 @@ def odd_targets(frame: Frame, y: ndarray, named: str) -> list[str]:
     count = jumps.argmax()
     if jumps[count] < JUMP:
         return []
-    others = f" and extreme in {count} more rows" if count else ""
+    extremes = f" and extreme in {count} more rows" if count else ""
     text = (
-        f"{named} is {y[first]:.6g} in {where}{others}, {jumps[count]:.1g} times as far"
-        " from the median as other rows: remove rows with wrong values."
+        f"{named} is {y[first]:.6g} in {where}{extremes}, {jumps[count]:.1g} times as"
+        " far from the median as other rows: remove rows with wrong values."
     )
     return [Note(text, "trust")]
 
@@ -263,7 +263,7 @@ rows.
 
 
 def odd_classes(y: ndarray, named: str) -> list[str]:
-    """Return notes on classes that are rare, misspelled, dates, lists of names, or markers.
+    """Return notes on classes that are rare, misspelled, dates, tags or markers.
 
     Examples
     --------

@@ -52,7 +52,7 @@ def leading_class(model, predicted: ndarray) -> int:
 def background_inputs(
     model, frame: Frame | None, count: int, rng: np.random.Generator
 ) -> ndarray:
-    """Return the inputs of about `count` rows of a frame or of training distributions."""
+    """Return the inputs of about `count` rows of a frame or of training columns."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
         copies = max(count // len(rows), 1)
@@ -93,7 +93,7 @@ def drawn(
 
 
 def _drawn_numbers(rank: ndarray, at_most: ndarray, values: ndarray) -> ndarray:
-    """Return the numbers with these ranks, given the number of rows up to each quantile.
+    """Return the numbers with these ranks, given the rows up to each quantile.
 
     A quantile with more rows than expected is returned unchanged. Other numbers are
     interpolated between quantiles, linearly or, in the outermost intervals,
@@ -138,7 +138,7 @@ def shapley_values(
     slices: Sequence[slice],
     rng: np.random.Generator,
 ) -> tuple[ndarray, ndarray, float]:
-    """Return the Shapley values of one row, their standard errors, and the mean prediction.
+    """Return the Shapley values of a row, their errors, and the mean prediction.
 
     Inputs of a background row are replaced by inputs of the row, column by column in a
     random order. The value of a column is the mean change of the prediction in its step
@@ -374,8 +374,8 @@ def dependence(model: Any, X: Frame | None, column: str) -> Dependence:
     if not len(values):
         return Dependence(column, values, np.empty((rows, 0)), output="")
     changed = np.repeat(inputs, len(values), axis=0)
-    place = model.encoder_.places[column]
-    changed[:, place] = np.tile(part.of_values(values), (rows, 1))
+    inputs_of_column = model.encoder_.places[column]
+    changed[:, inputs_of_column] = np.tile(part.of_values(values), (rows, 1))
     number = leading_class(model, model._of_inputs(inputs))
     curves = output(model._of_inputs(changed), number).reshape(rows, -1)
     is_ordered = part.holds == "numbers"

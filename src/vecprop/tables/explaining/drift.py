@@ -50,14 +50,14 @@ class Tally(NamedTuple):
     rows: int
     units: float
     missing: int
-    known: int
+    present: int
     counts: ndarray
     beyond: int = 0
     farthest: Any = None
 
 
 def independent_rows(groups: ndarray) -> float:
-    """Return the effective number of groups (Kish, 1965), given the index of each row's group."""
+    """Return the effective number of groups (Kish, 1965), given indices of groups."""
     return float(len(groups) ** 2 / np.sum(np.bincount(groups) ** 2.0))
 
 
@@ -149,7 +149,7 @@ class Profile:
         )
 
     def tally(self, part: Column, series, units: float | None = None) -> Tally:
-        """Return the counts of the column in a table with a number of independent rows."""
+        """Return the counts of a column, given the number of independent rows."""
         values = _values(part, series)
         counts = self.counts
         beyond = 0
@@ -170,26 +170,26 @@ class Profile:
             rows=len(series),
             units=units or len(series),
             missing=int(series.isna().sum()),
-            known=len(values),
+            present=len(values),
             counts=counts,
             beyond=beyond,
             farthest=farthest,
         )
 
-    def plus(self, one: Tally, other: Tally) -> Tally:
+    def plus(self, first: Tally, second: Tally) -> Tally:
         """Return the sum of the tallies of two chunks."""
-        farthest = one.farthest
+        farthest = first.farthest
         if farthest is None:
-            farthest = other.farthest
-        elif isinstance(farthest, float) and other.farthest is not None:
-            farthest = max(farthest, other.farthest, key=self.distance)
+            farthest = second.farthest
+        elif isinstance(farthest, float) and second.farthest is not None:
+            farthest = max(farthest, second.farthest, key=self.distance)
         return Tally(
-            rows=one.rows + other.rows,
-            units=one.units + other.units,
-            missing=one.missing + other.missing,
-            known=one.known + other.known,
-            counts=one.counts + other.counts,
-            beyond=one.beyond + other.beyond,
+            rows=first.rows + second.rows,
+            units=first.units + second.units,
+            missing=first.missing + second.missing,
+            present=first.present + second.present,
+            counts=first.counts + second.counts,
+            beyond=first.beyond + second.beyond,
             farthest=farthest,
         )
 
@@ -232,9 +232,14 @@ class Comparison:
         return [note for note in notes if note]
 
     def chance(
-        self, count: int, trained: int, which: str, rows: int = 0, trained_rows: int = 0
+        self,
+        count: int,
+        trained: int,
+        alternative: str,
+        rows: int = 0,
+        trained_rows: int = 0,
     ) -> float:
-        """Return the p-value of Fisher's exact test for shares of rows in the table and in training."""
+        """Return the p-value of Fisher's exact test for shares of rows."""
         from scipy.stats import fisher_exact
 
         rows = rows or self.tally.rows
@@ -243,11 +248,11 @@ class Comparison:
         per_row = np.array([[self.share], [self.profile.per_row]])
         units = np.ceil(counts * per_row * (1 - 1e-12))
         units[:, 1] -= units[:, 0]
-        test: Any = fisher_exact(units, which)
+        test: Any = fisher_exact(units, alternative)
         return float(test.pvalue)
 
     def is_unusual(self, misfit: Misfit) -> bool:
-        """Return whether values that cannot be used unchanged are more frequent than in training."""
+        """Return whether misfits are more frequent than in training."""
         trained = self.profile.misfits
         if self.part.holds == "names":
             return False  # `outside_note` reports new categories
@@ -277,7 +282,7 @@ class Comparison:
         )
 
     def outside_note(self) -> str:
-        """Return a note on new categories or on numbers outside the training range, or ""."""
+        """Return a note on new categories or numbers outside the range, or ""."""
         tally = self.tally
         profile = self.profile
         part = self.part
@@ -338,9 +343,9 @@ class Comparison:
         return bool(chance < self.level)
 
     def distribution_note(self) -> str:
-        """Return a note if the distributions differ, or "". Later times are not reported."""
+        """Return a note if the distributions differ, except by later times, or ""."""
         profile = self.profile
-        rows = self.tally.known
+        rows = self.tally.present
         if not len(profile.values) or rows * self.share < MIN_ROWS:
             return ""
         is_names = self.part.holds == "names"
@@ -376,10 +381,10 @@ class Comparison:
     def chance_of_numbers(
         self, shares: ndarray, trained_shares: ndarray, difference: float
     ) -> float:
-        """Return twice the smaller p-value of the Kolmogorov-Smirnov and the rank-sum test."""
+        """Return twice the smaller p-value of Kolmogorov-Smirnov and rank-sum test."""
         profile = self.profile
         trained_units = profile.counts[-1] * profile.per_row
-        spread = 1 / (self.tally.known * self.share) + 1 / trained_units
+        spread = 1 / (self.tally.present * self.share) + 1 / trained_units
         # between the values
         mean_ranks = (np.append(0, trained_shares) + np.append(trained_shares, 1)) / 2
         fall = 0.5 - np.diff(shares, prepend=0, append=1) @ mean_ranks
@@ -390,7 +395,7 @@ class Comparison:
 
 
 def _values(part: Column, series) -> ndarray:
-    """Return the nonmissing numbers, days since 1970 or names; the array is empty for text."""
+    """Return the nonmissing numbers, days or names, or an empty array for text."""
     if part.holds == "names":
         return as_names(series[series.notna()]).astype(str)
     if part.holds == "other":
@@ -405,7 +410,7 @@ def profiles(
     groups: ndarray | None = None,
     time: str | None = None,
 ) -> list[Profile]:
-    """Return the profile of each column; ``time`` is the name of the column of times."""
+    """Return the profile of each column; ``time`` names the column of times."""
     return [
         Profile.of(part, frame[name], groups, is_time=name == time)
         for name, part in encoder.columns

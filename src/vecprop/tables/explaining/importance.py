@@ -46,7 +46,7 @@ def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
 
 
 def associations(bases: list[ndarray]) -> ndarray:
-    """Return the association between each pair of D columns, from 0 to 1, as a (D, D) array.
+    """Return the associations of D columns, from 0 to 1, as a (D, D) array.
 
     If A (N, a) and B (N, b) are orthonormal bases of two columns, the association is
     √(‖Aᵀ B‖² / min(a, b)), corrected for chance. It equals Spearman's correlation for
@@ -76,7 +76,7 @@ def associations(bases: list[ndarray]) -> ndarray:
 
 
 def _basis(part: Column, series) -> ndarray:
-    """Return an orthonormal basis of ranks or categories, or an empty basis for text."""
+    """Return an orthonormal basis of ranks or categories, empty for text."""
     from scipy.stats import rankdata
 
     if isinstance(part, Categories):
@@ -251,7 +251,7 @@ def importances(
 
 
 def influences(model, X=None) -> tuple[str, list[Importance]]:
-    """Return the output's name, and the importance of each column for it, largest first.
+    """Return the output's name, and the importance of each column, largest first.
 
     The importance is the mean change of the output when the column is shuffled.
 
@@ -338,7 +338,7 @@ class _Shuffles:
         return self.model._of_inputs(shuffled)
 
     def importance(self, numbers: Sequence[int], changes: ndarray) -> Importance:
-        """Return the importance of columns, given the changes of all rows in all shuffles."""
+        """Return the importance, given the changes of all rows in all shuffles."""
         means = self.counts @ changes / self.counts.sum(axis=1)
         low, high = np.quantile(means, (0.025, 0.975)).tolist()
         names = tuple(self.model.encoder_.names[number] for number in numbers)

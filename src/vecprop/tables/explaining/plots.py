@@ -19,7 +19,7 @@ class TablePlots(LossPlots):
     """
 
     def dependence(self, column: str, X: Any = None, ax: Any = None) -> Any:
-        """Draw how predictions depend on a column; see `vecprop.pictures.plot_dependence`.
+        """Draw how predictions depend on a column, as `plot_dependence` does.
 
         Without rows X, the other columns are drawn independently from their training
         distributions.

@@ -191,7 +191,13 @@ def relations(encoder: Encoder, frame: Frame, target: ndarray) -> list[Relation]
             is_classes = are_classes(target, len(classes))
             share = explained(values, ranks, is_classes=is_classes)
             if time is None or share > time.share:
-                time = Relation(name, True, values, share, share >= FOLLOWS)
+                time = Relation(
+                    name,
+                    is_time=True,
+                    values=values,
+                    share=share,
+                    is_evident=share >= FOLLOWS,
+                )
     related = [identifier, time]
     if time is not None and time.column in panel_times:
         related = [time, identifier]
@@ -199,12 +205,12 @@ def relations(encoder: Encoder, frame: Frame, target: ndarray) -> list[Relation]
 
 
 def are_classes(target: ndarray, count: int) -> bool:
-    """Return whether a target with ``count`` distinct values has classes rather than amounts."""
+    """Return whether a target with ``count`` distinct values has classes."""
     return target.dtype.kind not in "iuf" or count <= MAX_CLASSES
 
 
 def _are_times(values: ndarray) -> bool:
-    """Return whether numbers rise, or may be years, years with months or weeks, or seconds since 1970."""
+    """Return whether numbers rise, or may be years, months, weeks or seconds."""
     if np.mean(values[1:] < values[:-1]) <= UNORDERED:
         return True
     first = values.min()
@@ -215,7 +221,7 @@ def _are_times(values: ndarray) -> bool:
 
 
 def _times(encoder: Encoder, frame: Frame) -> dict[str, ndarray]:
-    """Return the columns that may be times: dates, and numbers with the name of a time."""
+    """Return the columns that may be times: dates, and numbers named as times."""
     parts = dict(encoder.columns)
     times = {}
     for name in frame.columns:
@@ -235,7 +241,7 @@ def _times(encoder: Encoder, frame: Frame) -> dict[str, ndarray]:
 
 
 def _counters(frame: Frame) -> dict[str, ndarray]:
-    """Return the integers that may count the times of each entity, whatever their names."""
+    """Return the integers that may count the times of each entity."""
     counters = {}
     for name in frame.columns:
         if _has_fractions(frame[name]):
@@ -259,7 +265,7 @@ def _identifier(
     times: Mapping[str, ndarray],
     counters: Mapping[str, ndarray],
 ) -> Relation | None:
-    """Return the column whose name, values or rows suggest most that it identifies entities."""
+    """Return the column that most probably identifies entities."""
     strongest = (0, np.inf)
     identifier = None
     for name in frame.columns:
@@ -285,7 +291,13 @@ def _identifier(
         strength = (signs.count(True), share)
         if strength > strongest:
             strongest = strength
-            identifier = Relation(name, False, groups, share, is_evident)
+            identifier = Relation(
+                name,
+                is_time=False,
+                values=groups,
+                share=share,
+                is_evident=is_evident,
+            )
     return identifier
 
 
@@ -321,11 +333,17 @@ def _copies(encoder: Encoder, frame: Frame, ranks: ndarray) -> Relation | None:
     if not FEWEST <= groups.max() + 1 <= len(frame) / 1.5:
         return None
     share = _explained_by_groups(groups, ranks)
-    return Relation(COPIES, False, groups, share, share >= SIMILAR)
+    return Relation(
+        COPIES,
+        is_time=False,
+        values=groups,
+        share=share,
+        is_evident=share >= SIMILAR,
+    )
 
 
 def _scaled(x: ndarray) -> ndarray:
-    """Return numbers in interquartile ranges from the median, at most 10, and missing numbers as 0."""
+    """Return numbers in interquartile ranges from the median, clipped to 10."""
     low, median, high = np.nanquantile(x, (0.25, 0.5, 0.75))
     return np.nan_to_num(np.clip((x - median) / ((high - low) or 1.0), -10, 10))
 
@@ -365,7 +383,7 @@ def _pairs(numbers: ndarray) -> float:
 
 
 def _has_fractions(series) -> bool:
-    """Return whether the first rows of a column contain numbers that are not integers."""
+    """Return whether the first rows contain numbers that are not integers."""
     numbers, unread = as_numbers(series.iloc[:PEEK])
     return not unread and bool((numbers[np.isfinite(numbers)] % 1).any())
 

@@ -1,1 +1,1 @@
-"""Tables larger than memory, which are read in blocks and used for training in windows of rows."""
+"""Tables larger than memory, which are read in blocks and trained on in windows."""

@@ -70,12 +70,12 @@ class RowSizes:
         raw = float(frame.memory_usage(deep=True, index=False).sum()) / len(frame)
         columns = frame.drop(columns=list(aside), errors="ignore")
         width = PIECES * columns.shape[1]
-        kinds = {}
+        declared = {}
         for name, kind in asked.columns.items():
             if name in columns:
-                kinds[name] = kind
+                declared[name] = kind
         with suppress(TableError, ValueError):
-            encoder, _ = Encoder.of(columns, ColumnOptions(kinds))
+            encoder, _ = Encoder.of(columns, ColumnOptions(declared))
             width = sum(len(encoder.of_view(view)) for view in VIEWS)
         return cls(raw, 4.0 * width + 32, columns.shape[1])
 
@@ -92,7 +92,7 @@ class RowSizes:
 
 
 def memory_of(memory: int | str | None) -> int | None:
-    """Return the bytes that the program may use, or None if the free memory is unknown."""
+    """Return the bytes that the program may use, or None if they are unknown."""
     if memory is None:
         free = available_memory()
         if free is None:
@@ -164,7 +164,7 @@ def require_room(table) -> None:
 
 
 def require_room_for_text(files: Sequence[Path], limit: int) -> None:
-    """Raise an error if text files, except workbooks, need more memory than the limit."""
+    """Raise an error if text files, except workbooks, exceed the memory limit."""
     if files[0].suffix.lower() in EXCEL:
         return
     size = 0
@@ -189,7 +189,7 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
 
 
 def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
-    """Return the number of rows to sample, and raise an error if memory is too small."""
+    """Return the number of rows to sample. Too little memory is an error."""
     largest = max(parts.parts, key=lambda part: part.rows)
     if largest.rows > sizes.at_once(limit):
         needed = largest.rows / sizes.at_once(1)

@@ -159,7 +159,7 @@ class ParquetBlocks:
         return X, T, values[self.weight]
 
     def digest(self) -> str:
-        """Return a digest of the columns' statistics in the files, which changes with rows."""
+        """Return a digest of the columns' statistics, which changes with the rows."""
         settings = repr((self.columns, self._targets, self.weight))
         digest = hashlib.sha256(settings.encode())
         names = {*self.columns, *self._others}

@@ -74,7 +74,8 @@ class Streamed:
     ) -> "Streamed | None":
         """Scan the rows of files or a data set, or return None for other tables.
 
-        The result is None for tables that fit into memory. If they do not fit and ``refusal`` is given, it is raised.
+        The result is None for tables that fit into memory. If they do not fit and
+        ``refusal`` is given, it is raised.
         """
         if not (is_path(table) or is_dataset(table)):
             if memory is not None:
@@ -127,7 +128,7 @@ class Streamed:
         return StreamedFolds(self.seed, len(starts), self.buckets, np.array(starts))
 
     def whole(self) -> "Streamed":
-        """Return the table with the test rows added to the training rows, and without folds."""
+        """Return the table with test rows as training rows, and without folds."""
         frame = pandas().concat([self.frame, self.test])
         return replace(
             self,
@@ -162,7 +163,7 @@ class StreamedFolds:
         return self.starts is not None
 
     def of(self, numbers: ndarray) -> ndarray:
-        """Return the folds of rows by index, with -1 for rows earlier than all folds."""
+        """Return the folds of rows by index, or -1 for rows before all folds."""
         if self.buckets is None:
             uniform = counter_uniform(self.seed, FOLD, numbers)
             return (uniform * self.count).astype(np.intp)
@@ -191,7 +192,7 @@ class _Scan:
     reading: NumberReading | DateReading | None = None
     values: dict[Any, int] | None = field(default_factory=dict)
     ranges: dict[str | None, tuple[float, float]] = field(default_factory=dict)
-    """The smallest and the largest value of integer columns, and of the target (None)."""
+    """The smallest and largest value of integer columns, and of the target (None)."""
 
     def __post_init__(self) -> None:
         roles = self.roles
@@ -265,7 +266,7 @@ class _Scan:
         )
 
     def _joined(self, frames: list[Frame]) -> Frame:
-        """Join parts of a table. Missing targets turn integers into floats, which are converted back."""
+        """Join parts of a table. Targets that became floats are integers again."""
         frame = pandas().concat(frames)
         if self.rows.without_target:
             frame = frame.assign(**{self.target: as_whole(frame[self.target])})
@@ -274,7 +275,7 @@ class _Scan:
     def _split(
         self, frame: Frame, time: ndarray | None, edges: ndarray | None
     ) -> tuple[ndarray, ndarray | None]:
-        """Return the test rows of a chunk, and the bucket of each row's group or time."""
+        """Return a mask of the test rows, and the bucket of each group or time."""
         if time is not None and edges is not None:
             return time >= edges[-1], np.searchsorted(edges[:-1], time, side="right")
         if self.roles.group is None:
@@ -285,14 +286,14 @@ class _Scan:
         return is_test, self._bits_of_groups(frame, FOLD) >> np.uint64(48)
 
     def _seen(self, frame: Frame) -> tuple[ndarray, ndarray | None]:
-        """Return which rows of a chunk are used, and their times if there is a time column."""
+        """Return which rows of a chunk are used, and their times, if any."""
         roles = self.roles
         weight = None if roles.weight is None else frame[roles.weight]
         is_used, _ = self.rows.see(frame[self.target], weight)
         return is_used, None if roles.time is None else self._times(frame)
 
     def _edges(self) -> ndarray | None:
-        """Return the boundaries of time buckets, followed by the first time of the test rows."""
+        """Return the boundaries of time buckets, then the first time of test rows."""
         name = self.roles.time
         if name is None:
             return None
@@ -324,7 +325,7 @@ class _Scan:
         return counter_bits(self.seed, purpose, keys)
 
     def _first_of_values(self, target, learned: ndarray) -> ndarray:
-        """Return a mask of the first two rows with each target, unless there are many targets."""
+        """Return a mask of the first two rows with each of a few targets."""
         is_first = np.zeros(len(target), bool)
         rows = np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
@@ -354,7 +355,7 @@ class _Scan:
         self.ranges[name] = min(lowest, low), max(highest, high)
 
     def _aside(self, sample: Frame) -> dict[str, str]:
-        """Return the columns that are not inputs, including integer columns that only count the rows."""
+        """Return the columns that are not inputs, such as row numbers."""
         reasons = self.roles.reasons
         inputs = set(self.parts.names) - {self.target, *reasons}
         undeclared = inputs - {self.roles.time, *self.asked.columns}
@@ -399,7 +400,7 @@ class StreamedRows:
 
     @cached_property
     def window(self) -> int:
-        """Maximum number of rows of a window, given that two windows are in memory at once."""
+        """Maximum number of rows of a window, if two windows are in memory."""
         width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
         row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
         room = SHARE_OF_WINDOWS * (self.table.memory - PROGRAM)
@@ -407,7 +408,7 @@ class StreamedRows:
 
     @cached_property
     def slices(self) -> list[tuple[int, int, int]]:
-        """The chunk index, start and end of nonempty blocks. Large chunks are divided."""
+        """The chunk, start and end of nonempty blocks. Large chunks are divided."""
         slices = []
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
             most = min(-(-rows // 8), self.window // 4)
@@ -437,7 +438,7 @@ class StreamedRows:
 
     @cached_property
     def _rows_of_folds(self) -> ndarray:
-        """The number of rows before all folds, followed by the number of rows of each fold."""
+        """The number of rows before all folds, then of each fold."""
         assert self.folds is not None
         counts = np.zeros(self.folds.count + 1, np.int64)
         for first in range(0, self.rows, AT_ONCE):

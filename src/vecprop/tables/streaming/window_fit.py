@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ Report = Callable[[Progress], object] | None
 
 
 class StreamedNetwork(NamedTuple):
-    """A network of an ensemble, which is trained on a view of the rows outside its fold."""
+    """A network of an ensemble, trained on a view of the rows outside a fold."""
 
     member: Member
     fold: int
@@ -31,7 +32,7 @@ class StreamedNetwork(NamedTuple):
 
 
 class StreamedRun(Run):
-    """A run of one network of an ensemble, which ends without an error if training diverges."""
+    """A run of one network, which ends without an error if training diverges."""
 
     seen = 0
     """The number of rows of the epoch that the run has seen."""
@@ -98,10 +99,18 @@ def trained_in_windows(
         checkpoint = saved and saved._part(f"network-{number}.npz")
         runs.append(StreamedRun(network, rows, checkpoint, windows.identity()))
     if workers is None:
-        return train_runs(runs, _windows_of_runs(runs, views, windows, rows, progress))
-    return watched(
-        runs, lambda: _train_on_workers(runs, networks, workers, rows, seed, progress)
+        parts = _windows_of_runs(runs, views, windows, rows=rows, progress=progress)
+        return train_runs(runs, parts)
+    train = partial(
+        _train_on_workers,
+        runs,
+        networks,
+        workers,
+        rows=rows,
+        seed=seed,
+        progress=progress,
     )
+    return watched(runs, train)
 
 
 def _windows_of_runs(
@@ -111,7 +120,7 @@ def _windows_of_runs(
     rows: StreamedRows,
     progress: Report,
 ) -> Generator[list[Window]]:
-    """Yield the part of each window that each run is trained on, until all runs have ended."""
+    """Yield the part of each window for each run, until all runs have ended."""
     last = max(run.state.epochs for run in runs)
     first = min((run.state.epoch for run in runs if run.result is None), default=last)
     with closing(windows.passes(range(first, last))) as passes:
