@@ -138,13 +138,13 @@ def test_run_in_thread_returns_and_raises():
     ],
 )
 def test_the_processor_quota_of_a_container(files, expected, tmp_path):
-    (tmp_path / "cgroup").write_text("1:cpu:/\n0::/pod\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("1:cpu:/\n0::/pod\n")
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert (
-        threads._quota.__wrapped__(str(tmp_path / "cgroup"), str(tmp_path)) == expected
-    )
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert threads._quota.__wrapped__(str(tmp_path)) == expected
 
 
 def test_threads_are_limited_by_the_quota(monkeypatch):

@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 def available_memory(root: str = "/") -> int | None:
     """Return the available bytes, considering the system, the cgroup and ``ulimit``; None if unknown."""
-    limits = [
-        *_system_memory(Path(root)),
-        *_group_memory(Path(root)),
-        *_process_memory(Path(root)),
-    ]
+    limits = []
+    for remaining_bytes in (_system_memory, _group_memory, _process_memory):
+        limits += remaining_bytes(Path(root))
     return min(limits, default=None)
 
 
@@ -47,47 +45,52 @@ def _system_memory(root: Path) -> Iterator[int]:
                 yield 1024 * int(line.split()[1])
 
 
-class GroupFiles(NamedTuple):
-    """The folder of all cgroups of a version, its files, and the entry of memory.stat with memory that can be freed."""
+class _GroupFiles(NamedTuple):
+    """The files of a cgroup, and the entry of memory.stat with memory that can be freed."""
 
-    folder: str
     limit: str
     used: str
     idle: str
 
 
-VERSION_1 = GroupFiles(
-    "sys/fs/cgroup/memory",
-    "memory.limit_in_bytes",
-    "memory.usage_in_bytes",
-    "total_inactive_file",
-)
-VERSION_2 = GroupFiles("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
+_GROUP_FILES = {
+    1: _GroupFiles(
+        "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    ),
+    2: _GroupFiles("memory.max", "memory.current", "inactive_file"),
+}
 
 
-def _group_memory(root: Path) -> Iterator[int]:
-    """Yield the memory that remains under each limit of the process's cgroup and its parent cgroups."""
+def group_folders(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
+    """Yield the version and the folder of the process's cgroups and of their parents."""
     lines = []
     with suppress(OSError):
         lines = _lines(root / "proc/self/cgroup")
     for line in lines:
         _, controllers, group = line.split(":", 2)
-        if controllers == "":
-            files = VERSION_2
-        elif "memory" in controllers.split(","):
-            files = VERSION_1
-        else:
-            continue
-        top = root / files.folder
+        version = 2
+        top = root / "sys/fs/cgroup"
+        if controllers:
+            if controller not in controllers.split(","):
+                continue
+            version = 1
+            top /= controller
         folder = top / group.lstrip("/")
         for path in (folder, *folder.parents):
-            with suppress(OSError, ValueError):  # ValueError if the limit is "max"
-                limit = int((path / files.limit).read_text(encoding="utf-8"))
-                used = int((path / files.used).read_text(encoding="utf-8"))
-                entries = dict(map(str.split, _lines(path / "memory.stat")))
-                yield limit - used + int(entries.get(files.idle, 0))
+            yield version, path
             if path == top:
                 break
+
+
+def _group_memory(root: Path) -> Iterator[int]:
+    """Yield the memory that remains under each limit of the process's cgroups."""
+    for version, folder in group_folders("memory", root):
+        files = _GROUP_FILES[version]
+        with suppress(OSError, ValueError):  # ValueError if the limit is "max"
+            limit = int((folder / files.limit).read_text(encoding="utf-8"))
+            used = int((folder / files.used).read_text(encoding="utf-8"))
+            entries = dict(map(str.split, _lines(folder / "memory.stat")))
+            yield limit - used + int(entries.get(files.idle, 0))
 
 
 def _process_memory(root: Path) -> Iterator[int]:

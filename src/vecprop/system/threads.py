@@ -17,6 +17,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from .memory import group_folders
+
 Result = TypeVar("Result")
 
 _limit: ContextVar[int | None] = ContextVar("limit", default=None)
@@ -63,38 +65,25 @@ def allowed_threads() -> int:
         raise ValueError(
             f"VECPROP_NUM_THREADS must be a positive integer, got {setting!r}."
         )
-    usable = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    usable = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        usable = len(os.sched_getaffinity(0))
     return min(usable, _quota())
 
 
 @lru_cache(maxsize=1)
-def _quota(groups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> int:
-    """Return the container's processor quota, rounded up, or a large number if there is no quota.
-
-    The quota is read from cgroup v2, for the process's group and its parents, and from
-    cgroup v1.
-    """
+def _quota(root: str = "/") -> int:
+    """Return the container's processor quota, rounded up, or a large number if there is no quota."""
     quotas = []
-    with suppress(OSError, IndexError):
-        group = (
-            Path(groups).read_text(encoding="utf-8").splitlines()[-1].partition("::")[2]
-        )
-        folder = Path(root, group.lstrip("/"))
-        for path in (folder, *folder.parents):
-            with suppress(OSError, ValueError):  # ValueError if the quota is "max"
-                quota, period = (path / "cpu.max").read_text(encoding="utf-8").split()
+    for version, folder in group_folders("cpu", Path(root)):
+        with suppress(OSError, ValueError):  # ValueError if the quota is "max"
+            if version == 2:
+                quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+            else:
+                quota = (folder / "cpu.cfs_quota_us").read_text(encoding="utf-8")
+                period = (folder / "cpu.cfs_period_us").read_text(encoding="utf-8")
+            if int(quota) > 0:
                 quotas.append(int(quota) / int(period))
-            if path == Path(root):
-                break
-    with suppress(OSError, ValueError):
-        quota = int(Path(root, "cpu/cpu.cfs_quota_us").read_text(encoding="utf-8"))
-        period = int(Path(root, "cpu/cpu.cfs_period_us").read_text(encoding="utf-8"))
-        if quota > 0:
-            quotas.append(quota / period)
     return max(ceil(min(quotas, default=2**16)), 1)
 
 
@@ -336,23 +325,20 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     SecondInterrupt. This function is not a context manager, because the handler of
     another signal may raise before a generator enters its ``try`` block.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or _signal.getsignal(signal.SIGINT) is None
-    ):
-        # no signals here, or a handler set in C (None) that could not be restored
-        cancelled = _cancelled.get()
-        result = work(cancelled)
+    is_main = threading.current_thread() is threading.main_thread()
+    # None is a handler set in C, which cannot be restored
+    outer_handler = _signal.getsignal(signal.SIGINT)
+    if not is_main or outer_handler is None:
+        result = work(_cancelled.get())
         check_cancelled()
         return result
     received = []
-    before = _signal.getsignal(signal.SIGINT)
 
     def receive(*arguments) -> None:
         received.append(arguments)
-        if len(received) > 1 and callable(before):
+        if len(received) > 1 and callable(outer_handler):
             try:
-                before(*arguments)
+                outer_handler(*arguments)
             except KeyboardInterrupt as error:
                 raise SecondInterrupt from error
 
@@ -361,12 +347,12 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
         result = work(received)
     finally:
         try:
-            _signal.signal(signal.SIGINT, before)
+            _signal.signal(signal.SIGINT, outer_handler)
         except BaseException:  # raised by another handler before this one was set
-            _signal.signal(signal.SIGINT, before)
+            _signal.signal(signal.SIGINT, outer_handler)
             raise
-    if received and callable(before):
-        before(*received[0])
+    if received and callable(outer_handler):
+        outer_handler(*received[0])
     return result
 
 
@@ -378,11 +364,12 @@ def _controller():
 
     libraries = ThreadpoolController().select(user_api="blas")
     paths = [library["filepath"] for library in libraries.info()]
-    scipy_paths = [
-        path for path in paths if re.search(r"scipy(\.libs|.\.dylibs)", path)
-    ]
     # NumPy may use a different BLAS
-    return libraries.select(filepath=scipy_paths) if scipy_paths else libraries
+    find_scipy = re.compile(r"scipy(\.libs|.\.dylibs)").search
+    scipy_paths = list(filter(find_scipy, paths))
+    if scipy_paths:
+        return libraries.select(filepath=scipy_paths)
+    return libraries
 
 
 def blas() -> str:
