@@ -92,6 +92,16 @@ def require_intervals(model, coverage: float) -> None:
     require_share(coverage)
 
 
+COPIED = (
+    "n_iter_",
+    "t_",
+    "validation_scores_",
+    "best_validation_score_",
+    "feature_names_in_",
+)
+"""The attributes that have the same meaning in both libraries."""
+
+
 def from_sklearn(
     model: scikit.MLPClassifier | scikit.MLPRegressor,
 ) -> MLPClassifier | MLPRegressor:
@@ -135,32 +145,28 @@ def from_sklearn(
         )
     check_is_fitted(model)
     settings = deepcopy(model.get_params())
+    outputs = model.n_outputs_
     y: Any
     if isinstance(model, scikit.MLPRegressor):
         ours = MLPRegressor(**settings)
-        y = np.zeros(1 if model.n_outputs_ == 1 else (1, model.n_outputs_))
-    elif model.out_activation_ == "logistic" and model.n_outputs_ > 1:
-        ours = MLPClassifier(**settings)
-        y = np.eye(model.n_outputs_, dtype=int)
+        y = np.zeros(1 if outputs == 1 else (1, outputs))
     else:
         ours = MLPClassifier(**settings)
         y = np.repeat(model.classes_, 3)
-    ours.initialize(np.zeros((len(y), len(model.coefs_[0])), model.coefs_[0].dtype), y)
+        if model.out_activation_ == "logistic" and outputs > 1:
+            y = np.eye(outputs, dtype=int)
+    first_weights = model.coefs_[0]
+    X = np.zeros((len(y), len(first_weights)), first_weights.dtype)
+    ours.initialize(X, y)
     ours.coefs_ = model.coefs_
     ours.intercepts_ = model.intercepts_
-    for name in (
-        "n_iter_",
-        "t_",
-        "validation_scores_",
-        "best_validation_score_",
-        "feature_names_in_",
-    ):
+    for name in COPIED:
         if hasattr(model, name):
             setattr(ours, name, deepcopy(getattr(model, name)))
     # scikit-learn averages the squared error over outputs, and vecprop sums it.
-    outputs = model.n_outputs_ if model.loss == "squared_error" else 1
+    factor = outputs if model.loss == "squared_error" else 1
     for name in ("loss_", "loss_curve_", "best_loss_"):
         loss = getattr(model, name, None)
         if loss is not None:
-            setattr(ours, name, (outputs * np.asarray(loss)).tolist())
+            setattr(ours, name, (factor * np.asarray(loss)).tolist())
     return ours

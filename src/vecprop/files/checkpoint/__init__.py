@@ -11,13 +11,13 @@ import numpy as np
 
 from ...core import Batch, Network, SparseNetwork, is_within
 from ...system.suggestions import SuggestsNames
-from ...train.members import Data, Member
+from ...train.members import Member
 from ...train.state import TrainingResult, TrainingState
 from ..atomic import FilePath, require_path, sweep
 from ..model_file import information, load_with_memory, save_with_notes
 from ..networks import TrainedNetwork
 from .identity import RunIdentity, differing, made_with, require_savable, warn_of_others
-from .results import FitStore, Groups, MemberStore
+from .results import FitStore, MemberStore
 from .store import Throttle, held
 
 MOST_COMPARED = 10_000
@@ -206,16 +206,9 @@ class Checkpoint(SuggestsNames):
             " path, or remove the file."
         )
 
-    def _members(
-        self,
-        members: Sequence[Member],
-        groups: Groups,
-        engines: Sequence[str],
-        data: Data,
-        moments: bool,
-    ) -> MemberStore:
+    def _members(self, members: Sequence[Member], **population) -> MemberStore:
         """Return the folder's store for members of a population."""
-        return MemberStore(self, members, groups, engines, data, moments)
+        return MemberStore(self, members, **population)
 
     def _recording(self, record) -> Self:
         """Return a checkpoint that also saves the state of a callback."""

@@ -49,9 +49,7 @@ class RunIdentity:
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, dict):
-            return {
-                key: self.plain(entry, f"{name} {key}") for key, entry in value.items()
-            }
+            return {key: self.plain(value[key], f"{name} {key}") for key in value}
         if hasattr(value, "shape") or hasattr(value, "scaling"):
             return self.digest(value)
         if isinstance(value, SparseNetwork):
@@ -79,9 +77,8 @@ def digest(value) -> str | None:
         return _digest_of_rows(value)
     if sparse.issparse(value):
         X: Any = value.tocsr()
-        return joint_digest(
-            [str(X.shape), digest(X.data), digest(X.indices), digest(X.indptr)]
-        )
+        arrays = (X.data, X.indices, X.indptr)
+        return joint_digest([str(X.shape), *map(digest, arrays)])
     array = np.asarray(value)
     sha256 = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     if array.ndim == 0 or array.dtype.hasobject:
@@ -89,12 +86,8 @@ def digest(value) -> str | None:
         return sha256.hexdigest()
     step = max(1, BLOCK * len(array) // max(array.size, 1))
     for first in range(0, len(array), step):
-        sha256.update(
-            np.ascontiguousarray(array[first : first + step])
-            .reshape(-1)
-            .view(np.uint8)
-            .data
-        )
+        block = np.ascontiguousarray(array[first : first + step])
+        sha256.update(block.reshape(-1).view(np.uint8).data)
     return sha256.hexdigest()
 
 
@@ -108,11 +101,8 @@ def _digest_of_rows(source: Selection | Batch) -> str | None:
     if scaling is None:
         digests.append(None)
     else:
-        digests += [
-            digest(scaling.shift),
-            digest(scaling.scale),
-            bool(scaling.multiplies),
-        ]
+        digests += [digest(scaling.shift), digest(scaling.scale)]
+        digests.append(bool(scaling.multiplies))
     if expansion is not None:
         digests += [digest(expansion.columns), digest(expansion.edges)]
     return joint_digest(digests)
@@ -126,9 +116,8 @@ def joint_digest(values: list[Any]) -> str:
     >>> joint_digest(["a", None]) == joint_digest(["a", None]), joint_digest(["a", None]) == joint_digest([None, "a"])
     (True, False)
     """
-    return hashlib.sha256(
-        json.dumps(values).encode("utf-8", "surrogatepass")
-    ).hexdigest()
+    text = json.dumps(values).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()
 
 
 def bits_of(value) -> str:
@@ -149,11 +138,12 @@ def digest_of_file(path: Path) -> str:
     ('2cf24dba5fb0a30e', '3213aa9907e55963')
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        text = "".join(
-            f"{file.relative_to(path)}\0{digest_of_file(file)}\n" for file in files
-        )
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        sha256 = hashlib.sha256()
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                line = f"{file.relative_to(path)}\0{digest_of_file(file)}\n"
+                sha256.update(line.encode("utf-8", "surrogateescape"))
+        return sha256.hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -181,11 +171,10 @@ def differing(run: Document, saved_run: Document) -> str:
     >>> differing({"X": "1", "clip_norm": None}, {"X": "2", "clip_norm": 0.5})
     'its X and its clip_norm differ'
     """
-    names = [
-        f"its {name}"
-        for name in {**run, **saved_run}
-        if run.get(name) != saved_run.get(name)
-    ]
+    names = []
+    for name in run | saved_run:
+        if run.get(name) != saved_run.get(name):
+            names.append(f"its {name}")
     if not names:
         return ""
     verb = "differs" if len(names) == 1 else "differ"
@@ -208,14 +197,10 @@ def require_savable(theta) -> None:
 
 @cache  # reading versions of packages takes milliseconds
 def made_with() -> dict[str, str]:
-    versions = {name: version_of(name) for name in ("numpy", "scipy", "numba")}
-    processor = f"{platform.machine()} {processor_name()}"
-    return {
-        "vecprop": __version__,
-        "Python": platform.python_version(),
-        **versions,
-        "processor": processor,
-    }
+    versions = {"vecprop": __version__, "Python": platform.python_version()}
+    for name in ("numpy", "scipy", "numba"):
+        versions[name] = version_of(name)
+    return versions | {"processor": f"{platform.machine()} {processor_name()}"}
 
 
 def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
@@ -225,17 +210,22 @@ def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
         if saved.get(name, value) != value:
             changes.append(f"{name} {saved[name]}, now {value}")
     if changes:
-        level = 1
-        frame = inspect.currentframe()  # let the warning point to the user's line
-        while (
-            frame
-            and str(frame.f_globals.get("__name__")).partition(".")[0]
-            == __name__.partition(".")[0]
-        ):
-            level += 1
-            frame = frame.f_back
         warnings.warn(
             f"{path} was written with {', and '.join(changes)}: the bits may differ"
             " from an uninterrupted run.",
-            stacklevel=level,
+            stacklevel=_level_of_user(),
         )
+
+
+def _level_of_user() -> int:
+    """Return the stack level of the first caller outside the library, for a warning."""
+    level = 0
+    frame = inspect.currentframe()
+    library, _, _ = __name__.partition(".")
+    while frame:
+        module, _, _ = str(frame.f_globals.get("__name__")).partition(".")
+        if module != library:
+            break
+        level += 1
+        frame = frame.f_back
+    return level

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,7 @@ parameters.
 """
 
 NUMBERS = ("epochs", "rows", "per_epoch", "running")
+STATE = ("theta", "optimizer", "schedule", "early_stopping", "epoch", "step")
 CURVES = (
     "loss",
     "validation_loss",
@@ -100,19 +100,18 @@ class MemberStore(_ResultStore):
         )
 
     def _read(self, keys, document, reader):
-        remaining_keys = iter(keys)
-        for plain, key in zip(
-            reader.value(document["others"]).values(), remaining_keys, strict=False
-        ):
+        others = reader.value(document["others"]).values()
+        for key, plain in zip(keys, others, strict=False):
             if key in self.store.numbers:
                 result = self._member_result(plain, self.store.numbers[key][0])
                 self.part.others.update(dict.fromkeys(self._new(key, result), result))
+        first = len(others)
         starts = {}
         for plain in document["cohorts"]:
             arrays = dict(_split(plain["shapes"], reader.arrays, starts))
-            self._read_group(
-                list(islice(remaining_keys, len(plain["numbers"]))), plain, arrays
-            )
+            end = first + len(plain["numbers"])
+            self._read_group(keys[first:end], plain, arrays)
+            first = end
 
     def _member_result(self, plain: Document, number: int) -> TrainingResult:
         state = plain["state"]
@@ -125,9 +124,8 @@ class MemberStore(_ResultStore):
         shared_keys = [key for key in keys if key in self.store.numbers]
         if not shared_keys:
             return
-        group = _member_group(
-            plain, arrays, self.members[self.store.numbers[shared_keys[0]][0]]
-        )
+        number = self.store.numbers[shared_keys[0]][0]
+        group = _member_group(plain, arrays, self.members[number])
         positions = []
         numbers = []
         for position, key in enumerate(keys):
@@ -155,13 +153,10 @@ class FitStore(_ResultStore):
 
     def __init__(self, checkpoint, inputs: Sequence[Mapping[str, Any]]) -> None:
         identities = list(map(RunIdentity(), inputs))
+        keys = [joint_digest([identity]) for identity in identities]
         self.known: dict[int, Any] = {}
         self.waiting: dict[int, Any] = {}
-        super().__init__(
-            checkpoint,
-            in_common(identities),
-            [joint_digest([identity]) for identity in identities],
-        )
+        super().__init__(checkpoint, in_common(identities), keys)
 
     def _read(self, keys, document, reader):
         for key, outcome in zip(keys, reader.value(document["fits"]), strict=True):
@@ -194,20 +189,9 @@ def _digest(result) -> str:
     if isinstance(result, tuple):
         group, position = result
         result = group.result(position)
-    state = result.state
-    values = [
-        result.theta,
-        result.reason,
-        state.theta,
-        state.optimizer,
-        state.schedule,
-        state.early_stopping,
-    ]
-    values += [
-        state.epoch,
-        state.step,
-        *(getattr(result.history, name) for name in CURVES),
-    ]
+    values = [result.theta, result.reason]
+    values += [getattr(result.state, name) for name in STATE]
+    values += [getattr(result.history, name) for name in CURVES]
     return bits_of(values)
 
 
@@ -287,27 +271,26 @@ def _arrays(group: GroupResults) -> Arrays:
     return arrays | {f"moment {name}": moment for name, moment in group.moments.items()}
 
 
-def _member_group(
-    plain: Document, arrays: dict[str, Any], member: Member
-) -> GroupResults:
+def _member_group(plain: Document, arrays: Arrays, member: Member) -> GroupResults:
     """Decode the compact results of a group of members similar to `member`."""
-    moments = {
-        name.removeprefix("moment "): arrays.pop(name)
-        for name in [*arrays]
-        if name.startswith("moment ")
-    }
+    fields: dict[str, Any] = {name: plain[name] for name in ("numbers", *NUMBERS)}
+    moments = {}
+    for name, array in arrays.items():
+        kind, _, moment = name.partition(" ")
+        if kind == "moment":
+            moments[moment] = array
+        else:
+            fields[name] = array
     thetas = arrays["thetas"]
-    arrays["last_finite"] = thetas
+    fields["last_finite"] = thetas
     if member.early_stopping is None:
-        arrays |= {"best": thetas, "memory": np.empty((len(thetas), 0))}
-    numbers = {name: plain[name] for name in ("numbers", *NUMBERS)}
+        fields |= {"best": thetas, "memory": np.empty((len(thetas), 0))}
     return GroupResults(
         network=member.network,
         optimizer_class=type(member.optimizer).__name__,
         stopping=member.early_stopping,
         moments=moments,
-        **numbers,
-        **arrays,
+        **fields,
     )
 
 

@@ -66,16 +66,15 @@ class Store:
         """Yield the keys, document and arrays of each file with results of this run."""
         make_folder(self.path)
         manifest = self.path / RUN
-        parts = {
-            path: _keys(path, container.read_document(path)) for path in self._parts()
-        }
+        parts = {}
+        for path in self._parts():
+            parts[path] = _keys(path, container.read_document(path))
         is_same = False
         if manifest.exists():
             document = container.read_document(manifest)
             manifest_keys = _keys(manifest, document)
-            self._require_common_keys(
-                {*manifest_keys}.union(*parts.values()), document["run"]
-            )
+            saved_keys = set(manifest_keys).union(*parts.values())
+            self._require_common_keys(saved_keys, document["run"])
             warn_of_others(self.path, document.get("made with", {}))
             is_same = document["run"] == self.run and manifest_keys == self.keys
         else:

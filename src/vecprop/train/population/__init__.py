@@ -123,7 +123,9 @@ def train_population(
             engines = [
                 engine_of(members[numbers[0]], data, engine).name for numbers in groups
             ]
-            store = checkpoint._members(members, groups, engines, data, moments)
+            store = checkpoint._members(
+                members, groups=groups, engines=engines, data=data, moments=moments
+            )
             parts.append(store.part)
         monitor = Monitor(len(members), progress, store, moments)
         groups = [
