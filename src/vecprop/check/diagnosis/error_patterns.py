@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy import ndarray
 
+from ..points.parameters import unraveled
+
 FEW = 3
 """A constant ratio of fewer entries may be a coincidence."""
 
@@ -44,11 +46,9 @@ def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
     if not given.any():
         return 0.0
     r = float(np.sum(given[known] * expected[known])) / square
-    return (
-        r
-        if same(given, r * expected, precision) and abs(r - 1) > 10 * precision
-        else None
-    )
+    if abs(r - 1) > 10 * precision and same(given, r * expected, precision):
+        return r
+    return None
 
 
 def ratio_in_words(
@@ -74,16 +74,18 @@ def ratio_in_words(
 
     counts = [n for n in rows if n > 1]
     for n in counts:
-        for sign, also in ((1, ""), (-1, ", and its sign is wrong")):
-            if n > SMALL and near(sign * n):
+        if n <= SMALL:
+            continue
+        for sign, ending in ((1, ""), (-1, ", and its sign is wrong")):
+            if near(sign * n):
                 return (
                     f"the gradient is N = {n} times the expected one: the sum over rows"
-                    f" is not divided by N{also}"
+                    f" is not divided by N{ending}"
                 )
-            if n > SMALL and near(sign / n):
+            if near(sign / n):
                 return (
                     f"the gradient is 1/N = 1/{n} of the expected one: a sum over rows"
-                    f" is divided by N{also}"
+                    f" is divided by N{ending}"
                 )
     special = {
         0.0: "the gradient is 0 everywhere",
@@ -100,13 +102,15 @@ def ratio_in_words(
         ),
     }
     for value, words in special.items():
-        if near(value) or (value == 0 and r == 0):
-            if 2 in counts and abs(value) in (2, 0.5):
-                words += (
-                    ", or the sum over the N = 2 rows is"
-                    f" {'not ' if abs(value) == 2 else ''}divided by N"
-                )
-            return words
+        if not near(value):
+            continue
+        if 2 in counts and abs(value) == 2:
+            words += ", or the sum over the N = 2 rows is not divided by N"
+        elif 2 in counts and abs(value) == 0.5:
+            words += ", or the sum over the N = 2 rows is divided by N"
+        return words
+    sign = "-" if r < 0 else ""
+    size = abs(r)
     words = f"the gradient is {number(r)} times the expected one"
     for n in counts:
         multiples = {
@@ -119,18 +123,16 @@ def ratio_in_words(
         }
         for multiple, value in multiples.items():
             if near(value) or near(-value):
-                return f"{words} ({'-' if r < 0 else ''}{multiple} for N = {n} rows)"
-    nearest = (
-        max(1, round(abs(r))) if abs(r) > 1 else 1 / round(min(1 / abs(r), 2 * SIMPLE))
-    )
-    is_simple = (
-        precision < 1e-5
-        and 1 / SIMPLE < nearest < SIMPLE
-        and (near(nearest) or near(-nearest))
-    )
+                return f"{words} ({sign}{multiple} for N = {n} rows)"
+    nearest = round(size)
+    if size <= 1:
+        nearest = 1 / round(min(1 / size, 2 * SIMPLE))
+    is_simple = precision < 1e-5 and 1 / SIMPLE < nearest < SIMPLE
     if near(nearest) and nearest > SMALL and not counts:
         words += f": perhaps a sum over {nearest} rows is not divided by {nearest}"
-    return words if entries >= FEW or is_simple else ""
+    if entries >= FEW or (is_simple and (near(nearest) or near(-nearest))):
+        return words
+    return ""
 
 
 def number(r: float) -> str:
@@ -143,9 +145,9 @@ def number(r: float) -> str:
     """
     if abs(abs(r) - 1) >= 1e-4:
         return f"{r:.6g}"
-    return (
-        f"{np.sign(r):.0f} {'+' if r > np.sign(r) else '-'} {abs(r - np.sign(r)):.2g}"
-    )
+    sign = np.sign(r)
+    operator = "+" if r > sign else "-"
+    return f"{sign:.0f} {operator} {abs(r - sign):.2g}"
 
 
 def pattern(
@@ -168,51 +170,52 @@ def pattern(
         return ""
     known = np.isfinite(expected)
     size = np.max(np.abs(expected[known]), initial=0)
-    r = ratio(given, expected, precision)
-    if r is not None:
-        return ratio_in_words(
-            r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum())
-        )
-    errors = np.abs(given - expected)
+    constant = ratio(given, expected, precision)
+    if constant is not None:
+        entries = int((np.abs(expected[known]) > 1e-3 * size).sum())
+        return ratio_in_words(constant, rows, precision, entries)
+    offsets = given - expected
+    errors = np.abs(offsets)
+    tolerance = precision * size
     # too small to show a pattern
-    if not known.all() or errors.max() <= 10 * precision * size:
+    if not known.all() or errors.max() <= 10 * tolerance:
         return ""
+    text = ""
     if len(shape) == 2:
-        J, G = expected.reshape(shape), given.reshape(shape)
-        if shape[0] == shape[1] and same(G.T, J, precision):
-            return "it is transposed"
-        if same(given, J.T.ravel(), precision):
-            return (
-                f"it is transposed: its entries are in the order of a {shape[1]} ×"
-                f" {shape[0]} array"
-            )
-        if (
-            shape[0] == shape[1]
-            and same(np.diag(G), np.diag(J), precision)
-            and not (G - np.diag(np.diag(G))).any()
-        ):
-            return (
-                "only its diagonal is right, and the rest is 0: the off-diagonal terms"
-                " are missing (for a softmax, -y_i y_j)"
-            )
-    if precision > COARSE_COUNT:
-        return ""
-    places = np.flatnonzero(errors > precision * size if wrong is None else wrong)
-    text, offsets, tolerance = (
-        _common_property(given, expected, shape, places, precision),
-        given - expected,
-        precision * size,
-    )
-    is_one = (
-        offsets.size >= FEW
-        and np.ptp(offsets) <= tolerance
-        and np.abs(offsets).min() >= 100 * tolerance
-    )
-    return text or (
-        f"every entry is off by the same amount, {float(offsets[0]):.6g}"
-        if is_one
-        else ""
-    )
+        text = _matrix_pattern(given.reshape(shape), expected.reshape(shape), precision)
+    if text or precision > COARSE_COUNT:
+        return text
+    if wrong is None:
+        wrong = errors > tolerance
+    indices = np.flatnonzero(wrong)
+    text = _common_property(given, expected, shape, wrong=indices, precision=precision)
+    is_constant = np.ptp(offsets) <= tolerance and errors.min() >= 100 * tolerance
+    if not text and offsets.size >= FEW and is_constant:
+        return f"every entry is off by the same amount, {float(offsets[0]):.6g}"
+    return text
+
+
+def _matrix_pattern(given: ndarray, expected: ndarray, precision: float) -> str:
+    """Describe how two matrices differ as a whole, or return an empty string."""
+    rows, columns = expected.shape
+    if rows == columns and same(given.T, expected, precision):
+        return "it is transposed"
+    if same(given.ravel(), expected.T.ravel(), precision):
+        return (
+            f"it is transposed: its entries are in the order of a {columns} ×"
+            f" {rows} array"
+        )
+    diagonal = np.diag(given)
+    if (
+        rows == columns
+        and same(diagonal, np.diag(expected), precision)
+        and not (given - np.diag(diagonal)).any()
+    ):
+        return (
+            "only its diagonal is right, and the rest is 0: the off-diagonal terms"
+            " are missing (for a softmax, -y_i y_j)"
+        )
+    return ""
 
 
 def _common_property(
@@ -226,21 +229,22 @@ def _common_property(
     if not 0 < wrong.size < given.size:
         return ""
     clear = 100 * precision * np.abs(expected).max()
-    if (
-        wrong.size == 2
-        and same(given[wrong[::-1]], expected[wrong], precision)
-        and np.ptp(expected[wrong]) > clear
-    ):
-        a, b = (tuple(int(i) for i in np.unravel_index(w, shape)) for w in wrong)
-        return f"the entries {list(a)} and {list(b)} are swapped"
+    is_swapped = wrong.size == 2 and same(
+        given[wrong[::-1]], expected[wrong], precision
+    )
+    if is_swapped and np.ptp(expected[wrong]) > clear:
+        first, second = (list(unraveled(index, shape)) for index in wrong)
+        return f"the entries {first} and {second} are swapped"
     if not given[wrong].any():
         return f"{wrong.size} of {given.size} entries are 0 by mistake"
     if wrong.size == 1:
         return f"one entry of {given.size} is wrong"
-    r = ratio(given[wrong], expected[wrong], precision) if wrong.size >= FEW else None
-    if r is not None:
-        return (
-            f"{wrong.size} of {given.size} entries are wrong, all of them {number(r)}"
-            " times the expected ones"
-        )
-    return ""
+    if wrong.size < FEW:
+        return ""
+    constant = ratio(given[wrong], expected[wrong], precision)
+    if constant is None:
+        return ""
+    return (
+        f"{wrong.size} of {given.size} entries are wrong, all of them"
+        f" {number(constant)} times the expected ones"
+    )

@@ -41,31 +41,23 @@ def planted_faults(point: NetworkPoint) -> Faults:
     batch = point.batch
     loss = network.loss_function
     if hasattr(loss, "__dataclass_fields__") and hasattr(loss, "reduction"):
-        reduction = "sum" if network.reduction == "mean" else "mean"
-        verb = "is not" if reduction == "sum" else "is"
-        divisor = (
-            f"N = {batch.rows}" if batch.weight is None else "the sum of the weights"
-        )
-        faulty_loss = replace(loss, reduction=reduction)
-        yield (
-            f"the sum over rows {verb} divided by {divisor}",
-            _gradient(point, loss=faulty_loss),
-        )
+        verb, reduction = "is", "mean"
+        if network.reduction == "mean":
+            verb, reduction = "is not", "sum"
+        divisor = f"N = {batch.rows}"
+        if batch.weight is not None:
+            divisor = "the sum of the weights"
+        gradient = _gradient(point, loss=replace(loss, reduction=reduction))
+        yield f"the sum over rows {verb} divided by {divisor}", gradient
     if batch.weight is not None:
         unweighted = replace(batch, weight=None)
-        yield (
-            "the sample weights are ignored",
-            point._loss_and_gradient(point.theta, unweighted)[1],
-        )
+        _, gradient = point._loss_and_gradient(point.theta, unweighted)
+        yield "the sample weights are ignored", gradient
         words = "the weighted sum is divided by the number of rows"
         yield words, point.own_gradient[0] * batch.weight.mean()
-    if point.noise_key is not None and any(
-        _is_random(layer) for layer in network.layers
-    ):
-        yield (
-            "the dropout masks are not applied",
-            network._batch_loss_and_gradient(point.theta, batch, None)[1],
-        )
+    if point.noise_key is not None and any(map(_is_random, network.layers)):
+        _, gradient = network._batch_loss_and_gradient(point.theta, batch, None)
+        yield "the dropout masks are not applied", gradient
     if network.penalties:
         yield from _wrong_penalties(point)
     outputs, saved = network.forward(point.theta, batch.X, point.noise_key)
@@ -76,11 +68,13 @@ def planted_faults(point: NetworkPoint) -> Faults:
             yield words, _gradient(point, layers=layers)
     Z = outputs[-1]
     for words, delta in _wrong_deltas(loss, Z, batch.T, loss.delta(Z, batch.T)):
-        faulty_loss = Changed(loss, delta=lambda Z, T, delta=delta: delta)
-        yield (
-            f"{words} (delta, the error at the output)",
-            _gradient(point, loss=faulty_loss),
-        )
+        gradient = _gradient(point, loss=Changed(loss, delta=partial(_first, delta)))
+        yield f"{words} (delta, the error at the output)", gradient
+
+
+def _first(value, *arguments) -> Any:
+    """Return the first argument; as a partial function, a constant."""
+    return value
 
 
 def _gradient(point: NetworkPoint, **changes) -> ndarray:
@@ -110,26 +104,21 @@ def _wrong_penalties(point: NetworkPoint) -> Faults:
     rows = point.batch.rows
     gradient = point.own_gradient[0]
     unpenalized = _gradient(point, penalty=[])
-    yield "the penalty is missing", unpenalized
-    yield "the penalty is added twice", 2 * gradient - unpenalized
+    on_weights = gradient - unpenalized
     on_biases = np.zeros_like(point.theta)
     for tensor in network.layout.tensors:
-        if tensor.name == "b":
-            for penalty in network.penalties:
-                divisor = penalty_divisor(network, penalty, point.batch)
-                on_biases[tensor.span] += (
-                    penalty.gradient(point.theta[tensor.span]) / divisor
-                )
+        if tensor.name != "b":
+            continue
+        for penalty in network.penalties:
+            slope = penalty.gradient(point.theta[tensor.span])
+            divisor = penalty_divisor(network, penalty, point.batch)
+            on_biases[tensor.span] += slope / divisor
+    yield "the penalty is missing", unpenalized
+    yield "the penalty is added twice", 2 * gradient - unpenalized
     yield "the penalty is also applied to biases", gradient + on_biases
     yield "the penalty has the wrong sign", 2 * unpenalized - gradient
-    yield (
-        f"the penalty is divided by N = {rows}",
-        unpenalized + (gradient - unpenalized) / rows,
-    )
-    yield (
-        f"the penalty is multiplied by N = {rows}",
-        unpenalized + (gradient - unpenalized) * rows,
-    )
+    yield f"the penalty is divided by N = {rows}", unpenalized + on_weights / rows
+    yield f"the penalty is multiplied by N = {rows}", unpenalized + on_weights * rows
 
 
 def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
@@ -142,10 +131,8 @@ def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
     yield f"the derivative of {name} is missing", 1.0
     z, y = saved
     yield f"{name} multiplies delta by its output instead of its derivative", y
-    activations = (
-        *BUILT_IN,
-        *(other for other in network.layers if isinstance(other, Activation)),
-    )
+    activations = [*BUILT_IN]
+    activations += [part for part in network.layers if isinstance(part, Activation)]
     for activation in dict.fromkeys(activations):
         if activation != layer and type(activation) is not Identity:
             words = f"{name} has the derivative of {type(activation).__name__}"
@@ -164,13 +151,11 @@ def _wrong_deltas(loss: Loss, Z: ndarray, T: ndarray, delta: ndarray) -> Faults:
     yield "the targets T are missing", delta + target
     Y = loss.predict(Z)
     if Y.shape == Z.shape:
-        yield (
-            (
-                "delta is multiplied by the derivative Y (1 - Y) of the link, which the"
-                " loss cancels"
-            ),
-            Y * (1 - Y) * delta,
+        words = (
+            "delta is multiplied by the derivative Y (1 - Y) of the link, which the"
+            " loss cancels"
         )
+        yield words, Y * (1 - Y) * delta
     for words, link in _WRONG_LINKS.items():
         prediction = link(Z)
         if not np.array_equal(prediction, Y):
@@ -227,47 +212,53 @@ def _layer_mistakes(
     layer = point.network.layers[number]
     p = point.network.layout.views(point.theta)[number]
     X = point._inputs[number]
-    key = point.noise_key and point.noise_key._at_layer(number)
+    key = point._noise_at(number)
     J = {parameter: np.zeros_like(values) for parameter, values in p.items()}
     delta = layer.backward(p, saved, D, J)
+
+    def outputs(X: ndarray) -> ndarray:
+        return layer.forward(p, X, key)[0]
+
     U = _size(X) * random_signs(draw, X.shape)
-    along = _derivative(lambda X: layer.forward(p, X, key)[0], X, U)
+    along = _derivative(outputs, X, U)
     if not _agree(np.sum(delta * U, axis=-1), np.sum(D * along, axis=-1)):
         yield f"passes back a wrong delta{_explanation(layer, X, D, saved, delta)}"
-    for parameter, values in p.items():
+    for name, values in p.items():
+
+        def outputs_for(values: ndarray, name: str = name) -> ndarray:
+            return layer.forward({**p, name: values}, X, key)[0]
+
         V = _size(values) * random_signs(draw, values.shape)
-        along = _derivative(
-            lambda values, name=parameter: layer.forward({**p, name: values}, X, key)[
-                0
-            ],
-            values,
-            V,
-        )
-        if not _agree(np.sum(J[parameter] * V), np.sum(D * along)):
-            yield f"computes a wrong gradient of its parameter {parameter}"
+        along = _derivative(outputs_for, values, V)
+        if not _agree(np.sum(J[name] * V), np.sum(D * along)):
+            yield f"computes a wrong gradient of its parameter {name}"
 
 
 def mixed_rows(point: NetworkPoint) -> str:
     """Name a layer or loss that mixes rows, or return an empty string."""
     # Compare the first half of the rows with and without the second half.
     network = point.network
-    T = point.batch.T
     half = point.batch.rows // 2
     if not half:
         return ""
-    results = []
+
+    def values(rows: int) -> list[ndarray]:
+        """Return the outputs of each layer, and the losses, for the first rows."""
+        X = point.batch.X[:rows]
+        outputs, _ = network.forward(point.theta, X, point.noise_key)
+        loss = network.loss_function.value(outputs[-1], point.batch.T[:rows])
+        return [*outputs, loss]
+
     try:
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-            for X in (point.batch.X, point.batch.X[:half]):
-                outputs, _ = network.forward(point.theta, X, point.noise_key)
-                results.append(
-                    [*outputs, network.loss_function.value(outputs[-1], T[: len(X)])]
-                )
+            all_values = values(point.batch.rows)
+            half_values = values(half)
     except Exception:  # a user-defined layer may raise any exception
         return ""
     names = [*layer_names(network), type(network.loss_function).__name__]
-    for name, whole, alone in zip(names, *results, strict=True):
-        if (np.abs(whole[:half] - alone) > 1e-5 * np.abs(alone).max(initial=0)).any():
+    for name, value, expected in zip(names, all_values, half_values, strict=True):
+        tolerance = 1e-5 * np.abs(expected).max(initial=0)
+        if (np.abs(value[:half] - expected) > tolerance).any():
             return (
                 f"{name} computes outputs that depend on several rows, but rows must be"
                 " independent"
@@ -317,17 +308,17 @@ def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray) ->
         return layer.forward({}, X)[0]
 
     if isinstance(layer, Activation):
-        size = _size(X)
-        true = _derivative(outputs, X, size) / size
         derivative = delta / np.where(D == 0, 1, D)
         if _agree(derivative, np.ones_like(derivative)):
             return ": its derivative is missing"
-        for other in BUILT_IN:
-            if _agree(derivative, other.derivative(X, other.value(X))) or _agree(
-                derivative, other.derivative(*saved)
+        for activation in BUILT_IN:
+            at_input = activation.derivative(X, activation.value(X))
+            if _agree(derivative, at_input) or _agree(
+                derivative, activation.derivative(*saved)
             ):
-                return f": it has the derivative of {type(other).__name__}"
-        if _agree(derivative, -true):
+                return f": it has the derivative of {type(activation).__name__}"
+        size = _size(X)
+        if _agree(derivative, -_derivative(outputs, X, size) / size):
             return ": its derivative has the wrong sign"
         return ": its derivative() is not the derivative of its value()"
     if X.shape != D.shape:
@@ -365,15 +356,13 @@ def _loss_mistake(loss: Loss, Z: ndarray, T: ndarray) -> list[str]:
     ratios = given[expected != 0] / expected[expected != 0]
     if ratios.size and _agree(ratios, ratios[0]):
         words = ratio_in_words(float(ratios[0]), [Z.shape[-2]], 1e-6)
-        return [
-            f"{mistake}:"
-            f" {words.replace('the gradient', 'it').replace('the expected one', 'the derivative')}"
-        ]
+        words = words.replace("the gradient", "it")
+        words = words.replace("the expected one", "the derivative")
+        return [f"{mistake}: {words}"]
     return [mistake]
 
 
 def _agree(a, b, precision: float = 1e-6) -> bool:
     """Return whether 98 % of the entries are equal up to rounding errors; the others may be at ties."""
-    return bool(
-        (np.abs(a - b) <= precision * np.max(np.abs(b), initial=1e-300)).mean() > 0.98
-    )
+    tolerance = precision * np.max(np.abs(b), initial=1e-300)
+    return bool((np.abs(a - b) <= tolerance).mean() > 0.98)
