@@ -9,12 +9,13 @@ two entries are equal, so that errors do not cancel by symmetry.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
 from .arithmetic.rounding import EPS, SAFETY
+from .arithmetic.tangents import OneSided
 from .derivatives import Derivatives, Method, derivatives_along
 from .points.function import Point, random_signs
 from .points.network import NetworkPoint
@@ -122,84 +123,101 @@ class Judgement:
         self.rows[row.name] = replace(row, verdict=verdict, note=note)
 
 
+class _Bounds:
+    """The derivatives that a correct gradient may have: from low to high, within a tolerance."""
+
+    def __init__(
+        self, products: ndarray, expected: ndarray, tolerance: ndarray, jump: ndarray
+    ) -> None:
+        self.products = products
+        self.expected = expected
+        self.tolerance = tolerance
+        half = np.abs(jump) / 2
+        self.low = expected - half
+        self.high = expected + half
+        self.gap = self.high - self.low
+
+    def use_sides(self, sides: OneSided, rounds_differently: bool) -> None:
+        """Use one-sided derivatives; they are exact and may be unknown."""
+        is_finite = np.isfinite(sides.usual + sides.low + sides.high)
+        self.tolerance = np.where(is_finite, self.tolerance, np.inf)
+        self.expected = np.where(is_finite, sides.usual, 0)
+        self.gap = np.where(is_finite, sides.largest - sides.least, 0)
+        self.low = sides.low
+        self.high = sides.high
+        if rounds_differently:
+            self.low = sides.least
+            self.high = sides.largest
+
+    def wrong(self) -> ndarray:
+        """Return which products are wrong; NaN is wrong."""
+        low = self.low - self.tolerance
+        high = self.high + self.tolerance
+        agrees = (low <= self.products) & (self.products <= high)
+        agrees |= np.abs(self.products - self.expected) <= self.tolerance
+        return ~agrees
+
+
 def compare(
     point: Point,
     move: Move,
     products: ndarray,
+    *,
     tolerance: ndarray,
     derivatives: Derivatives,
     given: Given,
 ) -> Comparison:
     """Compare products <g, u> with expected derivatives along the rows of U, within a tolerance for rounding errors."""
     part, U = move
-    error = np.where(
-        np.isfinite(derivatives.value + derivatives.error), derivatives.error, np.inf
-    )
+    by_steps = given.method == "complex step"
+    is_known = np.isfinite(derivatives.value + derivatives.error)
     expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
-    tolerance = (
-        tolerance
-        + SAFETY * 8 * EPS * np.abs(expected)
-        + error
-        + given.limit.allowed(expected, U)
-    )
-    half = np.abs(derivatives.jump) / 2
-    low = expected - half
-    high = expected + half
-    gap = high - low
+    tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected)
+    tolerance = tolerance + np.where(is_known, derivatives.error, np.inf)
+    tolerance = tolerance + given.limit.allowed(expected, U)
+    bounds = _Bounds(products, expected, tolerance, derivatives.jump)
     # Numbers that are equal in the reference engine in float64 may differ by rounding
     # elsewhere, which breaks ties.
     rounds_differently = given.engine == "compiled" or point.dtype != np.float64
-    if point.bound.tied and given.method == "complex step":
-        sides = point.one_sided(part, U)
-        is_finite = np.isfinite(sides.usual + sides.low + sides.high)
-        tolerance = np.where(is_finite, tolerance, np.inf)
-        expected = np.where(is_finite, sides.usual, 0)
-        gap = np.where(is_finite, sides.largest - sides.least, 0)
-        low, high = sides.low, sides.high
-        if rounds_differently:
-            low, high = sides.least, sides.largest
-    kink = gap > 2 * tolerance
-
-    def agree() -> ndarray:
-        is_between = (low - tolerance <= products) & (products <= high + tolerance)
-        return is_between | (np.abs(products - expected) <= tolerance)
-
-    agrees = agree()
-    if (
-        isinstance(point, NetworkPoint)
-        and (rounds_differently or not given.engine)
-        and not agrees.all()
-    ):
-        was_wrong = ~agrees
-        elsewhere = SAFETY * (
-            point.bound_elsewhere.gradient[:, part.span] @ np.abs(U.T)
-        )
-        tolerance = np.where(was_wrong, np.fmax(tolerance, elsewhere), tolerance)
-        agrees = agree()
+    if point.bound.tied and by_steps:
+        bounds.use_sides(point.one_sided(part, U), rounds_differently)
+    kink = bounds.gap > 2 * bounds.tolerance
+    wrong = bounds.wrong()
+    rounds_elsewhere = rounds_differently or not given.engine
+    if isinstance(point, NetworkPoint) and rounds_elsewhere and wrong.any():
+        rounding = point.bound_elsewhere.gradient[:, part.span] @ np.abs(U.T)
+        enough = np.fmax(bounds.tolerance, SAFETY * rounding)
+        bounds.tolerance = np.where(wrong, enough, bounds.tolerance)
+        was_wrong = wrong
+        wrong = bounds.wrong()
         # a given gradient may round like the reference engine, and be wrong
         if not given.engine:
-            tolerance[was_wrong & agrees] = np.inf
-    if given.method == "complex step" and not point.has_tangents and not agrees.all():
+            bounds.tolerance[was_wrong & ~wrong] = np.inf
+    if by_steps and not point.has_tangents and wrong.any():
         # The derivatives may change if parameters change by a few units in the last
         # place.
         jitter = np.zeros(expected.shape)
         for neighbor in point.jittered:
-            jitter = np.fmax(jitter, np.abs(neighbor.stepped(part, U).T - expected))
-        tolerance = np.where(kink, tolerance, tolerance + 16 * jitter)
-        agrees = agree()
-    return Comparison(products, expected, tolerance, kink & agrees, ~agrees)
+            change = np.abs(neighbor.stepped(part, U).T - bounds.expected)
+            jitter = np.fmax(jitter, change)
+        enough = bounds.tolerance + 16 * jitter
+        bounds.tolerance = np.where(kink, bounds.tolerance, enough)
+        wrong = bounds.wrong()
+    return Comparison(
+        products, bounds.expected, bounds.tolerance, kink=kink & ~wrong, wrong=wrong
+    )
 
 
-def hidden_share(tolerance: ndarray, expected: ndarray, sizes: ndarray) -> float:
+def hidden_share(tolerance: ndarray, expected: ndarray, sizes: Any = 1.0) -> float:
     """Return the ratio of the tolerance to the largest entry, or infinity if all entries are 0."""
     # Use the larger of two ratios: for the entries, and for their products with the
     # sizes of the parameters.
     shares = []
     for unit in (1.0, sizes):
         largest = float(np.abs(expected * unit).max(initial=0))
-        shares.append(
-            float(np.max(tolerance * unit, initial=0)) / largest if largest else np.inf
-        )
+        if not largest:
+            return np.inf
+        shares.append(float(np.max(tolerance * unit, initial=0)) / largest)
     return max(shares)
 
 
@@ -221,16 +239,21 @@ def compare_entries(
         for comparisons, given in zip(pieces, gradients, strict=True):
             tolerance = SAFETY * point.bound.gradient[:, columns]
             entries = given.gradient[:, columns]
-            comparisons.append(
-                compare(point, (part, U), entries, tolerance, derivatives, given)
+            comparison = compare(
+                point,
+                (part, U),
+                entries,
+                tolerance=tolerance,
+                derivatives=derivatives,
+                given=given,
             )
+            comparisons.append(comparison)
     return [_joined(comparisons) for comparisons in pieces]
 
 
 def _joined(comparisons: list[Comparison]) -> Comparison:
-    return Comparison(
-        *(np.concatenate(arrays, axis=1) for arrays in zip(*comparisons, strict=True))
-    )
+    arrays = zip(*comparisons, strict=True)
+    return Comparison(*(np.concatenate(pieces, axis=1) for pieces in arrays))
 
 
 def judge_entries(point: Point, part: NamedPart, judgements: list[Judgement]) -> None:
@@ -276,7 +299,7 @@ below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963).
 
 
 def _compare_products(
-    point: Point, part: NamedPart, U: ndarray, derivatives: Derivatives, given: Given
+    point: Point, move: Move, derivatives: Derivatives, given: Given
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
@@ -284,6 +307,7 @@ def _compare_products(
     rounding error of the product <g, u> does not explain the difference, if there may
     be ties, or if g is 0.
     """
+    part, U = move
     gradient = given.gradient[:, part.span]
     products = gradient @ U.T
     tolerance = np.abs(gradient) @ (_DEVIATIONS * EPS * np.abs(U.T))
@@ -299,7 +323,14 @@ def _compare_products(
     # a measured error already includes a safety factor
     deviations = _DEVIATIONS if point.bound.running else 1
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
-    return compare(point, (part, U), products, tolerance, derivatives, given)
+    return compare(
+        point,
+        move,
+        products,
+        tolerance=tolerance,
+        derivatives=derivatives,
+        given=given,
+    )
 
 
 def judge_directions(
@@ -336,38 +367,34 @@ def _judge_directions(
 ) -> Row:
     """Judge a part along directions; if one of them fails, search for a wrong entry."""
     part, U = move
-    comparison = _compare_products(point, part, U, derivatives, given)
+    comparison = _compare_products(point, move, derivatives, given)
     rounding = comparison.tolerance - given.limit.allowed(comparison.expected, U)
     terms = given.gradient[:, None, part.span] * U  # (outputs, K, size)
-    shares = [
-        hidden_share(rounding[:, k], terms[:, k], np.ones(1)) for k in range(len(U))
-    ]
+    shares = [hidden_share(rounding[:, k], terms[:, k]) for k in range(len(U))]
     worst = _worst(comparison.ratios, comparison.wrong)
     output, direction = unraveled(worst, comparison.given.shape)
-    largest = float(comparison.errors[comparison.wrong].max(initial=0))
     row = comparison.row(
         point,
         part,
         output,
-        direction,
+        direction=direction,
         index=None,
         hidden=max(shares),
-        largest_error=largest,
+        largest_error=float(comparison.errors[comparison.wrong].max(initial=0)),
     )
     if row.verdict is not Verdict.FAIL:
         return row
-    entry = _wrong_entry(point, part, U[direction], output, given)
-    [comparison] = compare_entries(point, part, [given], np.array([entry]))
+    entry = _wrong_entry(point, (part, U[direction]), output, given=given)
+    [comparison] = compare_entries(point, part, [given], indices=np.array([entry]))
     if not comparison.wrong[output, 0]:
         return row  # along u, many errors within the tolerance add up
     index = unraveled(output, point.outputs) + part.index(entry)
     return replace(row, index=index, **comparison.numbers(output, 0))
 
 
-def _wrong_entry(
-    point: Point, part: NamedPart, u: ndarray, output: int, given: Given
-) -> int:
+def _wrong_entry(point: Point, move: Move, output: int, *, given: Given) -> int:
     """Find a wrong entry: repeatedly split a direction u that fails and continue with the worst piece."""
+    part, u = move
     start = 0
     end = part.size
     pieces = 2
@@ -376,18 +403,15 @@ def _wrong_entry(
         # each piece requires a copy of the part
         pieces = min(_PIECES, max(2, point.at_once(part)))
     while end - start > 1:
-        edges = np.unique(
-            np.linspace(start, end, min(pieces, end - start) + 1).astype(int)
-        ).tolist()
-        intervals = list(pairwise(edges))
+        edges = np.linspace(start, end, min(pieces, end - start) + 1).astype(int)
+        intervals = list(pairwise(np.unique(edges).tolist()))
         U = np.zeros((len(intervals), part.size))
         for row, (low, high) in zip(U, intervals, strict=True):
             row[low:high] = u[low:high]
         [derivatives] = derivatives_along(point, [(part, U)], given.method)
-        comparison = _compare_products(point, part, U, derivatives, given)
-        start, end = intervals[
-            _worst(comparison.ratios[output], comparison.wrong[output])
-        ]
+        comparison = _compare_products(point, (part, U), derivatives, given)
+        worst = _worst(comparison.ratios[output], comparison.wrong[output])
+        start, end = intervals[worst]
     return start
 
 
