@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
 
     @property
     def errors(self) -> ndarray:
-        return np.abs(self.given - self.expected)
+        return abs(self.given - self.expected)
 
     @property
     def ratios(self) -> ndarray:
@@ -89,7 +89,7 @@ class Limit:
 
     def allowed(self, expected: ndarray, U: ndarray) -> ndarray:
         """Return the allowed error of the derivatives along the rows of U, (outputs, K)."""
-        return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
+        return self.rtol * abs(expected) + self.atol * abs(U).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Bounds:
         self.products = products
         self.expected = expected
         self.tolerance = tolerance
-        half = np.abs(jump) / 2
+        half = abs(jump) / 2
         self.low = expected - half
         self.high = expected + half
         self.gap = self.high - self.low
@@ -154,7 +154,7 @@ class _Bounds:
         low = self.low - self.tolerance
         high = self.high + self.tolerance
         agrees = (low <= self.products) & (self.products <= high)
-        agrees |= np.abs(self.products - self.expected) <= self.tolerance
+        agrees |= abs(self.products - self.expected) <= self.tolerance
         return ~agrees
 
 
@@ -172,7 +172,7 @@ def compare(
     by_steps = given.method == "complex step"
     is_known = np.isfinite(derivatives.value + derivatives.error)
     expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
-    tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected)
+    tolerance = tolerance + SAFETY * 8 * EPS * abs(expected)
     tolerance = tolerance + np.where(is_known, derivatives.error, np.inf)
     tolerance = tolerance + given.limit.allowed(expected, U)
     bounds = _Bounds(products, expected, tolerance, derivatives.jump)
@@ -185,7 +185,7 @@ def compare(
     wrong = bounds.wrong()
     rounds_elsewhere = rounds_differently or not given.engine
     if isinstance(point, NetworkPoint) and rounds_elsewhere and wrong.any():
-        rounding = point.bound_elsewhere.gradient[:, part.span] @ np.abs(U.T)
+        rounding = point.bound_elsewhere.gradient[:, part.span] @ abs(U.T)
         enough = np.fmax(bounds.tolerance, SAFETY * rounding)
         bounds.tolerance = np.where(wrong, enough, bounds.tolerance)
         was_wrong = wrong
@@ -198,7 +198,7 @@ def compare(
         # place.
         jitter = np.zeros(expected.shape)
         for neighbor in point.jittered:
-            change = np.abs(neighbor.stepped(part, U).T - bounds.expected)
+            change = abs(neighbor.stepped(part, U).T - bounds.expected)
             jitter = np.fmax(jitter, change)
         enough = bounds.tolerance + 16 * jitter
         bounds.tolerance = np.where(kink, bounds.tolerance, enough)
@@ -214,7 +214,7 @@ def hidden_share(tolerance: ndarray, expected: ndarray, sizes: Any = 1.0) -> flo
     # sizes of the parameters.
     shares = []
     for unit in (1.0, sizes):
-        largest = float(np.abs(expected * unit).max(initial=0))
+        largest = float(abs(expected * unit).max(initial=0))
         if not largest:
             return np.inf
         shares.append(float(np.max(tolerance * unit, initial=0)) / largest)
@@ -310,26 +310,21 @@ def _compare_products(
     part, U = move
     gradient = given.gradient[:, part.span]
     products = gradient @ U.T
-    tolerance = np.abs(gradient) @ (_DEVIATIONS * EPS * np.abs(U.T))
+    tolerance = abs(gradient) @ (_DEVIATIONS * EPS * abs(U.T))
     if gradient.any() and not derivatives.tied and not derivatives.error.any():
-        is_wrong = ~(np.abs(products - derivatives.value) <= tolerance)
+        is_wrong = ~(abs(products - derivatives.value) <= tolerance)
         if not is_wrong.any():
             return Comparison(
                 products, derivatives.value, tolerance, kink=is_wrong, wrong=is_wrong
             )
     bound = SAFETY * point.bound.gradient[:, part.span]
     # scaled so that squares do not underflow
-    size = np.max(np.abs(bound), initial=0) or 1.0
+    size = np.max(abs(bound), initial=0) or 1.0
     # a measured error already includes a safety factor
     deviations = _DEVIATIONS if point.bound.running else 1
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
     return compare(
-        point,
-        move,
-        products,
-        tolerance=tolerance,
-        derivatives=derivatives,
-        given=given,
+        point, move, products, tolerance=tolerance, derivatives=derivatives, given=given
     )
 
 

@@ -95,7 +95,7 @@ def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarra
     ]
     value, error = results[0]
     for other_value, other_error in results[1:]:
-        apart = np.abs(value - other_value)
+        apart = abs(value - other_value)
         error = np.where(apart <= error + other_error, error, error + 2 * apart)
     return value, error
 
@@ -106,10 +106,10 @@ def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
     scale = _scale(point, part, U)
     sizes = point.sizes(part)
     others = [
-        length / np.abs(U).max(axis=1)
+        length / abs(U).max(axis=1)
         for length in dict.fromkeys((typical_size(sizes), 1.0))
     ]
-    smallest = (sizes / np.abs(U)).min(axis=1)
+    smallest = (sizes / abs(U)).min(axis=1)
     if (smallest < 1e-3 * scale).any():
         others.append(smallest)
     others = np.stack(others)
@@ -130,7 +130,7 @@ def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
 
 def _reconciled(difference: Difference, other: Difference) -> Difference:
     """Return the first derivatives. Where the others disagree, the error is the difference between the two."""
-    apart = np.abs(difference.value - other.value)
+    apart = abs(difference.value - other.value)
     agree = apart <= DISTRUST * (difference.error + other.error)
     return difference._replace(
         error=np.where(agree, difference.error, np.fmax(apart, difference.error))
@@ -155,8 +155,8 @@ def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
     A value is independent if it changes only by rounding errors when the part moves
     along u by its size, or not at all when the part moves by a tenth of its size.
     """
-    far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
-    near = np.abs(
+    far = abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
+    near = abs(
         point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value
     )
     return (far <= 8 * point.noise.nearest).all(axis=0) | (near == 0).all(axis=0)
@@ -164,9 +164,7 @@ def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
 
 def _scale(point: Point, part: NamedPart, U: ndarray) -> ndarray:
     """Return the step along each row of U, (K,), that changes the largest parameter by about its size."""
-    return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(
-        axis=1
-    )
+    return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / abs(U).max(axis=1)
 
 
 ROUNDING = 1e-9
@@ -208,16 +206,14 @@ def obstacle(point: Point) -> str:
             along = point.moved(part, 1j * STEP * U[None, part.span])[0]
             if not np.isfinite(along).all():
                 return "it returns no finite value for complex numbers"
-            rounding = (
-                ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
-            )
-            if (np.abs(along.real - point.value) > rounding).any():
+            rounding = ROUNDING * abs(point.value).max() + 100 * point.noise.near + STEP
+            if (abs(along.real - point.value) > rounding).any():
                 return (
                     "imaginary parts of the parameters change the real part of its"
                     " value"
                 )
             derivatives.append(
-                float(np.abs(point.stepped(part, U[None, part.span])).max())
+                float(abs(point.stepped(part, U[None, part.span])).max())
             )
         for group in _groups(derivatives):
             u = np.zeros((1, point.theta.size))
@@ -255,7 +251,7 @@ def unconfirmed(point: Point, part: NamedPart, u: ndarray, stepped: ndarray) -> 
     """Explain why finite differences along u, (1, size), do not confirm the complex step; return "" if they do."""
     difference = differences(point, part, u)
     reason = contradiction(point, part, u, stepped, difference)
-    confirmed = _margin(difference) <= CONFIRMED * np.abs(stepped)
+    confirmed = _margin(difference) <= CONFIRMED * abs(stepped)
     if (
         reason
         or confirmed.all()
@@ -276,7 +272,7 @@ def contradiction(
     sides = np.stack(
         [difference.value + side * difference.jump for side in (-0.5, 0.0, 0.5)]
     )
-    apart = np.abs(stepped - sides).min(axis=0)
+    apart = abs(stepped - sides).min(axis=0)
     if (apart <= _margin(difference)).all():
         if difference.jump.any() and not (stepped + point.stepped(part, -u)).any():
             return f"it does not see a kink along a random direction of {part.name}"
@@ -289,4 +285,4 @@ def contradiction(
 
 def _margin(difference: Difference) -> ndarray:
     """Return the assumed maximum error of a finite difference."""
-    return 2 * DISTRUST * difference.error + BELIEVED * np.abs(difference.value)
+    return 2 * DISTRUST * difference.error + BELIEVED * abs(difference.value)

@@ -224,7 +224,7 @@ def _network_at(
     exact = rounded_to(batch, np.float64)
     unrounded = exact
     if theta.dtype != np.float64:
-        unrounded = network._batch(theta.astype(np.float64), *rows)
+        unrounded = network._batch(theta.astype(float), *rows)
 
     def batch_at(parameters: ndarray) -> Batch:
         return batch if parameters.dtype == theta.dtype else unrounded
@@ -242,7 +242,7 @@ def _network_at(
         )
     point = NetworkPoint(
         network,
-        theta.astype(np.float64),
+        theta.astype(float),
         batch=exact,
         noise_key=noise,
         judged=judged,

@@ -252,7 +252,7 @@ def _with_precision(point: Point, judgement: Judgement, row: Row) -> Row:
     if row.name in judgement.comparisons:
         comparison = judgement.comparisons[row.name]
         errors = comparison.errors
-        sizes = np.abs(comparison.expected)
+        sizes = abs(comparison.expected)
     else:  # along a direction, errors add up like independent random numbers
         errors = np.array([row.error])
         sizes = np.array([np.linalg.norm(gradient)])
@@ -311,12 +311,12 @@ def _nondeterministic(point: Point, gradients: list[ndarray]) -> list[set[str]]:
     repeated = point.evaluated()
     repeated_value = point.value
     point.value = value
-    if (np.abs(repeated_value - value) > _reordered(value) * np.abs(value)).any():
+    if (abs(repeated_value - value) > _reordered(value) * abs(value)).any():
         return [{part.name for part in point.parts} for _ in gradients]
     moving = []
     for gradient, second in zip(gradients, repeated, strict=True):
         size = np.fmax(point.scale(gradient), point.largest(gradient))
-        is_moving = np.abs(second - gradient) > _reordered(gradient) * size
+        is_moving = abs(second - gradient) > _reordered(gradient) * size
         moving.append(
             {part.name for part in point.parts if is_moving[:, part.span].any()}
         )

@@ -124,8 +124,8 @@ class Doubts:
         there = judgement.comparisons.get(name)
         if here is None or there is None:
             return True
-        size = np.fmax(np.abs(here.given), np.abs(here.expected))
-        size_there = np.fmax(np.abs(there.given), np.abs(there.expected))
+        size = np.fmax(abs(here.given), abs(here.expected))
+        size_there = np.fmax(abs(there.given), abs(there.expected))
         least = HIDDEN * np.nan_to_num(size).max()
         is_hidden = (here.tolerance > least) & (size > least)
         return not (is_hidden & (there.tolerance > VISIBLE * size_there)).any()
@@ -138,7 +138,7 @@ class Doubts:
     def _size(self, row: Row) -> float:
         """Return the typical size of the entries of a part, to judge rounding errors."""
         part = self.point.part(row.name)
-        by_value = np.abs(self.point.value).max() / self.point.sizes(part).max()
+        by_value = abs(self.point.value).max() / self.point.sizes(part).max()
         return float(max(self.scale[:, part.span].max(), by_value))
 
     def _is_slight(self, row: Row) -> bool:
@@ -212,7 +212,7 @@ class Doubts:
                 ),
             )
         part = self.point.part(here.name)
-        given = float(np.nan_to_num(np.abs(self.given.gradient[:, part.span])).max())
+        given = float(np.nan_to_num(abs(self.given.gradient[:, part.span])).max())
         limit = self.given.limit
         tolerance = here.tolerance - limit.atol - limit.rtol * abs(here.expected)
         size = self._size(here)
@@ -263,7 +263,7 @@ class Doubts:
             [derivatives] = derivatives_along(
                 self.point, [(part, U)], self.given.method
             )
-            if (np.abs(derivatives.value) > derivatives.error).any():
+            if (abs(derivatives.value) > derivatives.error).any():
                 return True
             for neighbor in neighbors:
                 samples.append(
@@ -271,7 +271,7 @@ class Doubts:
                 )
         steady = STEADY * (samples[0].size / 3) ** (1 / 3)
         return bool(
-            (np.abs(np.mean(samples, axis=0)) > steady * np.std(samples, axis=0)).any()
+            (abs(np.mean(samples, axis=0)) > steady * np.std(samples, axis=0)).any()
         )
 
 
@@ -341,9 +341,7 @@ def taylor(point: Point, gradient: ndarray) -> Taylor:
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
     # NaN outside the function's domain
     values = point.values(point.theta + STEPS[:, None] * v)
-    remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(
-        axis=1
-    )
+    remainder = abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
     noise = 50 * float(point.rounding.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
     slope = None

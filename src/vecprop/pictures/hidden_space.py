@@ -203,7 +203,7 @@ def _draw_cut(ax, points, n, c: float) -> None:
         ],
         axis=1,
     )
-    ax.view_init(ELEVATION, turns[np.abs(np.abs(views @ normal) - TILT).argmin()])
+    ax.view_init(ELEVATION, turns[abs(abs(views @ normal) - TILT).argmin()])
 
 
 def corners_of_cut(n, c: float):
@@ -243,7 +243,7 @@ def _principal_axes(H) -> tuple[Array, list[str]]:
     # The sign of an axis is arbitrary. A positive largest entry keeps figures
     # reproducible.
     sign = np.sign(
-        np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)
+        np.take_along_axis(Vt, abs(Vt).argmax(axis=1, keepdims=True), axis=1)
     ).T
     shares = s**2 / (np.sum(s**2) or 1.0)  # without variance all shares are 0
     labels = [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(count)]

@@ -139,7 +139,7 @@ def _near(line: Line, may_be_coarse: bool) -> tuple[ndarray, ndarray]:
     # Noise does not depend on the distance. Differences that grow with the distance
     # belong to the function.
     noise = np.fmax(noise, np.fmin.reduce([noises[distance] for distance in FAR]))
-    largest = np.nan_to_num(np.fmax.reduce(np.abs(values)))
+    largest = np.nan_to_num(np.fmax.reduce(abs(values)))
     # Changes by a few units in the last place of float32 look smooth. Therefore assume
     # at least the rounding error of the shortest dtype that can hold all values.
     spacing = np.full(noise.shape, EPS)
@@ -163,7 +163,7 @@ def _noise(values: ndarray) -> ndarray:
     difference = np.diff(values, ORDERS[0] - 1, axis=0)
     for order in ORDERS:
         difference = np.diff(difference, axis=0)
-        deviations.append(np.abs(difference) / (0.674 * comb(2 * order, order) ** 0.5))
+        deviations.append(abs(difference) / (0.674 * comb(2 * order, order) ** 0.5))
     return np.median(np.concatenate(deviations), axis=0)
 
 
@@ -267,9 +267,9 @@ def _tightness(
         ).astype(dtype)
         rounded = loss_and_gradient(near, replace(single, X=inputs))[1]
         exact = loss_and_gradient(
-            near.astype(np.float64), replace(batch, X=inputs.astype(np.float64))
+            near.astype(float), replace(batch, X=inputs.astype(float))
         )[1]
-        filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
+        filled = abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
         share = max(share, float(np.nan_to_num(filled, nan=1).max()))
     return float(np.clip(3 * share, 2e-3, 1))
 
@@ -305,7 +305,7 @@ def rounding_experiment(
     ).near.reshape(exact.shape)
     # Special functions have systematic errors of about 1e-13, which are not visible as
     # noise.
-    bound = 16 * noise + max(3e-13, eps) * np.abs(exact) + 3e-14 * scale(exact)
+    bound = 16 * noise + max(3e-13, eps) * abs(exact) + 3e-14 * scale(exact)
     # If a matrix is nearly singular, its inverse exists at some points next to theta,
     # and its errors are unknown.
     exists = np.isfinite(np.concatenate([gradients(line, NEAR) for line in lines]))

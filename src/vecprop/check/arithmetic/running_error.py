@@ -73,7 +73,7 @@ class Bounded(ArrayPair):
     ) -> None:
         if np.iscomplexobj(value):
             raise TypeError("Error bounds of complex numbers are not supported.")
-        is_too_large = np.abs(value) > np.finfo(arithmetic.dtype).max
+        is_too_large = abs(value) > np.finfo(arithmetic.dtype).max
         if is_too_large.any():  # copy the errors only then, since they may be a view
             companion = np.where(is_too_large, np.inf, companion)
         super().__init__(value, companion)
@@ -104,7 +104,7 @@ class Bounded(ArrayPair):
 
     def rounded(self, value: ndarray, error: ndarray, units: float = 1) -> Self:
         """Return a result with the error of its operands plus its rounding error, including underflow."""
-        size = np.abs(value)
+        size = abs(value)
         rounding = units * self.arithmetic.unit * size
         if (size < self.arithmetic.tiny / self.arithmetic.unit).any():
             rounding = rounding + self.arithmetic.tiny
@@ -119,7 +119,7 @@ class Bounded(ArrayPair):
         # |y|). Sums do not underflow.
         total = add(x, y)
         rounding = np.minimum(
-            self.arithmetic.unit * np.abs(total), np.minimum(np.abs(x), np.abs(y))
+            self.arithmetic.unit * abs(total), np.minimum(abs(x), abs(y))
         )
         return self.like(total, x_error + y_error + rounding)
 
@@ -129,19 +129,17 @@ class Bounded(ArrayPair):
     def multiply(self, x, y) -> Self:
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
-        error = (np.abs(x) + x_error) * y_error + x_error * np.abs(y)
+        error = (abs(x) + x_error) * y_error + x_error * abs(y)
         return self.rounded(x * y, error)
 
     def divide(self, x, y) -> Self:
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
         quotient = x / y
-        size = np.abs(y)
+        size = abs(y)
         # the smallest possible divisor; if not positive, the divisor may be 0
         least = size - y_error
-        error = np.where(
-            least > 0, (x_error + np.abs(quotient) * y_error) / least, np.inf
-        )
+        error = np.where(least > 0, (x_error + abs(quotient) * y_error) / least, np.inf)
         rounded = self.rounded(quotient, error, units=2)
         # Division by 1 is exact. For example, the logistic computes 1 / 1 far from 0.
         return self.like(quotient, np.where(size == 1, error, rounded.companion))
@@ -149,8 +147,8 @@ class Bounded(ArrayPair):
     def matmul(self, x, y) -> Self:
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
-        size = np.abs(x)
-        error = (self.arithmetic.sum_error(x.shape[-1]) * size + x_error) @ np.abs(y)
+        size = abs(x)
+        error = (self.arithmetic.sum_error(x.shape[-1]) * size + x_error) @ abs(y)
         if np.any(y_error):  # parameters are exact
             error = error + (size + x_error) @ y_error
         return self.like(x @ y, error)
@@ -158,13 +156,12 @@ class Bounded(ArrayPair):
     def power(self, x, exponent):
         if isinstance(exponent, Bounded):
             return NotImplemented
-        size = np.abs(x.value)
+        size = abs(x.value)
         steepest = np.where(
             np.less(exponent, 1), np.maximum(size - x.companion, 0), size + x.companion
         )
         error = (
-            np.abs(exponent * np.power(steepest, np.subtract(exponent, 1.0)))
-            * x.companion
+            abs(exponent * np.power(steepest, np.subtract(exponent, 1.0))) * x.companion
         )
         return self.rounded(np.power(x.value, exponent), error, units=4)
 
@@ -172,7 +169,7 @@ class Bounded(ArrayPair):
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
         error = x_error + y_error
-        close = np.abs(x - y) <= error
+        close = abs(x - y) <= error
         outcome = comparison(x, y)
         if not close.any():
             return outcome
@@ -197,7 +194,7 @@ class Bounded(ArrayPair):
         error = np.where(condition, x_error, y_error)
         if np.any(is_unsure):
             error = np.where(
-                is_unsure, np.maximum(x_error, y_error) + np.abs(x - y), error
+                is_unsure, np.maximum(x_error, y_error) + abs(x - y), error
             )
         value = np.where(condition, x, y)
         return self.like(value, np.broadcast_to(error, value.shape))
@@ -242,7 +239,7 @@ class Bounded(ArrayPair):
         return self.rounded(logarithm, error, units=4)
 
     def tanh(self) -> Self:
-        size = np.abs(self.value)
+        size = abs(self.value)
         steepest = 1 - np.tanh(np.maximum(size - self.companion, 0)) ** 2
         y = np.tanh(self.value)
         error = np.minimum(steepest * self.companion, 2)
@@ -263,18 +260,14 @@ class Bounded(ArrayPair):
     def sign(self) -> Self:
         is_exact = self.arithmetic.is_exact(self.value == 0, self.companion)
         is_unsure = (
-            (np.abs(self.value) <= self.companion)
-            & ~is_exact
-            & self.arithmetic.branching
+            (abs(self.value) <= self.companion) & ~is_exact & self.arithmetic.branching
         )
         return self.like(np.sign(self.value), np.where(is_unsure, 2.0, 0.0))
 
     def sum(self, axis=None, keepdims=False, **_) -> Self:
         total = np.sum(self.value, axis=axis, keepdims=keepdims)
         terms = self.size // max(np.size(total), 1)
-        errors = self.companion + self.arithmetic.sum_error(terms - 1) * np.abs(
-            self.value
-        )
+        errors = self.companion + self.arithmetic.sum_error(terms - 1) * abs(self.value)
         return self.like(
             np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims))
         )

@@ -58,7 +58,7 @@ def central_differences(
     """
     near = (moved(step * U) - moved(-step * U)) / (2 * step)
     far = (moved(2 * step * U) - moved(-2 * step * U)) / (4 * step)
-    return near, np.abs(far - near) + 8 * noise / step
+    return near, abs(far - near) + 8 * noise / step
 
 
 LONG_STEPS = 0.1 * 2.0 ** -np.arange(10)
@@ -109,7 +109,7 @@ def ridders(
     unclear = np.flatnonzero((is_inexact | (result.jump != 0)).any(axis=1))
     if not unclear.size:
         return result
-    doubt = np.maximum(result.error, 0.1 * np.abs(result.jump))[unclear].max()
+    doubt = np.maximum(result.error, 0.1 * abs(result.jump))[unclear].max()
     # shorter steps have larger rounding errors than the current errors
     least = 4 * noise.min() / doubt
     U = U[unclear]
@@ -130,7 +130,7 @@ def ridders(
 
 def largest_of(values: ndarray, scale: ndarray) -> ndarray:
     """Return the largest derivative in the unit of each of the K derivatives, (K, outputs); see `Point.scale`."""
-    sizes, scale = np.abs(values), scale[:, None]
+    sizes, scale = abs(values), scale[:, None]
     return np.minimum(sizes.max(axis=0), (sizes * scale).max(axis=0) / scale)
 
 
@@ -148,7 +148,7 @@ def _best(ladders: list[tuple[ndarray, Difference]], noise: ndarray) -> Differen
     excused = _explained(fine.error, 4 * noise / shortest[:, None])
     best = fine
     for _, coarse in ladders[1:]:
-        error = np.maximum(coarse.error, np.abs(coarse.value - fine.value) - excused)
+        error = np.maximum(coarse.error, abs(coarse.value - fine.value) - excused)
         is_better = error < best.error
         best = Difference(
             value=np.where(is_better, coarse.value, best.value),
@@ -171,7 +171,7 @@ def ladder(moved: Moved, U: ndarray, steps: ndarray, noise: ndarray) -> Differen
     rounding = np.where(_are_too_long(right - left, h, noise), np.inf, rounding)
     value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
     jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
-    return Difference(value, error, np.where(np.abs(jump) > 8 * unsure, jump, 0))
+    return Difference(value, error, np.where(abs(jump) > 8 * unsure, jump, 0))
 
 
 def _are_too_long(second: ndarray, h: ndarray, noise: ndarray) -> ndarray:
@@ -181,7 +181,7 @@ def _are_too_long(second: ndarray, h: ndarray, noise: ndarray) -> ndarray:
     smooth, and like h at a kink. If the difference shrinks more slowly, the step is too
     long. For example, a step across a narrow peak gives a slope of 0.
     """
-    size = np.abs(second)
+    size = abs(second)
     stays = (size[1:] > 32 * noise) & (size[1:] > np.sqrt(h[1:] / h[:-1]) * size[:-1])
     return np.concatenate([stays[:1], stays])
 
@@ -200,8 +200,7 @@ def _extrapolated(
         # The error is the difference from the two predecessors plus the rounding error
         # at the smallest step.
         errors.append(
-            np.maximum(np.abs(finer - row[1:]), np.abs(finer - row[:-1]))
-            + rounding[order:]
+            np.maximum(abs(finer - row[1:]), abs(finer - row[:-1])) + rounding[order:]
         )
         tableau.append(finer)
         levels.append(np.arange(order, len(differences)))
@@ -219,14 +218,14 @@ def _extrapolated(
         value = np.take_along_axis(entries[level == step], best, axis=0)
         unsure = np.take_along_axis(initial_error[level == step], best, axis=0)
         is_coarser = level < step
-        apart = np.abs(entries[is_coarser] - value) - _explained(unsure, rounding[step])
+        apart = abs(entries[is_coarser] - value) - _explained(unsure, rounding[step])
         error[is_coarser] = np.maximum(error[is_coarser], apart)
     order = _smallest(error)[:3]
     best, *next_best = np.take_along_axis(entries, order, axis=0)
     least = np.take_along_axis(error, order[:1], axis=0)[0]
     # An entry may agree with its predecessors by chance, but rarely with the next best
     # entries as well.
-    return best, np.maximum(least, np.abs(best - next_best).max(axis=0))
+    return best, np.maximum(least, abs(best - next_best).max(axis=0))
 
 
 def _smallest(errors: ndarray) -> ndarray:

@@ -63,7 +63,7 @@ def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
         tolerance = judgement.rows[name].tolerance
         if name in judgement.comparisons:
             tolerance = float(np.max(judgement.comparisons[name].tolerance))
-        largest = np.max(np.abs(entries[np.isfinite(entries)]), initial=0)
+        largest = np.max(abs(entries[np.isfinite(entries)]), initial=0)
         if largest:
             precision = max(precision, 2 * min(tolerance / largest, 1e-2))
     return precision
@@ -124,7 +124,7 @@ def _common_ratio(
         if ratio_of_part is None:
             return ""
         ratios.append(ratio_of_part)
-        count += int((np.abs(entries) > 1e-3 * np.abs(entries).max()).sum())
+        count += int((abs(entries) > 1e-3 * abs(entries).max()).sum())
     if np.ptp(ratios) > max(precision, 1e-9) * np.abs(ratios).max():
         return ""
     return ratio_in_words(ratios[0], point.rows, precision, count)

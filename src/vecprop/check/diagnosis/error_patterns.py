@@ -27,8 +27,8 @@ COARSE, COARSE_COUNT = 1e-3, 1e-5
 def same(a: ndarray, b: ndarray, precision: float) -> bool:
     """Return whether two arrays are equal up to a precision relative to the largest entry, ignoring NaN."""
     known = np.isfinite(a) & np.isfinite(b)
-    size = max(np.max(np.abs(a[known]), initial=0), np.max(np.abs(b[known]), initial=0))
-    return bool(known.any() and (np.abs(a - b)[known] <= precision * size).all())
+    size = max(np.max(abs(a[known]), initial=0), np.max(abs(b[known]), initial=0))
+    return bool(known.any() and (abs(a - b)[known] <= precision * size).all())
 
 
 def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
@@ -169,13 +169,13 @@ def pattern(
     if precision > COARSE:
         return ""
     known = np.isfinite(expected)
-    size = np.max(np.abs(expected[known]), initial=0)
+    size = np.max(abs(expected[known]), initial=0)
     constant = ratio(given, expected, precision)
     if constant is not None:
-        entries = int((np.abs(expected[known]) > 1e-3 * size).sum())
+        entries = int((abs(expected[known]) > 1e-3 * size).sum())
         return ratio_in_words(constant, rows, precision, entries)
     offsets = given - expected
-    errors = np.abs(offsets)
+    errors = abs(offsets)
     tolerance = precision * size
     # too small to show a pattern
     if not known.all() or errors.max() <= 10 * tolerance:
@@ -228,7 +228,7 @@ def _common_property(
     """Describe what the wrong entries of a part have in common, or return an empty string."""
     if not 0 < wrong.size < given.size:
         return ""
-    clear = 100 * precision * np.abs(expected).max()
+    clear = 100 * precision * abs(expected).max()
     is_swapped = wrong.size == 2 and same(
         given[wrong[::-1]], expected[wrong], precision
     )

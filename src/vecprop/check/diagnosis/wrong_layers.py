@@ -257,8 +257,8 @@ def mixed_rows(point: NetworkPoint) -> str:
         return ""
     names = [*layer_names(network), type(network.loss_function).__name__]
     for name, value, expected in zip(names, all_values, half_values, strict=True):
-        tolerance = 1e-5 * np.abs(expected).max(initial=0)
-        if (np.abs(value[:half] - expected) > tolerance).any():
+        tolerance = 1e-5 * abs(expected).max(initial=0)
+        if (abs(value[:half] - expected) > tolerance).any():
             return (
                 f"{name} computes outputs that depend on several rows, but rows must be"
                 " independent"
@@ -298,7 +298,7 @@ def _jacobian(f: Callable[[ndarray], ndarray], X: ndarray) -> ndarray:
 
 
 def _size(values: ndarray) -> float:
-    return float(np.abs(values).max(initial=0)) or 1.0
+    return float(abs(values).max(initial=0)) or 1.0
 
 
 def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray) -> str:
@@ -364,5 +364,5 @@ def _loss_mistake(loss: Loss, Z: ndarray, T: ndarray) -> list[str]:
 
 def _agree(a, b, precision: float = 1e-6) -> bool:
     """Return whether 98 % of the entries are equal up to rounding errors; the others may be at ties."""
-    tolerance = precision * np.max(np.abs(b), initial=1e-300)
-    return bool((np.abs(a - b) <= tolerance).mean() > 0.98)
+    tolerance = precision * np.max(abs(b), initial=1e-300)
+    return bool((abs(a - b) <= tolerance).mean() > 0.98)

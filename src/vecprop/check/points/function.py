@@ -195,7 +195,7 @@ class Point:
             except Exception:  # outside the function's domain
                 return np.full((prod(self.outputs), theta.size), np.nan)
 
-        is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
+        is_coarse = bool((self.noise.near > 1e-5 * abs(self.value)).any())
         return rounding_experiment(
             gradient, self.theta, self.lines, self.scale, self.eps, is_coarse
         )
@@ -234,7 +234,7 @@ class Point:
     @cached_property
     def all_sizes(self) -> ndarray:
         """The sizes of all parameters, (P,)."""
-        sizes = np.abs(self.theta)
+        sizes = abs(self.theta)
         for part in self.parts:
             view = sizes[part.span]
             view[view == 0] = typical_size(view) if view.any() else self._unit(part)
@@ -245,10 +245,10 @@ class Point:
         # Choose a unit so that steps of 0.1 units change the values as much as 10 %
         # changes of other parameters do.
         signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
-        change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
-        least = 0.1 * (change if change > 0 else np.abs(self.value).max())
+        change = abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
+        least = 0.1 * (change if change > 0 else abs(self.value).max())
         values = self.moved(part, 0.1 * UNITS[:, None] * signs[:, part.span])
-        enough = (np.abs(values - self.value) >= least).any(axis=1)
+        enough = (abs(values - self.value) >= least).any(axis=1)
         if not least or not enough.any():
             return 1.0
         unit = UNITS[np.argmax(enough)]
@@ -262,10 +262,10 @@ class Point:
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
-            by_entries = np.nan_to_num(np.abs(gradient[:, part.span])).max(
+            by_entries = np.nan_to_num(abs(gradient[:, part.span])).max(
                 axis=1, initial=0
             )
-            by_value = np.abs(self.value) / self.sizes(part).max(initial=EPS)
+            by_value = abs(self.value) / self.sizes(part).max(initial=EPS)
             largest[:, part.span] = np.fmax(by_entries, by_value)[:, None]
         return largest
 
@@ -273,7 +273,7 @@ class Point:
         """Return the largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         # Multiplying entries by the sizes of their parameters makes different units
         # comparable.
-        entries = np.nan_to_num(np.abs(gradient))
+        entries = np.nan_to_num(abs(gradient))
         largest = np.nan_to_num(entries * self.all_sizes).max(axis=1, keepdims=True)
         return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
 
@@ -285,7 +285,7 @@ class Point:
         period of a Unix time.
         """
         is_bounded = self.value_bound > 0
-        bound = np.fmax(self.value_bound, EPS * np.abs(self.value))
+        bound = np.fmax(self.value_bound, EPS * abs(self.value))
         return Noise(
             *(
                 np.where(is_bounded, np.fmin(noise, bound), noise)
@@ -307,7 +307,7 @@ class Point:
             + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1)
         )
         is_constant = (far == self.values(self.theta[None])).all(axis=0)
-        least = np.where(is_constant, 0, EPS * np.fmin.reduce(np.abs(far)))
+        least = np.where(is_constant, 0, EPS * np.fmin.reduce(abs(far)))
         return Noise(*(np.fmax(noise, least) for noise in measured))
 
     def _values_along(self, direction: ndarray, distances: ndarray) -> ndarray:
@@ -361,7 +361,7 @@ def typical_size(theta: ndarray) -> float:
     >>> typical_size(np.array([2e200, -2e200])), typical_size(np.zeros(2))
     (2e+200, 1.0)
     """
-    largest = float(np.abs(theta).max(initial=0))
+    largest = float(abs(theta).max(initial=0))
     return largest * float(np.sqrt(np.mean((theta / largest) ** 2))) if largest else 1.0
 
 
@@ -478,7 +478,7 @@ def _plain(numbers) -> ndarray:
 
 
 def _joined(columns: list[ndarray]) -> ndarray:
-    return np.concatenate(columns, axis=1).astype(np.float64)
+    return np.concatenate(columns, axis=1).astype(float)
 
 
 def _possible_rows(args: tuple[Any, ...]) -> tuple[int, ...]:

@@ -114,7 +114,7 @@ class NetworkPoint(Point):
             self.losses.append(loss)
             if gradient.dtype.kind == "f":
                 self.eps = max(self.eps, float(np.finfo(gradient.dtype).eps))
-            gradients.append(gradient.astype(np.float64)[None])
+            gradients.append(gradient.astype(float)[None])
         return gradients
 
     @cached_property
@@ -151,7 +151,7 @@ class NetworkPoint(Point):
         if self.eps <= np.finfo(self.dtype).eps:
             return bound
         return replace(
-            bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient)
+            bound, gradient=bound.gradient + self.eps * abs(self.own_gradient)
         )
 
     bound = cached_property(_bound)
@@ -169,7 +169,7 @@ class NetworkPoint(Point):
             return np.hstack(self._loss_and_gradient(theta, self.batch))[None]
 
         def scale(numbers: ndarray) -> ndarray:
-            return np.hstack([np.abs(numbers[:, :1]), self.scale(numbers[:, 1:])])
+            return np.hstack([abs(numbers[:, :1]), self.scale(numbers[:, 1:])])
 
         bound = rounding_experiment(
             loss_and_gradient,
@@ -214,7 +214,7 @@ class NetworkPoint(Point):
 
     @property
     def rounding(self) -> ndarray:
-        return 4 * EPS * np.abs(self.value) if self.is_built_in else super().rounding
+        return 4 * EPS * abs(self.value) if self.is_built_in else super().rounding
 
     @cached_property
     def has_tangents(self) -> bool:
@@ -369,7 +369,7 @@ class NetworkPoint(Point):
         low = np.minimum(left, right)
         high = np.maximum(left, right)
         # without a jump, the function is smooth
-        jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))
+        jumps = high - low > 1e-5 * np.maximum(abs(low), abs(high))
         low = np.where(jumps, low, here)
         high = np.where(jumps, high, here)
         return OneSided(here, low, high, low, high)

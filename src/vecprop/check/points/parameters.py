@@ -113,7 +113,7 @@ def flattened(theta) -> tuple[ndarray, Structure]:
     dtype = np.result_type(*values)
     if dtype.kind != "f":
         dtype = np.dtype(np.float64)
-    vector = np.concatenate([array.ravel() for array in values]).astype(np.float64)
+    vector = np.concatenate([array.ravel() for array in values]).astype(float)
     if not np.isfinite(vector).all():
         wrong = int(np.argmin(np.isfinite(vector)))
         raise ValueError(
