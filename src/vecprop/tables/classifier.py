@@ -298,7 +298,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 dict.fromkeys(type(value).__name__ for value in values)
             )
             advice = "convert all of them to text, integers or Booleans"
-            if DateReading.of(map(str, values)):
+            if DateReading.from_texts(map(str, values)):
                 advice = DATES
             raise TableError(
                 f"{self._named_target} has values of type {types}, such as"
@@ -337,7 +337,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         if (2 * classes > rows and classes > MAX_RARE) or (
             has_names and classes > 0.9 * rows > 18
         ):
-            if has_names and DateReading.of(map(str, self.classes_)):
+            if has_names and DateReading.from_texts(map(str, self.classes_)):
                 return (
                     f"{classes} distinct dates in {rows} rows: {DATES}, and use"
                     " TabularRegressor (--task regression)"

@@ -302,7 +302,9 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _values(self, y):
         """Return targets as numbers, or raise an error."""
         series = pandas().Series(y)
-        reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
+        reading = getattr(
+            self, "target_reading_", NumberReading.from_texts(texts_of(series))
+        )
         numbers, is_unread = read_numbers(series, reading)
         is_invalid = ~np.isfinite(numbers)
         if not is_invalid.any():
@@ -311,7 +313,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         advice = "fix them, or use TabularClassifier for classes"
         if is_unread.any():
             problem = f"{is_unread.sum()} value(s) are not {reading}"
-            if DateReading.of(series.dropna().astype(str)):
+            if DateReading.from_texts(series.dropna().astype(str)):
                 advice = DATES
         raise TableError(
             f"{self._named_target} must be numeric, but {problem}, such as"

@@ -360,7 +360,7 @@ class Dates(Column):
         cls, series, pieces: int = PIECES, reading: DateReading | None = None
     ) -> "Dates":
         """Fit an encoder to a column."""
-        reading = reading or DateReading.of(texts_of(series)) or DateReading()
+        reading = reading or DateReading.from_texts(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
         has_times = bool(np.any(days % 1 > 0))
         return cls(NumberInputs.of(days, pieces), has_times, reading)

@@ -64,7 +64,7 @@ def target_of(
         y = as_classes(y)
         is_plain = pandas().api.types.is_numeric_dtype(y.dtype)  # including Booleans
         return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
-    reading = reading or NumberReading.of(texts_of(y))
+    reading = reading or NumberReading.from_texts(texts_of(y))
     numbers, is_unread = read_numbers(y, reading)
     is_wrong = ~np.isfinite(numbers)
     if is_wrong.any():

@@ -279,7 +279,7 @@ def odd_classes(y: ndarray, named: str) -> list[str]:
         note_on_class_markers(classes, counts),
     ]
     separator = tag_separator(texts)
-    if classes.dtype.kind not in "iuf" and Evidence.of(texts).reading():
+    if classes.dtype.kind not in "iuf" and Evidence.from_texts(texts).reading():
         notes.append(
             f"dates such as {texts[0]!r} are classes: {DATES}, and use TabularRegressor"
             " (--task regression)"

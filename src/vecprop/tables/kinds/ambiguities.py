@@ -154,18 +154,18 @@ _NINES = re.compile(
     r"-?(9{2,}|8{3,}|7{3,})(\.9+)?|-[189]|-?32767|-32768|-?2147483647|-2147483648"
 )
 """Numbers that often represent missing values."""
-_MISSING_DAYS = frozenset(
-    (datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days
-    for day in (
-        "0001-01-01",
-        "1899-12-30",
-        "1900-01-01",
-        "1970-01-01",
-        "2099-12-31",
-        "2999-12-31",
-        "9999-12-31",
-    )
-)
+_MISSING_DAYS = {
+    "0001-01-01",
+    "1899-12-30",
+    "1900-01-01",
+    "1970-01-01",
+    "2099-12-31",
+    "2999-12-31",
+    "9999-12-31",
+}
+_MONTHS_OF_YEAR = set(range(1, 13))
+_DAYS_OF_MONTH = set(range(1, 32))
+_WRITE_DATES = "write dates like 2024-01-31"
 _EPOCHS = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _NAMES_OF_CODES = re.compile(
     r"(?:^|[^a-z])(?:zip|plz|postal|postcode|fips|icd|sic|naics|code|id|nr|class|type|category|group|cluster|region|"
@@ -180,14 +180,16 @@ _NAMES_OF_AMOUNTS = re.compile(
 
 
 def note_on_names(
-    series, texts: list[str], is_unread: np.ndarray, numbers: int, name: str
+    series, texts: list[str], *, is_unread: np.ndarray, numbers: int, name: str
 ) -> str:
     """Return a note if texts may be dates or numbers, and "" otherwise.
 
     Examples
     --------
     >>> texts = ["3/8", "5/8"]
-    >>> note_on_names(pandas().Series(texts), texts, np.array([True, True]), 0, "width")
+    >>> series = pandas().Series(texts)
+    >>> is_unread = np.array([True, True])
+    >>> note_on_names(series, texts, is_unread=is_unread, numbers=0, name="width")
     "'3/8' may be a fraction: write it as a number, or set columns={'width': 'category'} (--categories)"
     """
     texts = [text for text in texts[:_SAMPLE] if text]
@@ -204,25 +206,31 @@ def note_on_names(
             f" {unread.iloc[0]!r}, are not: if these are missing values, set"
             f" columns={{{name!r}: 'number'}} (--numbers)"
         )
-    meaning = ""
-    if "II" in texts and _most_are(_ROMAN.fullmatch, texts):
-        meaning = "a Roman numeral: write it as a number"
-    for form, meaning_of_form in _UNREAD.items():
-        if not meaning and _most_are(re.compile(form).fullmatch, texts):
-            meaning = meaning_of_form
+    meaning = _meaning(texts)
     if meaning and len(texts) > 1:
         return (
             f"{texts[0]!r} may be {meaning}, or set columns={{{name!r}: 'category'}}"
             " (--categories)"
         )
-    if has_words or meaning:
+    if meaning or has_words:
         return ""
     return note_on_amounts(texts, name)
 
 
+def _meaning(texts: list[str]) -> str:
+    """Return the meaning of texts that look like numbers, with advice, or ""."""
+    if "II" in texts and _most_are(_ROMAN.fullmatch, texts):
+        return "a Roman numeral: write it as a number"
+    for form, meaning in _UNREAD.items():
+        if _most_are(re.compile(form).fullmatch, texts):
+            return meaning
+    return ""
+
+
 def _note_on_dates(texts: list[str], name: str) -> str:
     """Return a note if texts may be dates, and "" otherwise."""
-    reading = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
+    evidence = Evidence.from_texts(texts[:_FEW_TEXTS], are_declared=True)
+    reading = evidence.reading(share=0.5)
     if reading is not None:
         dates = [text for text in texts if reading.days(text) is not None]
         unknown_dates = filter(_UNKNOWN_DATE.fullmatch, set(texts).difference(dates))
@@ -234,7 +242,7 @@ def _note_on_dates(texts: list[str], name: str) -> str:
     if not _most_are(_UNKNOWN_DATE.fullmatch, texts):
         return ""
     form = _format_of(texts)
-    setting = "write dates like 2024-01-31"
+    setting = _WRITE_DATES
     if form:
         setting = (
             f"set its format with columns={{{name!r}: 'date {form}'}} (--dates,"
@@ -276,9 +284,9 @@ def note_on_typos(texts: list[str], counts: np.ndarray) -> str:
     """
     order = np.argsort(counts, kind="stable")[:_FEW_TEXTS]
     for rare, frequent in combinations(order, 2):
-        if counts[rare] <= _RARE * counts[frequent] and _differ_by_a_letter(
-            texts[rare], texts[frequent]
-        ):
+        if counts[rare] > _RARE * counts[frequent]:
+            continue
+        if _differ_by_a_letter(texts[rare], texts[frequent]):
             return (
                 f"{texts[rare]!r} ({counts[rare]} rows) and {texts[frequent]!r}"
                 f" ({counts[frequent]} rows) differ by a letter: {_SPELL}"
@@ -286,18 +294,20 @@ def note_on_typos(texts: list[str], counts: np.ndarray) -> str:
     return ""
 
 
-def _differ_by_a_letter(one: str, other: str) -> bool:
-    """Return whether texts differ by an inserted or replaced letter in a word of at least four letters."""
-    matches = SequenceMatcher(None, one, other).get_opcodes()
+def _differ_by_a_letter(text: str, similar: str) -> bool:
+    """Return whether texts differ by one letter in a word of at least four letters."""
+    matches = SequenceMatcher(None, text, similar).get_opcodes()
     changes = [change for change in matches if change[0] != "equal"]
-    _, start, end, other_start, other_end = changes[0]
-    if len(changes) > 1 or max(end - start, other_end - other_start) > 1:
+    if len(changes) > 1:
         return False
-    letters = one[start:end] + other[other_start:other_end]
-    word = (
-        re.search(r"[^\W\d_]*$", one[:start])[0] + re.match(r"[^\W\d_]*", one[end:])[0]
-    )  # type: ignore[index]
-    return letters.isalpha() and len(word) >= 3
+    _, start, end, similar_start, similar_end = changes[0]
+    removed = text[start:end]
+    inserted = similar[similar_start:similar_end]
+    if max(len(removed), len(inserted)) > 1:
+        return False
+    word = re.findall(r"[^\W\d_]*$", text[:start])[0]
+    word += re.findall(r"^[^\W\d_]*", text[end:])[0]
+    return (removed + inserted).isalpha() and len(word) >= 3
 
 
 def note_on_numbers(x: np.ndarray, name: str) -> str:
@@ -309,67 +319,61 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
     "-999 in 2 rows may stand for missing values: leave these empty, or set columns={'dose': 'number'} (--numbers)"
     """
     setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
-    if marker := note_on_missing(x, name):
+    marker = note_on_missing(x, name)
+    if marker:
         return Note(f"{marker}, or {setting}", marker.kind)
     values = np.unique(x[np.isfinite(x)])
-    words = _words(name)
     if len(values) < 3 or values[0] < 0:
         return ""
+    low = values[0]
+    high = values[-1]
+    words = _words(name)
     if len(values) >= _MIN_DATES:
         for unit, per_second in _EPOCHS.items():
             # 1990 to 2039
-            if 6.3e8 * per_second <= values[0] and values[-1] <= 2.2e9 * per_second:
+            if 6.3e8 * per_second <= low and high <= 2.2e9 * per_second:
                 return (
-                    f"{values[0]:.0f} may be {unit} since 1970: write dates like"
-                    f" 2024-01-31, or {setting}"
+                    f"{low:.0f} may be {unit} since 1970: {_WRITE_DATES}, or {setting}"
                 )
-        if (
-            re.search("date|datum|day", words)
-            and values[0] >= 20_000
-            and values[-1] <= 60_000
-        ):
+        if re.search("date|datum|day", words) and low >= 20_000 and high <= 60_000:
             return (
-                f"{values[0]:.0f} may be a date of Excel: set columns={{{name!r}: 'date"
+                f"{low:.0f} may be a date of Excel: set columns={{{name!r}: 'date"
                 " excel'} (--dates)"
             )
     if (values % 1).any():
         return ""
-    if (
-        len(values) >= _MIN_TIMES
-        and 1000 <= values[-1] < 2400
-        and (values % 100).max() < 60
-    ):
-        hour, minute = divmod(int(values[-1]), 100)
+    are_minutes = 1000 <= high < 2400 and (values % 100).max() < 60
+    if len(values) >= _MIN_TIMES and are_minutes:
+        hour, minute = divmod(int(high), 100)
+        return f"{high:.0f} may be a time: write it as {hour}:{minute:02}, or {setting}"
+    if _NAMES_OF_CODES.search(words) or _are_labels(values, len(x)):
         return (
-            f"{values[-1]:.0f} may be a time: write it as {hour}:{minute:02}, or"
-            f" {setting}"
-        )
-    digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
-    gaps = np.diff(values)
-    are_labels = (
-        len(digits) == 1
-        and min(digits) >= 3
-        and len(values) <= 20 <= 4 * len(x) / len(values)
-    )
-    if _NAMES_OF_CODES.search(words) or (
-        are_labels and len(values) >= 4 and np.ptp(gaps) > gaps.mean()
-    ):
-        return (
-            f"integers such as {values[0]:.0f} may be codes: set columns={{{name!r}:"
+            f"integers such as {low:.0f} may be codes: set columns={{{name!r}:"
             " 'code'} (--codes)"
         )
     return ""
 
 
+def _are_labels(values: np.ndarray, rows: int) -> bool:
+    """Return whether few integers recur, with equally many digits but unequal gaps."""
+    digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
+    if len(digits) > 1 or min(digits) < 3:
+        return False
+    gaps = np.diff(values)
+    are_few = 4 <= len(values) <= 20 and rows >= 5 * len(values)
+    return are_few and bool(np.ptp(gaps) > gaps.mean())
+
+
 def note_on_missing(x: np.ndarray, name: str) -> Note:
     """Return a note if a number may represent missing values, and "" otherwise."""
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
-    index = _missing(
-        values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}"))
-    )
-    if index or (
-        _is_apart(values, counts) and not _NAMES_OF_AMOUNTS.search(_words(name))
-    ):
+
+    def is_marker(value: float) -> bool:
+        return _NINES.fullmatch(f"{value:.10g}") is not None
+
+    index = _missing(values, counts, is_marker)
+    are_amounts = _NAMES_OF_AMOUNTS.search(_words(name))
+    if index or (_is_apart(values, counts) and not are_amounts):
         return _marker(f"{values[index]:.10g}", counts[index])
     return Note("")
 
@@ -402,12 +406,12 @@ def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
             return _marker(repr(name), count)
     if classes.dtype.kind not in "iuf":
         return ""
-    is_only_negative = classes[0] < 0 <= classes[1]
-    is_far = classes[-1] > 10 * abs(classes[-2]) + 10
-    for index, is_odd in ((0, is_only_negative), (-1, is_far)):
-        text = f"{classes[index]:.10g}"
-        if is_odd and _NINES.fullmatch(text):
-            return _marker(text, counts[index])
+    lowest = f"{classes[0]:.10g}"
+    highest = f"{classes[-1]:.10g}"
+    if classes[0] < 0 <= classes[1] and _NINES.fullmatch(lowest):
+        return _marker(lowest, counts[0])
+    if classes[-1] > 10 * abs(classes[-2]) + 10 and _NINES.fullmatch(highest):
+        return _marker(highest, counts[-1])
     return ""
 
 
@@ -421,47 +425,53 @@ def note_on_times(texts: list[str], name: str) -> str:
     >>> note_on_times(["9:30", "23:59"], "start")
     ''
     """
-    short = next((text for text in texts if text.count(":") == 1), "")
-    if not short or not any(text.count(":") == 2 for text in texts):
+    short = [text for text in texts if text.count(":") == 1]
+    if not short or all(text.count(":") != 2 for text in texts):
         return ""
     return (
-        f"{short!r} is read as hours and minutes: write 0:{short} for minutes, or set "
-        f"columns={{{name!r}: 'number'}} (--numbers)"
+        f"{short[0]!r} is read as hours and minutes: write 0:{short[0]} for minutes, or"
+        f" set columns={{{name!r}: 'number'}} (--numbers)"
     )
 
 
 def note_on_days(days: np.ndarray, name: str) -> str:
     """Return a note if some dates may represent missing values, and "" otherwise."""
     values, counts = np.unique(days[np.isfinite(days)], return_counts=True)
-    index = _missing(values, counts, lambda day: int(day) in _MISSING_DAYS)
+    index = _missing(values, counts, lambda day: _date_text(day) in _MISSING_DAYS)
     if not index:
         return ""
-    marker = _marker(str(np.datetime64(int(values[index]), "D")), counts[index])
+    marker = _marker(_date_text(values[index]), counts[index])
     return Note(f"{marker}, or set columns={{{name!r}: 'date'}} (--dates)", marker.kind)
+
+
+def _date_text(day: float) -> str:
+    """Return a day since 1970 as text, such as 2024-01-31."""
+    return str(np.datetime64(int(day), "D"))
 
 
 def _missing(
     values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float], bool]
 ) -> int:
-    """Return the negative index of the first or last value if it may represent missing values, and 0 otherwise.
+    """Return the negative index of a marker of missing values, or 0 without one.
 
-    Such a value occurs several times and is far from all others, very frequent, or the
-    only negative value.
+    A marker is the first or last value, occurs several times and is far from all other
+    values, very frequent, or the only negative value.
     """
     if len(values) < 5:
         return 0
-    for index, others in ((-1, values[:-1]), (-len(values), values[1:])):
+    for index, remaining in ((-1, values[:-1]), (-len(values), values[1:])):
         value = values[index]
         count = counts[index]
-        halves = others / 2  # differences of huge numbers overflow
-        is_far = np.abs(value / 2 - halves).min() > np.ptp(halves)
-        is_frequent = count >= max(3, 5 * counts.mean())
-        is_only_negative = value < 0 <= others[0]
-        may_be_marker = is_far or (
-            count <= counts.sum() / 2 and (is_frequent or is_only_negative)
-        )
-        is_huge = abs(value) / 1e9 > np.abs(others).max()
-        if count > 1 and (is_huge or (may_be_marker and is_marker(float(value)))):
+        if count < 2:
+            continue
+        if abs(value) / 1e9 > np.abs(remaining).max():
+            return index
+        halves = remaining / 2  # differences of huge numbers overflow
+        may_be_marker = np.abs(value / 2 - halves).min() > np.ptp(halves)
+        if count <= counts.sum() / 2:
+            is_frequent = count >= max(3, 5 * counts.mean())
+            may_be_marker |= is_frequent or value < 0 <= remaining[0]
+        if may_be_marker and is_marker(value):
             return index
     return 0
 
@@ -479,12 +489,8 @@ def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
     share = counts[0] / counts.sum()
     if values[1] > 0.8 * median and spreads > 20:  # such as years
         return bool(share < 0.5)
-    return bool(
-        len(values) >= _MIN_DATES
-        and values[1] > median / 4
-        and spreads > 4
-        and share <= 0.1
-    )
+    is_far = len(values) >= _MIN_DATES and values[1] > median / 4
+    return bool(is_far and spreads > 4 and share <= 0.1)
 
 
 def _format_of(texts: list[str]) -> str:
@@ -513,9 +519,8 @@ def _format_of(texts: list[str]) -> str:
 
 def _most_are(match: Callable[[str], object], texts: list[str]) -> bool:
     """Return whether at least 90 % of the texts match."""
-    return bool(texts) and sum(match(text) is not None for text in texts) >= 0.9 * len(
-        texts
-    )
+    matches = [text for text in texts if match(text) is not None]
+    return bool(texts) and len(matches) >= 0.9 * len(texts)
 
 
 def _parsed(text: str, form: str) -> datetime.datetime | None:
@@ -543,7 +548,7 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
     texts = texts[:_SAMPLE]
     unread = 0
     for text in texts:
-        reading = NumberReading.of([text])
+        reading = NumberReading.from_texts([text])
         if reading.spellings or reading.value(text) is None:
             unread += 1
     if texts and unread <= 0.1 * len(texts):
@@ -552,12 +557,12 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
             " all in the same format"
         )
     shapes = Counter(_FIGURE.sub("#", one_of_each(text)) for text in texts)
-    common = [shape for shape, _ in shapes.most_common(_MAX_SHAPES)]
-    if sum(shapes[shape] for shape in common) < 0.9 * len(texts) or common == ["#"]:
+    common = dict(shapes.most_common(_MAX_SHAPES))
+    are_common = sum(common.values()) >= 0.9 * len(texts)
+    if not are_common or not all(map(_QUANTITY.match, common)):
         return ""
-    if not all(map(_QUANTITY.match, common)) or any(
-        map(_CODE.fullmatch, set(common) - {"#"})
-    ):
+    common.pop("#", None)
+    if not common or any(map(_CODE.fullmatch, common)):
         return ""
     if len(texts) < (3 if name else 5):
         return ""
@@ -565,13 +570,10 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
     if len(texts) < 5 and any(re.match("#[A-Z]", shape) for shape in common):
         return ""
     example = next(text for text in texts if _FIGURE.sub("#", text) != "#")
-    setting = (
-        f", or set columns={{{name!r}: 'category'}} (--categories)" if name else ""
-    )
-    return (
-        f"most values contain digits, such as {example!r}: write numbers in one"
-        f" unit{setting}"
-    )
+    note = f"most values contain digits, such as {example!r}: write numbers in one unit"
+    if name:
+        note += f", or set columns={{{name!r}: 'category'}} (--categories)"
+    return note
 
 
 def note_on_digits(series, x: np.ndarray, name: str) -> str:
@@ -588,12 +590,9 @@ def note_on_digits(series, x: np.ndarray, name: str) -> str:
         return ""
     if x[-1] >= 2**51:  # beyond microseconds since 1970
         is_integer = pandas().api.types.is_integer_dtype(series.dtype)
-        values = [str(series.max())] if is_integer else texts_of(series)
-        longest = max(
-            (text.strip() for text in values if text.strip().isdecimal()),
-            key=len,
-            default="",
-        )
+        texts = [str(series.max())] if is_integer else texts_of(series)
+        integers = filter(str.isdecimal, map(str.strip, texts))
+        longest = max(integers, key=len, default="")
         if len(longest) > 15:
             return (
                 f"{longest} has more than 15 digits: if it is a code, set"
@@ -604,7 +603,7 @@ def note_on_digits(series, x: np.ndarray, name: str) -> str:
     texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
     for form, digits in _DIGITS.items():
         if all(_is_recent_date(text.zfill(digits), form) for text in texts):
-            setting = "write dates like 2024-01-31"
+            setting = _WRITE_DATES
             if min(map(len, texts)) == digits:
                 setting = (
                     f"set columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
@@ -649,37 +648,26 @@ def note_on_parts(texts: list[str], name: str) -> str:
     matches = list(map(_PARTS.fullmatch, texts[:_SAMPLE]))
     if len(matches) < _MIN_TIMES or not all(matches):
         return ""
-    numbers = set()
-    decimals = set()
-    for match in filter(None, matches):
-        numbers.add(int(match[1]))
-        decimals.add(int(match[2]))
+    numbers = {int(match[1]) for match in matches if match}
+    decimals = {int(match[2]) for match in matches if match}
     setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
-    if (
-        min(numbers) > 0
-        and max(numbers) <= 31
-        and len(decimals) > 5
-        and decimals <= set(range(1, 13))
-    ):
-        return (
-            f"{texts[0]!r} may be a day and a month: write dates like 2024-01-31, or"
-            f" {setting}"
-        )
-    if max(numbers) < 24 and max(decimals) < 60 and len(decimals) >= _MIN_DATES:
+    are_months = len(decimals) > 5 and decimals <= _MONTHS_OF_YEAR
+    if are_months and numbers <= _DAYS_OF_MONTH:
+        return f"{texts[0]!r} may be a day and a month: {_WRITE_DATES}, or {setting}"
+    are_minutes = len(decimals) >= _MIN_DATES and max(decimals) < 60
+    if are_minutes and max(numbers) < 24:
         return f"{texts[0]!r} may be a time: write times like 14:30, or {setting}"
     return ""
 
 
 def note_on_order(texts: list[str], reading: DateReading) -> str:
     """Return a note on dates whose day and month can be exchanged."""
-    order = "month first"
-    opposite = "day first"
+    orders = ["month first", "day first"]
     if any(re.match("day[-/.]", form) for form in reading.forms):
-        order = "day first"
-        opposite = "month first"
+        orders.reverse()
     return (
-        f"dates such as {texts[0]!r} are ambiguous and read {order}: set"
-        f" date_format={order!r} or {opposite!r} (--date-format)"
+        f"dates such as {texts[0]!r} are ambiguous and read {orders[0]}: set"
+        f" date_format={orders[0]!r} or {orders[1]!r} (--date-format)"
     )
 
 
@@ -690,11 +678,8 @@ def note_on_short_years(texts: list[str], reading: DateReading) -> str:
     years = {match[1] for match in matches}
     months = {int(match[3]) for match in matches}
     days = {int(match[4]) for match in matches}
-    if (
-        len(years) < len(days)
-        and months <= set(range(1, 13))
-        and days <= set(range(1, 32))
-    ):
+    are_dates = months <= _MONTHS_OF_YEAR and days <= _DAYS_OF_MONTH
+    if are_dates and len(years) < len(days):
         form = matches[0][2].join(("%y", "%m", "%d"))
         return (
             f"the year of {texts[0]!r} may come first: set date_format={form!r}"
@@ -750,9 +735,12 @@ class ColumnOptions:
                     f"Column {name!r} has the unknown kind {kind!r}: use one of"
                     f" {', '.join(KINDS)}."
                 )
-            is_decimal = kind == "number" and setting in (".", ",")
-            is_date_format = kind == "date" and _is_format(setting)
-            if setting and not is_decimal and not is_date_format:
+            is_valid = not setting
+            if kind == "number":
+                is_valid = setting in ("", ".", ",")
+            elif kind == "date":
+                is_valid = _is_format(setting)
+            if not is_valid:
                 raise ValueError(
                     f"Column {name!r} has the invalid setting {self.columns[name]!r}:"
                     " 'number' can be followed by a decimal separator, and 'date' by a"
@@ -762,7 +750,7 @@ class ColumnOptions:
             raise ValueError(
                 f"{self.decimal!r} is not a decimal separator: use '.' or ','."
             )
-        if self.date_format and not _is_format(self.date_format):
+        if not _is_format(self.date_format or ""):
             raise ValueError(
                 f"{self.date_format!r} is not a date format: use a format such as"
                 " %d.%m.%Y, or 'day first', 'month first' or 'excel'."
@@ -770,9 +758,9 @@ class ColumnOptions:
 
     def kind(self, name: str) -> str | None:
         """Return the kind of a column, or None if it is not set."""
-        return (
-            str(self.columns[name]).partition(" ")[0] if name in self.columns else None
-        )
+        if name not in self.columns:
+            return None
+        return str(self.columns[name]).partition(" ")[0]
 
     def _setting(self, name: str) -> str:
         return str(self.columns.get(name, "")).partition(" ")[2].strip()
@@ -806,7 +794,7 @@ class ColumnOptions:
 
 
 def _is_format(text: str) -> bool:
-    return "%" in text or text == EXCEL or text in ORDERS
+    return "%" in text or text in ("", EXCEL, *ORDERS)
 
 
 NO_OPTIONS = ColumnOptions()

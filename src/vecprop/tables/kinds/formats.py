@@ -9,38 +9,30 @@ from functools import lru_cache
 
 MONTHS = ["january", "february", "march", "april", "may", "june"]
 MONTHS += ["july", "august", "september", "october", "november", "december"]
-_YEAR, _SHORT = r"(?P<year>[1-9]\d{3})", r"(?P<year>[1-9]\d{3}|\d\d)"
-_MONTH, _DAY, _NAME = (
-    r"(?P<month>\d{1,2})",
-    r"(?P<day>\d{1,2})",
-    r"(?P<month>[a-z]{3,9})\.?",
-)
+_YEAR = r"(?P<year>[1-9]\d{3})"
+_SHORT_YEAR = r"(?P<year>[1-9]\d{3}|\d\d)"
+_MONTH = r"(?P<month>\d{1,2})"
+_DAY = r"(?P<day>\d{1,2})"
+_NAME = r"(?P<month>[a-z]{3,9})\.?"
 ONE_MEANING = {
-    **{
-        f"year{sign}month{sign}day": f"{_YEAR}[{sign}]{_MONTH}[{sign}]{_DAY}"
-        for sign in "-/."
-    },
+    "year-month-day": f"{_YEAR}[-]{_MONTH}[-]{_DAY}",
+    "year/month/day": f"{_YEAR}[/]{_MONTH}[/]{_DAY}",
+    "year.month.day": f"{_YEAR}[.]{_MONTH}[.]{_DAY}",
     "year年month月day日": f"{_YEAR}年{_MONTH}月{_DAY}日",
     "year-month-name-day": rf"{_YEAR}[-/. ]{_NAME}[-/. ]{_DAY}",
-    "day month-name year": (
-        rf"(?:[a-z]{{3,9}},? )?{_DAY}(?:st|nd|rd|th)?[-/. ]*{_NAME}[-/., ]*{_SHORT}"
-    ),
-    "month-name day, year": (
-        rf"(?:[a-z]{{3,9}},? )?{_NAME}[- ]{_DAY}(?:st|nd|rd|th)?,?[- ]{_YEAR}"
-    ),
+    "day month-name year": rf"(?:[a-z]{{3,9}},? )?{_DAY}(?:st|nd|rd|th)?[-/. ]*"
+    rf"{_NAME}[-/., ]*{_SHORT_YEAR}",
+    "month-name day, year": rf"(?:[a-z]{{3,9}},? )?{_NAME}[- ]{_DAY}"
+    rf"(?:st|nd|rd|th)?,?[- ]{_YEAR}",
 }
 """Unambiguous date forms, which are accepted in any date column."""
 _EXCHANGED = [
-    [f"day{sign}month{sign}year", f"month{sign}day{sign}year"] for sign in "-/."
+    ["day-month-year", "month-day-year"],
+    ["day/month/year", "month/day/year"],
+    ["day.month.year", "month.day.year"],
 ]
-_SIGNS = {"-": "-", "/": "/", ".": r"\. ?"}
-FORMS = {
-    **ONE_MEANING,
-    **{first: _SIGNS[first[3]].join((_DAY, _MONTH, _SHORT)) for first, _ in _EXCHANGED},
-    **{
-        second: _SIGNS[second[5]].join((_MONTH, _DAY, _SHORT))
-        for _, second in _EXCHANGED
-    },
+"""The forms whose day and month can be exchanged."""
+_PARTIAL = {
     "year-month": r"(?P<year>(?:19|20)\d\d)[-/](?P<month>\d{1,2})",
     "month/year": r"(?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)",
     "month-name year": f"{_NAME}[- ]{_YEAR}",
@@ -48,11 +40,20 @@ FORMS = {
     "month-name short year": rf"{_NAME}[- ]'?(?P<year>\d\d)",
     "yearmonthday": r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
 }
+"""Forms that may be numbers or lack the day."""
+FORMS = {
+    **ONE_MEANING,
+    "day-month-year": f"{_DAY}-{_MONTH}-{_SHORT_YEAR}",
+    "day/month/year": f"{_DAY}/{_MONTH}/{_SHORT_YEAR}",
+    "day.month.year": rf"{_DAY}\. ?{_MONTH}\. ?{_SHORT_YEAR}",
+    "month-day-year": f"{_MONTH}-{_DAY}-{_SHORT_YEAR}",
+    "month/day/year": f"{_MONTH}/{_DAY}/{_SHORT_YEAR}",
+    "month.day.year": rf"{_MONTH}\. ?{_DAY}\. ?{_SHORT_YEAR}",
+    **_PARTIAL,
+}
 """The regular expression of each date form, in lower case."""
-_FAMILIES = [
-    *([form] for form in FORMS if not any(form in pair for pair in _EXCHANGED)),
-    *_EXCHANGED,
-]
+_SINGLE = [*ONE_MEANING, *_PARTIAL]
+_FAMILIES = [*([form] for form in _SINGLE), *_EXCHANGED]
 TIME = (
     r"(?:(?:t|,?"
     r" )(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d+)?))?(?:"
@@ -77,7 +78,7 @@ class DateReading:
 
     Examples
     --------
-    >>> reading = DateReading.of(["31.12.2023", "01.02.2023"])
+    >>> reading = DateReading.from_texts(["31.12.2023", "01.02.2023"])
     >>> reading, reading.days("2.1.1970 12:00"), reading.days("12/31/2023")
     (DateReading(forms=('day.month.year',), format=None), 1.5, None)
     """
@@ -90,19 +91,19 @@ class DateReading:
             raise ValueError(f"unknown date forms: {self.forms}")
 
     @classmethod
-    def of(
+    def from_texts(
         cls, texts: Iterable[str], day_first: bool | None = None
     ) -> "DateReading | None":
-        """Infer the forms of dates, or return None if less than 90 % of the texts are dates.
+        """Infer the forms of dates, or return None if under 90 % of the texts are dates.
 
         Numbers above 12 determine the order of day and month. Without them,
         ``day_first`` or the separator does.
         """
-        return Evidence.of(texts).reading(day_first)
+        return Evidence.from_texts(texts).reading(day_first)
 
     def days(self, text: str) -> float | None:
-        """Return the days since 1970 (times are fractions), or None if a text is not a valid date."""
-        return _known_days_of(text, tuple(self.forms), self.format)
+        """Return the days since 1970 (times are fractions), or None for other text."""
+        return _cached_days_of(text, tuple(self.forms), self.format)
 
     def __str__(self) -> str:
         if self.format == EXCEL:
@@ -128,10 +129,11 @@ class Evidence:
     exchangeable: "Counter[str]"
 
     @classmethod
-    def of(cls, texts: Iterable[str], are_declared: bool = False) -> "Evidence":
-        """Count the forms of texts. Stop early if the first twenty texts are not dates and the user declared none.
+    def from_texts(cls, texts: Iterable[str], are_declared: bool = False) -> "Evidence":
+        """Count the forms of texts. Stop early if the first twenty are not dates.
 
         Possible part numbers or versions are dates only if the user declares them.
+        Declared dates are counted to the end.
         """
         count = 0
         forms = Counter[str]()
@@ -139,49 +141,45 @@ class Evidence:
         families = _FAMILIES
         are_seasons = True
         for count, text in enumerate(map(small_letters, texts), 1):
-            if are_declared or not _NO_DATES.fullmatch(text):
-                for family in families:
-                    matches = [
-                        form for form in family if days_of_form(text, form) is not None
-                    ]
-                    if not matches:
-                        continue
-                    # the next text probably has the same form
-                    families = [family, *_FAMILIES]
-                    if len(matches) > 1:
-                        exchangeable[matches[0]] += 1
-                    else:
-                        forms[matches[0]] += 1
-                        if (
-                            matches != ["year-month"]
-                            or int(text[5:7]) != (int(text[:4]) + 1) % 100
-                        ):
-                            are_seasons = False
-                    break
-            if count == 20 and not forms and not exchangeable and not are_declared:
+            is_excluded = not are_declared and _NO_DATES.fullmatch(text)
+            for family in () if is_excluded else families:
+                matches = [
+                    form for form in family if days_of_form(text, form) is not None
+                ]
+                if not matches:
+                    continue
+                # the next text probably has the same form
+                families = [family, *_FAMILIES]
+                form = matches[0]
+                if len(matches) > 1:
+                    exchangeable[form] += 1
+                else:
+                    forms[form] += 1
+                    are_seasons = are_seasons and _is_season(text, form)
+                break
+            if count == 20 and not (forms or exchangeable or are_declared):
                 break
         return cls(count, Counter() if are_seasons else forms, exchangeable)
 
     def reading(
         self, day_first: bool | None = None, share: float = 0.9
     ) -> DateReading | None:
-        """Return the format of dates, or None if less than this share of the texts are dates."""
-        forms = [form for form in FORMS if self.forms[form]]
+        """Return the format of dates, or None if too few texts are dates."""
+        forms = [form for form in _SINGLE if self.forms[form]]
         dates = self.forms.total() + self.exchangeable.total()
         for days, months in _EXCHANGED:
             if not (self.exchangeable[days] or self.forms[days] or self.forms[months]):
                 continue
             is_day_first = day_first
-            if day_first is None:  # ties are broken by the separator
-                is_day_first = (self.forms[days], "." in days) > (
-                    self.forms[months],
-                    False,
-                )
-            right = days if is_day_first else months
-            wrong = months if is_day_first else days
-            dates -= self.forms[wrong]
-            forms = [form for form in forms if form not in (right, wrong)]
-            forms.append(right)
+            if day_first is None:
+                lead = self.forms[days] - self.forms[months]
+                is_day_first = lead > 0 or (lead == 0 and "." in days)
+            if is_day_first:
+                forms.append(days)
+                dates -= self.forms[months]
+            else:
+                forms.append(months)
+                dates -= self.forms[days]
         if not dates or dates < share * self.texts:
             return None
         return DateReading(tuple(forms))
@@ -190,9 +188,14 @@ class Evidence:
     def is_unclear(self) -> bool:
         """Whether the order of day and month is ambiguous for some separator."""
         return any(
-            self.exchangeable[a] and not self.forms[a] + self.forms[b]
-            for a, b in _EXCHANGED
+            self.exchangeable[days] and not self.forms[days] + self.forms[months]
+            for days, months in _EXCHANGED
         )
+
+
+def _is_season(text: str, form: str) -> bool:
+    """Return whether a year and a month may be two successive years, as in 2023-24."""
+    return form == "year-month" and int(text[5:7]) == (int(text[:4]) + 1) % 100
 
 
 def small_letters(text: str) -> str:
@@ -235,7 +238,7 @@ def days_of_form(text: str, form: str) -> float | None:
 
 
 # the same days recur in many chunks of a table
-_known_days_of = lru_cache(2**14)(days_of)
+_cached_days_of = lru_cache(2**14)(days_of)
 
 
 def days_of_parts(part: dict[str, str | None]) -> float | None:
@@ -282,20 +285,24 @@ WORDS = {"true": 1.0, "false": 0.0, "none": float("nan")}
 
 _UNIT = (
     r"(?:US|CA?|AU?|NZ|HK|NT|MX|R|S)?\$|[€£¥₹₩₽₺₴₫₱฿%]|Rs\.?|kr\.?|zł|Kč|"
-    "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|AED|ARS|CLP|COP|EGP|HKD|IDR|ILS|KES|KRW|"
-    "MYR|NGN|PEN|PHP|PKR|RON|RUB|SAR|SGD|THB|TRY|TWD|UAH|VND"
+    "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|AED|"
+    "ARS|CLP|COP|EGP|HKD|IDR|ILS|KES|KRW|MYR|NGN|PEN|PHP|PKR|RON|RUB|SAR|SGD|THB|TRY|TWD|UAH|VND"
 )
 _OTHER_UNIT = (
-    r"(?!(?:st|nd|rd|th|j)\b)(?:[^\W\d_½¼¾⅓⅔⅛⅜⅝⅞]|[°\"″′‰%€$£¥₹]|/(?=[^\W_]))[^\d½¼¾⅓⅔⅛⅜⅝⅞]{0,24}"
+    r"(?!(?:st|nd|rd|th|j)\b)(?:[^\W\d_½¼¾⅓⅔⅛⅜⅝⅞]|[°\"″′‰%€$£¥₹]|/(?=[^\W_]))"
+    r"[^\d½¼¾⅓⅔⅛⅜⅝⅞]{0,24}"
     r"(?:/ ?\d+ ?[^\W\d_]+|(?<=[a-zA-Z])[23])?"
 )
 """A unit after a number that is neither a currency nor a percent sign, such as "kg",
 "mg/dL", "m2" or "l/100km".
 """
 _NUMERAL = re.compile(
-    rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,'"
-    rf" ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?:({_UNIT})|({_OTHER_UNIT}))?"
+    rf"[+-]?\s*(?P<before>{_UNIT})?\s*[+-]?"
+    r"(?P<digits>(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*"
+    rf"(?:(?P<after>{_UNIT})|(?P<other>{_OTHER_UNIT}))?"
 )
+_SIGNS = {",", ".", " ", "'"}
+"""The signs that may separate thousands."""
 _PLURALS = ("", "s", "es", "e", "en", "n")
 """Endings that distinguish spellings of a unit."""
 SECONDS = "seconds"
@@ -308,7 +315,8 @@ CLOCK = (
 SECONDS_OF_UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 SPELLED = (
     r"(\d+(?:[.,]\d+)?)"
-    r" ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
+    r" ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)"
+    r"(?![a-z])"
 )
 """The regular expression of a number with a unit of time, which occurs at least once
 in durations.
@@ -328,10 +336,10 @@ class NumberReading:
 
     Examples
     --------
-    >>> reading = NumberReading.of(["1.234,5", "1.234", "2.000"])
+    >>> reading = NumberReading.from_texts(["1.234,5", "1.234", "2.000"])
     >>> reading.decimal, reading.thousands, reading.value("6.733"), reading.value("1,234.5")
     (',', '.', 6733.0, None)
-    >>> reading = NumberReading.of(["1 year", "7 years"])
+    >>> reading = NumberReading.from_texts(["1 year", "7 years"])
     >>> reading.spellings, reading.value("5 years"), reading.value("8 months"), reading.value("8")
     (('years', 'year'), 5.0, None, None)
     """
@@ -342,38 +350,34 @@ class NumberReading:
     spellings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.decimal not in (".", ",") or self.thousands not in (
-            "",
-            ",",
-            ".",
-            " ",
-            "'",
-        ):
+        if self.decimal not in (".", ",") or self.thousands not in _SIGNS | {""}:
             raise ValueError(
                 f"invalid decimal separator {self.decimal!r} or thousands separator"
                 f" {self.thousands!r}"
             )
 
     @classmethod
-    def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
-        """Infer the signs and the unit from texts. ``decimal`` overrides the decimal separator."""
-        texts = list(texts)
+    def from_texts(
+        cls, texts: Sequence[str], decimal: str | None = None
+    ) -> "NumberReading":
+        """Infer the signs, unless the decimal separator is known, and the unit."""
         if are_times(texts):
             return cls(unit=SECONDS)
-        matches = list(filter(None, map(_NUMERAL.fullmatch, map(one_of_each, texts))))
-        decimal = (
-            decimal or _sign_of(match[2] for match in matches).removeprefix("?") or "."
-        )
-        between = Counter[str]()
+        numerals = _numerals(texts)
+        decimal = decimal or _decimal_sign(numerals).removeprefix("?") or "."
+        thousands = Counter[str]()
+        currencies = Counter[str]()
         units = Counter[str]()
-        other_units = Counter[str]()
-        for match in matches:
-            between.update(({",", ".", " ", "'"} - {decimal}) & set(match[2].strip()))
-            units.update(filter(None, (match[1], match[3])))
-            other_units[match[4] or ""] += 1
-        unit = _most_frequent(other_units)
-        spellings = _spellings(unit, other_units) if unit else ()
-        return cls(decimal, _most_frequent(between), _most_frequent(units), spellings)
+        for numeral in numerals:
+            thousands.update((_SIGNS - {decimal}) & set(numeral["digits"].strip()))
+            currencies.update(filter(None, (numeral["before"], numeral["after"])))
+            units[numeral["other"] or ""] += 1
+        return cls(
+            decimal,
+            thousands=_most_frequent(thousands),
+            unit=_most_frequent(currencies),
+            spellings=_spellings(_most_frequent(units), units),
+        )
 
     def value(self, text: str) -> float | None:
         """Return the number in a text, nan for "none", and None for invalid text."""
@@ -387,12 +391,10 @@ class NumberReading:
 
     @property
     def is_plain(self) -> bool:
-        """Whether numbers are written as in Python, apart from thousands separators and currency symbols."""
-        return (
-            self.decimal == "."
-            and self.unit not in ("%", SECONDS)
-            and not self.spellings
-        )
+        """Whether numbers are as in Python, apart from currencies and thousands signs."""
+        if self.unit in ("%", SECONDS):
+            return False
+        return self.decimal == "." and not self.spellings
 
     def __str__(self) -> str:
         if self.unit == SECONDS:
@@ -409,54 +411,59 @@ class NumberReading:
 
 
 def _most_frequent(counts: "Counter[str]") -> str:
-    """Return the most frequent text, or "". Ties are broken by the text, not by the order of the values."""
+    """Return the most frequent text, or "". Of equal ones, it is the last by name."""
     return max(sorted(counts, reverse=True), key=counts.__getitem__, default="")
 
 
 def _spellings(unit: str, units: Iterable[str]) -> tuple[str, ...]:
-    """Return the spellings of the most frequent unit, the longest first."""
-    spellings = {other for other in units if _are_one_unit(unit, other)}
+    """Return the spellings of a unit, the longest first, or none if it is empty."""
+    if not unit:
+        return ()
+    spellings = {spelling for spelling in units if _are_one_unit(unit, spelling)}
     if len(unit) > 2:
         spellings.add(unit.removesuffix("s"))
     return tuple(sorted(spellings, key=lambda spelling: (-len(spelling), spelling)))
 
 
-def _are_one_unit(one: str, other: str) -> bool:
-    """Return whether two units differ at most in case, a final period or a plural ending.
+def _are_one_unit(unit: str, spelling: str) -> bool:
+    """Return whether two units differ only in case, a final period or a plural ending.
 
     Case matters in "m", "M", "mW" and "MW".
     """
-    if max(len(one), len(other)) <= 2 and {one[0], other[:1]} == {"m", "M"}:
+    if len(unit) <= 2 and len(spelling) <= 2 and {unit[0], spelling[:1]} == {"m", "M"}:
         return False
-    short, long = sorted(
-        (one.casefold().rstrip("."), other.casefold().rstrip(".")), key=len
-    )
-    if not long.startswith(short):
-        return False
+    units = [unit.casefold().rstrip("."), spelling.casefold().rstrip(".")]
+    short, long = sorted(units, key=len)
     ending = long.removeprefix(short)
-    shortest = 2 if ending == "s" else 3
-    return not ending or (ending in _PLURALS and len(short) >= shortest)
+    if not ending or ending == long:
+        return short == long
+    return ending in _PLURALS and len(short) >= (2 if ending == "s" else 3)
+
+
+def _numerals(texts: Iterable[str]) -> list[re.Match[str]]:
+    """Return the matches of the texts that are numbers, with or without units."""
+    return list(filter(None, map(_NUMERAL.fullmatch, map(one_of_each, texts))))
 
 
 def decimal_sign(texts: Iterable[str]) -> str:
-    """Infer the decimal separator of texts, with the prefix "?" if it is ambiguous. Return "" if no text has a sign.
+    """Infer the decimal separator of texts, with the prefix "?" if it is ambiguous.
 
-    A single sign before three digits is ambiguous. A comma is then read as a thousands
-    separator, and a point as the decimal separator.
+    Without signs, the result is "". A single sign before three digits is ambiguous. A
+    comma is then read as a thousands separator, and a point as the decimal separator.
 
     Examples
     --------
-    >>> [decimal_sign(texts) for texts in (["1,5", "1,234"], ["1,234", "5,678"], ["1.234"], ["7", "many"])]
-    [',', '?.', '?.', '']
+    >>> decimal_sign(["1,5", "1,234"]), decimal_sign(["1,234", "5,678"])
+    (',', '?.')
+    >>> decimal_sign(["1.234"]), decimal_sign(["7", "many"])
+    ('?.', '')
     """
-    return _sign_of(
-        match[2] for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))
-    )
+    return _decimal_sign(_numerals(texts))
 
 
-def _sign_of(bodies: Iterable[str]) -> str:
-    """Infer the decimal separator of numbers without units, see `decimal_sign`."""
-    counts = Counter(map(_sign_of_one, bodies))
+def _decimal_sign(numerals: Iterable[re.Match[str]]) -> str:
+    """Infer the decimal separator of numbers, see `decimal_sign`."""
+    counts = Counter(_sign_of_one(numeral["digits"]) for numeral in numerals)
     if counts[","] > counts["."]:
         return ","
     if counts["."]:
@@ -464,16 +471,17 @@ def _sign_of(bodies: Iterable[str]) -> str:
     return "?." if counts["?"] else ""
 
 
-def _sign_of_one(body: str) -> str:
-    """Return the decimal separator of a number, "?" if it is ambiguous, or "" if the number has none."""
-    signs = re.findall("[,.]", body)
+def _sign_of_one(digits: str) -> str:
+    """Return a number's decimal separator, "?" if it is ambiguous, or "" without one."""
+    signs = re.findall("[,.]", digits)
     if not signs:
         return ""
     if len(set(signs)) == 2:
-        return max(",.", key=body.rindex)
+        return max(",.", key=digits.rindex)
     if len(signs) > 1:
         return "." if "," in signs else ","
-    return "?" if re.fullmatch(r"[^0,.][^,.]{0,2}[,.]\d{3}", body.strip()) else signs[0]
+    is_unclear = re.fullmatch(r"[^0,.][^,.]{0,2}[,.]\d{3}", digits.strip())
+    return "?" if is_unclear else signs[0]
 
 
 def are_times(texts: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -30,12 +30,13 @@ from .formats import (
     DateReading,
     Evidence,
     NumberReading,
-    days_of,
+    days_of_form,
     decimal_sign,
 )
 from .values import as_numbers, read_days, read_numbers, texts_of
 
-FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
+FIRST_DAY = 1900_01_01
+LAST_DAY = 2099_12_31
 """Integers between these limits may be dates without separators."""
 _WORD = r"[^\s,;|/]+"
 _LEADING_ZERO = re.compile(r"0\d")
@@ -77,8 +78,9 @@ def kind_of(
     """
     kind = options.kind(name)
     texts = texts_of(series)
+    date_format = options.format_of(name)
     if kind == "date":
-        return _declared_date(series, texts, options.format_of(name))
+        return _declared_date(series, texts, date_format)
     if kind is None:
         if isinstance(series.dtype, pandas().CategoricalDtype):
             return Kind("text" if are_texts(series) else "category")
@@ -91,15 +93,15 @@ def kind_of(
         if reading.spellings:  # numbers without the unit are valid, too
             reading = replace(reading, spellings=(*reading.spellings, ""))
         return Kind(kind, reading, note)
-    date_format = options.format_of(name)
     if reading.spellings:
         are_few = len(texts) < FEW_NAMES and reading.spellings[0][0].isupper()
-        have_zeros = any(re.match(r"0\d", text) for text in texts)
+        have_zeros = any(map(_LEADING_ZERO.match, texts))
         # such as 4WD, 007x and 3 March
         if are_few or have_zeros or _date(series, texts, date_format):
             reading = NumberReading()
     x, is_unread = read_numbers(series, reading)
-    if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
+    numbers = int((~np.isnan(x)).sum())
+    if is_unread.sum() <= 0.1 * (is_unread.sum() + numbers):
         return _kind_of_numbers(series, texts, x, name=name, reading=reading, note=note)
     date = _date(series, texts, date_format)
     if date is not None:
@@ -108,7 +110,7 @@ def kind_of(
         return replace(date, note=joined_notes([date.note, note_on_days(days, name)]))
     if tag_separator(texts):
         return Kind("tags")
-    note = note_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
+    note = note_on_names(series, texts, is_unread=is_unread, numbers=numbers, name=name)
     if note:
         note = f"read as text, but {note}"
     if are_texts(series):
@@ -125,7 +127,7 @@ def _kind_of_numbers(
     reading: NumberReading,
     note: str,
 ) -> Kind:
-    """Return the kind of a column of numbers: numbers, times, or dates without separators."""
+    """Return the kind of a column of numbers, times, or dates without separators."""
     if reading.spellings:
         return Kind("number", reading, note or note_on_parts(texts, name))
     if _are_eight_digits(x):
@@ -158,44 +160,38 @@ def _declared_date(series, texts: list[str], date_format: str | None) -> Kind:
 def _number(
     series, texts: list[str], sign: str | None, decimal: Callable[[], str]
 ) -> tuple[NumberReading, str]:
-    """Infer the format of numbers, given a declared decimal separator, and return a note if it is ambiguous."""
+    """Infer the format of numbers, and return a note if the separator is ambiguous."""
     if sign is not None:
-        return NumberReading.of(texts, sign), ""
+        return NumberReading.from_texts(texts, sign), ""
     plain = NumberReading()
     _, is_unread = read_numbers(series, plain)
+    signs = [decimal_sign([text]) for text in texts]
     if is_unread.any():
         if not decimal_sign(texts).startswith("?"):
-            return NumberReading.of(texts), ""
-    elif any(decimal_sign([text]) == "." for text in texts) or not decimal_sign(
-        text for text in texts if "." in text
-    ):
+            return NumberReading.from_texts(texts), ""
+    elif "." in signs or not decimal_sign(text for text in texts if "." in text):
         return plain, ""
-    signs = [decimal_sign([text]) for text in texts]
     sign = decimal()
-    reading = NumberReading.of(texts, sign)
-    examples = []
+    reading = NumberReading.from_texts(texts, sign)
+    example = ""
     for text, sign_of_text in zip(texts, signs, strict=True):
         if sign_of_text == "?." and reading.value(text):  # other texts have other units
-            examples.append(text)
-    if not examples:
+            example = text
+            break
+    if not example:
         return reading, ""
-    have_points = len(texts) >= FEW and set(signs) == {"?."}
-    if (
-        reading == plain
-        and not have_points
-        and not any(text.lstrip("+-").isdecimal() for text in texts)
-    ):
+    may_be_plain = len(texts) < FEW or set(signs) != {"?."}
+    have_integers = any(text.lstrip("+-").isdecimal() for text in texts)
+    if reading == plain and may_be_plain and not have_integers:
         return reading, ""
-    other = "," if sign == "." else "."
-    value = reading.value(examples[0])
-    other_value = NumberReading.of(examples[:1], other).value(examples[0])
-    return (
-        reading,
-        (
-            f"{examples[0]!r} is read as {value:g}, but may also be {other_value:g}:"
-            f" set decimal={sign!r} or {other!r} (--decimal)"
-        ),
+    opposite = "," if sign == "." else "."
+    value = reading.value(example)
+    opposite_value = NumberReading.from_texts([example], opposite).value(example)
+    note = (
+        f"{example!r} is read as {value:g}, but may also be {opposite_value:g}: set"
+        f" decimal={sign!r} or {opposite!r} (--decimal)"
     )
+    return reading, note
 
 
 def target_reading(
@@ -215,7 +211,7 @@ def target_reading(
 
 
 def note_on_classes(y) -> str:
-    """Return a note if a target with classes may consist of numbers with units or different formats."""
+    """Return a note if classes may be numbers with units or different formats."""
     if not as_numbers(y)[1]:
         return ""
     note = note_on_amounts(texts_of(y))
@@ -242,41 +238,33 @@ def _date(
     series, texts: list[str], date_format: str | None, are_declared: bool = False
 ) -> Kind | None:
     """Infer the format of dates, or return None if the values are not dates."""
-    if pandas().api.types.infer_dtype(series.dropna()) in (
-        "datetime64",
-        "datetime",
-        "date",
-    ):
+    dtype = pandas().api.types.infer_dtype(series.dropna())
+    if dtype in ("datetime64", "datetime", "date"):
         return Kind("date", DateReading())
     day_first = ORDERS.get(date_format or "")
     if date_format and day_first is None:
         reading = DateReading(format=date_format)
         if are_declared or read_days(series, reading)[1].mean() <= 0.1:
             return Kind("date", reading)
-    evidence = Evidence.of(texts, are_declared)
+    evidence = Evidence.from_texts(texts, are_declared)
     reading = evidence.reading(day_first, share=0.0 if are_declared else 0.9)
     if reading is None:
         return None
-    notes = []
+    notes = [note_on_short_years(texts, reading)]
     if day_first is None and evidence.is_unclear:
-        notes.append(note_on_order(texts, reading))
-    notes.append(note_on_short_years(texts, reading))
+        notes.insert(0, note_on_order(texts, reading))
     return Kind("date", reading, joined_notes(notes))
 
 
 def _are_eight_digits(x: np.ndarray, least: int = 3) -> bool:
-    """Return whether all numbers are dates without separators, such as 20240131, with ``least`` distinct ones."""
+    """Return whether all numbers, with ``least`` distinct ones, are dates like 20240131."""
     values = np.unique(x[~np.isnan(x)])
-    if (
-        len(values) < least
-        or values[0] < FIRST_DAY
-        or values[-1] > LAST_DAY
-        or np.any(values % 1)
-    ):
+    if len(values) < least or values[0] < FIRST_DAY or values[-1] > LAST_DAY:
         return False
-    return all(
-        days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in values
-    )
+    if np.any(values % 1):
+        return False
+    days = [days_of_form(f"{value:.0f}", "yearmonthday") for value in values]
+    return None not in days
 
 
 def are_codes(texts: list[str]) -> bool:
@@ -319,24 +307,15 @@ def tag_separator(texts: list[str]) -> str:
             tags.update(tags_of_text)
             if len(tags_of_text) > 1:
                 texts_with_several += 1
-        if (
-            len(tags) >= len(texts)
-            or 2 * len(tags) > tags.total()
-            or texts_with_several < 0.3 * len(texts)
-        ):
+        have_few_tags = len(tags) < len(texts) and 2 * len(tags) <= tags.total()
+        if not have_few_tags or texts_with_several < 0.3 * len(texts):
             continue
-        if not any(name.count(" ") >= 4 for name in tags) and not _are_numbers(
-            texts, separator, tags
-        ):
-            return separator
+        if all(name.count(" ") < 4 for name in tags):
+            counts = {text.count(separator) for text in texts}
+            # otherwise these are lists of numbers
+            if len(counts) > 1 or not all(name[:1].isdigit() for name in tags):
+                return separator
     return ""
-
-
-def _are_numbers(texts: list[str], separator: str, tags: Iterable[str]) -> bool:
-    """Return whether all texts contain equally many tags, which start with digits."""
-    if len({text.count(separator) for text in texts}) > 1:
-        return False
-    return all(name[:1].isdigit() for name in tags)
 
 
 def are_texts(series) -> bool:
@@ -372,7 +351,9 @@ classes.
 
 
 def as_whole(y) -> Any:
-    """Convert floats to integers if all are integral, because pandas stores integers with missing values as floats.
+    """Convert floats to integers if all are integral.
+
+    pandas stores integers with missing values as floats.
 
     Examples
     --------

@@ -122,7 +122,7 @@ def own_reading(series) -> NumberReading:
     """
     plain = NumberReading()
     return (
-        NumberReading.of(texts_of(series))
+        NumberReading.from_texts(texts_of(series))
         if read_numbers(series, plain)[1].any()
         else plain
     )
