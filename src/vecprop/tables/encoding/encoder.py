@@ -129,17 +129,22 @@ class Encoder:
             raise TableError(
                 f"No column can be used as input: {', '.join(reasons[:5])}."
             )
-        notes = [
-            unused_column(name, reason) for name, reason in encoder.dropped.items()
-        ]
-        readings = encoder.readings
+        notes = [*encoder._notes_on_readings(), *ambiguities]
+        return encoder, notes + encoder.notes_on(encoder.misfits(frame))
+
+    def _notes_on_readings(self) -> list[Note]:
+        """Return notes on unused columns and on unusual formats."""
+        notes = []
+        for name, reason in self.dropped.items():
+            notes.append(unused_column(name, reason))
+        readings = self.readings
         columns_by_format: dict[str, list[str]] = {}
-        for name, part in encoder.columns:
-            if part.has_unusual_format or name in encoder.codes:
+        for name, part in self.columns:
+            if part.has_unusual_format or name in self.codes:
                 columns_by_format.setdefault(readings[name], []).append(name)
         for reading, names in columns_by_format.items():
             notes.append(Note(f"Read as {reading}: {some_of(names)}."))
-        return encoder, notes + ambiguities + encoder.notes_on(encoder.misfits(frame))
+        return notes
 
     @property
     def columns(self) -> list[tuple[str, Column]]:
