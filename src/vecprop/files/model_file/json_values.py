@@ -101,13 +101,13 @@ def stored_estimator(
 
     def state(model) -> State:
         settings = model.get_params(deep=False)
-        state = {
-            name: value
-            for name, value in settings.items()
-            if name not in _PROCESS_SETTINGS
-        }
+        excluded = {*settings, *ignored}
+        state = {}
+        for name, value in settings.items():
+            if name not in _PROCESS_SETTINGS:
+                state[name] = value
         for name, value in vars(model).items():
-            if name in settings or name in ignored:
+            if name in excluded:
                 continue
             if name not in checks:
                 raise FileError(
@@ -125,10 +125,10 @@ def stored_estimator(
             raise ValueError(f"{cls.__name__} in this version has no {min(unknown)!r}")
         model = cls(**{name: state[name] for name in settings})
         require_valid_settings(model)
-        for name in checks:
+        for name, check in checks.items():
             if name not in names:
                 continue
-            if not _passes(state[name], checks[name], model):
+            if not _passes(state[name], check, model):
                 raise ValueError(f"{cls.__name__} has an invalid value for {name!r}")
             setattr(model, name, state[name])
         if conditions is not None and not all(conditions(model)):
@@ -169,37 +169,34 @@ def fits(value, hint) -> bool:
     if origin is Literal:
         return value in arguments
     if origin in (list, tuple, Sequence):
-        return isinstance(value, list | tuple) and all(
-            fits(entry, arguments[0]) for entry in value
-        )
+        return isinstance(value, list | tuple) and _all_fit(value, arguments[0])
     if origin in (dict, Mapping):
-        return isinstance(value, dict) and all(
-            fits(entry, arguments[1]) for entry in value.values()
-        )
+        return isinstance(value, dict) and _all_fit(value.values(), arguments[1])
     return isinstance(value, origin)
+
+
+def _all_fit(values: Iterable[Any], hint) -> bool:
+    return all(fits(value, hint) for value in values)
 
 
 def array(kinds: str, *lengths: str) -> Check:
     """Return the check for an array of these dtype kinds, whose lengths are attributes of the model."""
 
     def is_valid(value, model) -> bool:
-        return is_array(value, kinds, *(getattr(model, name) for name in lengths))
+        shape = [getattr(model, name) for name in lengths]
+        return is_array(value, kinds, *shape)
 
     return is_valid
 
 
 def is_array(value, kinds: str, *shape: int | None) -> bool:
     """Return whether a value is an array of these dtype kinds and this shape, with None for any length."""
-    if (
-        not isinstance(value, np.ndarray)
-        or value.dtype.kind not in kinds
-        or value.ndim != len(shape)
-    ):
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
         return False
-    return all(
-        wanted in (None, length)
-        for wanted, length in zip(shape, value.shape, strict=True)
-    )
+    if value.ndim != len(shape):
+        return False
+    lengths = zip(shape, value.shape, strict=True)
+    return all(expected in (None, length) for expected, length in lengths)
 
 
 def optional(check: Check) -> Check:
@@ -262,23 +259,12 @@ class Writer:
         if kind is float:
             return value if isfinite(value) else {"float": repr(value)}
         if kind is list:
-            return [
-                self.plain(entry, f"{path}.{number}")
-                for number, entry in enumerate(value)
-            ]
+            entries = enumerate(value)
+            return [self.plain(entry, f"{path}.{number}") for number, entry in entries]
         if kind is tuple:
             return {"tuple": self.plain(list(value), path)}
         if kind is dict:
-            entries = {
-                key: self.plain(entry, f"{path}.{key}") for key, entry in value.items()
-            }
-            if {*map(type, value)} <= {str}:
-                return {"dict": entries}
-            return {
-                "dict": [
-                    [self.plain(key, path), entry] for key, entry in entries.items()
-                ]
-            }
+            return {"dict": self._dict(value, path)}
         if kind is slice:
             return {"slice": self.plain([value.start, value.stop, value.step], path)}
         if isinstance(value, np.ndarray):
@@ -289,7 +275,7 @@ class Writer:
             return {"dtype": value.str}
         if isinstance(value, type) and TYPES.get(value.__name__) is value:
             return {"type": value.__name__}
-        stored = self.classes.get(type(value)) or _column_class(type(value))
+        stored = self.classes.get(kind) or _column_class(kind)
         if stored is None:
             raise FileError(
                 f"{path} is {_shown(value)}, but a model file can hold only numbers,"
@@ -297,23 +283,23 @@ class Writer:
                 " pickle or joblib for the model, or np.save for theta."
             )
         prefix = f"{path}." if path else ""
-        state = stored.state(value)
-        return {
-            stored.name: {
-                name: self.plain(part, f"{prefix}{name}")
-                for name, part in state.items()
-            }
-        }
+        fields = {}
+        for name, part in stored.state(value).items():
+            fields[name] = self.plain(part, f"{prefix}{name}")
+        return {stored.name: fields}
+
+    def _dict(self, value: dict[Any, Any], path: str):
+        """Encode a dict as an object, or as pairs if a key is not text."""
+        entries = {key: self.plain(value[key], f"{path}.{key}") for key in value}
+        if all(type(key) is str for key in value):
+            return entries
+        return [[self.plain(key, path), entry] for key, entry in entries.items()]
 
     def _array(self, array: np.ndarray, path: str):
         """Collect an array and return a reference to it; encode an object array entry by entry."""
         if array.dtype == object:
-            return {
-                "objects": [
-                    list(array.shape),
-                    [self.plain(entry, path) for entry in array.ravel().tolist()],
-                ]
-            }
+            values = [self.plain(entry, path) for entry in array.ravel().tolist()]
+            return {"objects": [list(array.shape), values]}
         if not _is_plain(array.dtype):
             raise FileError(
                 f"{path} is an array of type {array.dtype}, which a model file cannot"
@@ -368,9 +354,7 @@ class Reader:
             case "slice", [start, stop, step]:
                 return slice(start, stop, step)
             case _, dict() if stored := self.classes.get(kind) or _column_class(kind):
-                return stored.restore(
-                    {name: self.value(entry) for name, entry in content.items()}
-                )
+                return stored.restore(self.value({"dict": content}))
         raise ValueError(f"{kind!r} is not a known class or kind of value")
 
 
@@ -388,11 +372,8 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
 
 def _shown(value) -> str:
     """Return a short description of a value that cannot be written."""
+    cls = type(value)
     if callable(value) and hasattr(value, "__name__"):
-        return (
-            f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
-        )
-    return (
-        "of the class"
-        f" {type(value).__module__.partition('.')[0]}.{type(value).__name__}"
-    )
+        kind = "class" if isinstance(value, type) else "function"
+        return f"the {kind} {value.__name__}"
+    return f"of the class {cls.__module__.partition('.')[0]}.{cls.__name__}"

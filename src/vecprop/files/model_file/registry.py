@@ -51,11 +51,9 @@ def _is_list_per_column(value, model) -> bool:
 
 
 def _are_column_indices(value, model) -> bool:
-    return (
-        fits(value, np.ndarray)
-        and value.dtype.kind in "iu"
-        and bool(np.all(value < model.n_features_in_))
-    )
+    if not fits(value, np.ndarray) or value.dtype.kind not in "iu":
+        return False
+    return bool(np.all(value < model.n_features_in_))
 
 
 def _is_transformer(step) -> bool:
@@ -112,20 +110,18 @@ def _function_transformer(transformer: preprocessing.FunctionTransformer) -> Con
     yield transformer.func is transformer.inverse_func is None
 
 
+_PIPELINE = ("steps", "transform_input", "verbose")
+"""The stored settings; the setting `memory` is a folder of pickles, which loading a
+file must not open.
+"""
+
+
 def _pipeline_state(pipeline: Pipeline) -> State:
-    return {
-        "steps": pipeline.steps,
-        "transform_input": pipeline.transform_input,
-        "verbose": pipeline.verbose,
-    }
+    return {name: getattr(pipeline, name) for name in _PIPELINE}
 
 
 def _pipeline(state: State) -> Pipeline:
-    pipeline = Pipeline(
-        state["steps"],
-        transform_input=state["transform_input"],
-        verbose=state["verbose"],
-    )
+    pipeline = Pipeline(**{name: state[name] for name in _PIPELINE})
     require_valid_settings(pipeline)
     for _, step in pipeline.steps[:-1]:
         if step is not None and not _is_transformer(step):
@@ -207,12 +203,7 @@ def _random_state(state: State) -> np.random.RandomState:
 CLASSES = [
     *VECPROP_CLASSES,
     *TABLE_CLASSES,
-    *(
-        stored_estimator(cls, checks, _CONDITIONS.get(cls))
-        for cls, checks in _CHECKS.items()
-    ),
-    # Pipeline(memory=...) is excluded: it is a folder of pickles, which loading a file
-    # must not open.
+    *(stored_estimator(cls, _CHECKS[cls], _CONDITIONS.get(cls)) for cls in _CHECKS),
     StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
     StoredClass(
         "ColumnSelector",

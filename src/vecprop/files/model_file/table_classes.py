@@ -58,9 +58,8 @@ def _is_class_index(value, model) -> bool:
 
 def _are_outer_ensembles(ensembles, model) -> bool:
     """Return whether a value has an ensemble for each further quantile, similar to the model's ensemble."""
-    if not fits(ensembles, list[Ensemble]) or len(ensembles) != max(
-        len(model._levels) - 1, 0
-    ):
+    count = max(len(model._levels) - 1, 0)
+    if not fits(ensembles, list[Ensemble]) or len(ensembles) != count:
         return False
     return all(_are_alike(ensemble, model.ensemble_) for ensemble in ensembles)
 
@@ -153,12 +152,9 @@ def _networks(view: Networks) -> Conditions:
 
 def _ensemble(ensemble: Ensemble) -> Conditions:
     """Yield the conditions that an ensemble has distinct views or stages, with the same folds and outputs."""
-    yield (
-        len({(len(view.thetas), view.network.outputs) for view in ensemble.views}) == 1
-    )
-    yield len({(view.view, view.stage) for view in ensemble.views}) == len(
-        ensemble.views
-    )
+    views = ensemble.views
+    yield len({(len(view.thetas), view.network.outputs) for view in views}) == 1
+    yield len({(view.view, view.stage) for view in views}) == len(views)
 
 
 def _residuals(residuals: Residuals) -> Conditions:
@@ -170,21 +166,14 @@ def _residuals(residuals: Residuals) -> Conditions:
 
 def _are_alike(ensemble: Ensemble, model_ensemble: Ensemble) -> bool:
     """Return whether two ensembles are equal except for losses, shares and parameters."""
-    return list(map(_structure, ensemble.views)) == list(
-        map(_structure, model_ensemble.views)
-    )
+    structures = map(_structure, ensemble.views)
+    return list(structures) == list(map(_structure, model_ensemble.views))
 
 
 def _structure(view: Networks) -> tuple[Any, ...]:
     network = view.network
-    return (
-        view.thetas.shape,
-        view.view,
-        view.stage,
-        view.inputs.tolist(),
-        network.inputs,
-        network.layers,
-    )
+    shape = (view.thetas.shape, network.inputs, network.layers)
+    return view.view, view.stage, view.inputs.tolist(), shape
 
 
 def _table_model(model) -> Conditions:

@@ -38,12 +38,12 @@ def _network_state(network: Network) -> State:
 
 
 def _network(state: State) -> Network:
-    has_parts = fits(state["layers"], list[Layer]) and fits(
-        state["penalties"], list[Penalty]
-    )
-    if not has_parts or not isinstance(state["loss"], Loss):
+    types = {"layers": list[Layer], "loss": Loss, "penalties": list[Penalty]}
+    if not all(fits(state[name], types[name]) for name in types):
         raise ValueError("a network has parts other than layers, a loss and penalties")
-    return Network(state["inputs"], state["layers"], state["loss"], state["penalties"])
+    return Network(
+        state["inputs"], state["layers"], state["loss"], penalty=state["penalties"]
+    )
 
 
 def _training_state(state: TrainingState) -> Conditions:
