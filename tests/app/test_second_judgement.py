@@ -179,7 +179,7 @@ def test_a_command_killed_while_it_judges_resumes(vecprop, monkeypatch):
 
 @pytest.mark.usefixtures("tides")
 def test_ctrl_c_while_judging_saves_the_model_without_metrics(vecprop, monkeypatch):
-    def press(*arguments):
+    def press(*arguments, **settings):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("vecprop.app.training.job.judgements", press)

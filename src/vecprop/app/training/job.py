@@ -51,7 +51,9 @@ class TrainingJob:
     def __init__(
         self, options: dict[str, Any], request: Request, files: RunFiles
     ) -> None:
-        self.options, self.request, self.files = options, request, files
+        self.options = options
+        self.request = request
+        self.files = files
         self.bar = partial(progress_bar, quiet=options["quiet"])
         self.run_folder: RunFolder | None = None
         self.measured: Measured | None = None
@@ -164,20 +166,17 @@ class TrainingJob:
         else:
             with self.bar("cross-validation") as progress:
                 measured = cross_validated(
-                    self.model, self.parts, folds, request.seed, progress
+                    self.model, self.parts, folds, seed=request.seed, progress=progress
                 )
         if self.parts.stream is None:
             measured = with_duplicates(measured)
-        is_split = (
-            request.group is not None
-            or request.time is not None
-            or request.test is not None
-        )
-        if not (is_split or self.was_cut):
-            measured = replace(
-                measured,
-                judgements=judgements(self.model, self.parts, measured, self.bar),
+        options = (request.group, request.time, request.test)
+        is_split = any(option is not None for option in options)
+        if not is_split and not self.was_cut:
+            further = judgements(
+                self.model, self.parts, measured, progress_bar=self.bar
             )
+            measured = replace(measured, judgements=further)
         _ = measured.verdict  # which is computed here, and stored
         if not self.parts.has_test:
             text = (

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,16 +148,13 @@ def rows_of_parts(
 
 def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | None:
     """Return the number of cross-validation folds, or None if the model is scored on a test set."""
-    if (
-        request.folds is not None
-        or request.size is not None
-        or not FEWEST <= len(y) < MIN_TEST_ROWS
-    ):
+    if request.folds is not None or request.size is not None:
         return request.folds
+    if not FEWEST <= len(y) < MIN_TEST_ROWS:
+        return None
     try:
-        for rows, _ in splits(
-            dependence.folds(y, FOLDS, request.seed), is_time=dependence.is_time
-        ):
+        folds = dependence.folds(y, FOLDS, request.seed)
+        for rows, _ in splits(folds, is_time=dependence.is_time):
             dependence[rows].folds(y[rows], 2, request.seed)
             # without this fold, there is nothing to learn
             if (y[rows] == y[rows[0]]).all():
@@ -172,37 +168,25 @@ def split_table(request: Request) -> Parts:
     """Split a table into training and test rows; return samples if the table exceeds memory."""
     if request.test is not None:
         _require_other_file(request.test, request.table)
-    size = 0.0 if request.test is not None else request.test_size
-    roles = Roles(request.target, request.weight, request.group, request.time, size)
-    refusal = None
-    if request.folds is not None:
-        refusal = UsageError(
-            "--cv needs the table in memory, but it does not fit: leave it out to hold"
-            " out test rows."
-        )
-    stream = Streamed.of(
-        request.table,
-        roles,
-        lambda: request.seed,
-        request.memory,
-        request.asked,
-        refusal,
+    roles = Roles(
+        request.target,
+        weight=request.weight,
+        group=request.group,
+        time=request.time,
+        test=0.0 if request.test is not None else request.test_size,
     )
+    stream = _streamed(request, roles)
     if stream is None:
-        whole = _frame(request, request.table)
-        aside = roles.set_aside(whole, request.asked)
+        frame = _frame(request, request.table)
+        aside = roles.set_aside(frame, request.asked)
     else:
-        whole = stream.frame
-        aside = whole.attrs["aside"]
-    used = UsedRows.of(whole, roles)
+        frame = stream.frame
+        aside = frame.attrs["aside"]
+    used = UsedRows.of(frame, roles)
     notes = [*used.notes, *notes_on_groups(used.frame, request.group)]
     target = _target_of(request, used.frame, notes)
-    X, y, _ = rows = target.rows(used)
-    if unknown := set(request.classes) - set(map(str, np.unique(y))):
-        raise UsageError(
-            f"--classes names {min(unknown)!r}, but the target {target.name!r} has no"
-            " such value."
-        )
+    X, y, weight = target.rows(used)
+    _require_classes(request, y)
     X.attrs["aside"] = aside
     if target.task == "classification":
         notes += odd_classes(y, f"The target {target.name!r}")
@@ -210,7 +194,9 @@ def split_table(request: Request) -> Parts:
         notes += odd_targets(X, y, f"The target {target.name!r}")
     parts = Parts.untested(
         target.task,
-        *rows,
+        X,
+        y,
+        weight,
         notes=notes,
         dependence=Dependence.of(
             used.frame, request.group, request.time, request.asked
@@ -221,17 +207,11 @@ def split_table(request: Request) -> Parts:
         folds=request.folds,
     )
     if request.test is not None:
-        parts = _with_test_file(parts, request, target, roles)
+        parts = _with_test_file(parts, request, target=target, roles=roles)
     elif stream is not None:
-        parts = _with_sampled_test(parts, stream, target, roles)
+        parts = _with_sampled_test(parts, stream, target=target, roles=roles)
     else:
-        folds = folds_for(request, y, parts.dependence)
-        if folds is not None:
-            request = replace(request, size=0.0)
-        training, test = rows_of_parts(
-            request, used.frame, y, target.task == "classification"
-        )
-        parts = replace(parts.split(training, test), folds=folds)
+        parts = _with_test_rows(parts, request, used.frame)
     if request.folds is not None and request.folds > len(parts.y):
         raise TableError(
             f"--cv has {request.folds} folds, more than the {len(parts.y)} rows:"
@@ -243,6 +223,45 @@ def split_table(request: Request) -> Parts:
     return parts
 
 
+def _streamed(request: Request, roles: Roles) -> Streamed | None:
+    """Return a sample of a table that exceeds memory, or None for other tables."""
+    refusal = None
+    if request.folds is not None:
+        refusal = UsageError(
+            "--cv needs the table in memory, but it does not fit: leave it out to hold"
+            " out test rows."
+        )
+    return Streamed.of(
+        request.table,
+        roles,
+        lambda: request.seed,
+        memory=request.memory,
+        asked=request.asked,
+        refusal=refusal,
+    )
+
+
+def _require_classes(request: Request, y: np.ndarray) -> None:
+    """Raise an error if a class that the request names is not in the target."""
+    unknown = set(request.classes) - set(map(str, np.unique(y)))
+    if unknown:
+        raise UsageError(
+            f"--classes names {min(unknown)!r}, but the target {request.target!r} has"
+            " no such value."
+        )
+
+
+def _with_test_rows(parts: Parts, request: Request, frame: Frame) -> Parts:
+    """Return the parts with some rows held out, or with folds instead."""
+    folds = folds_for(request, parts.y, parts.dependence)
+    if folds is not None:
+        request = replace(request, size=0.0)
+    training, test = rows_of_parts(
+        request, frame, parts.y, is_classes=parts.task == "classification"
+    )
+    return replace(parts.split(training, test), folds=folds)
+
+
 class _Target(NamedTuple):
     """A target column, its task and the format of its numbers."""
 
@@ -252,7 +271,7 @@ class _Target(NamedTuple):
 
     def rows(self, used: UsedRows) -> tuple[Frame, np.ndarray, np.ndarray]:
         """Return the inputs, targets and weights of rows."""
-        y = target_of(used.frame, self.name, self.task, self.reading)
+        y = target_of(used.frame, self.name, self.task, reading=self.reading)
         return used.frame.drop(columns=self.name), y, used.weight
 
 
@@ -339,9 +358,8 @@ def require_folds(estimator, parts: Parts, request: Request) -> None:
     if folds is None:
         return
     try:
-        for rows, _ in splits(
-            dependence.folds(parts.y, folds, seed), is_time=dependence.is_time
-        ):
+        fold_of_rows = dependence.folds(parts.y, folds, seed)
+        for rows, _ in splits(fold_of_rows, is_time=dependence.is_time):
             dependence[rows].folds(parts.y[rows], estimator._members(len(rows)), seed)
     except TableError as error:
         rule = (
@@ -349,10 +367,10 @@ def require_folds(estimator, parts: Parts, request: Request) -> None:
             " validation"
         )
         if dependence.is_time:
+            count = len(np.unique(np.asarray(dependence.time)))
             raise TableError(
-                f"Column {request.time!r} has"
-                f" {len(np.unique(np.asarray(dependence.time)))} time(s), {rule}: leave"
-                " out --time."
+                f"Column {request.time!r} has {count} time(s), {rule}: leave out"
+                " --time."
             ) from error
         option = "cv" if dependence.count > 2 else "group"
         raise TableError(
@@ -369,15 +387,12 @@ def rows_of_training_groups(parts: Parts) -> list[str]:
     count = groups.isin(as_names(parts.X[parts.group])).sum()
     if not count:
         return []
-    return [
-        Note(
-            f"{count} of {len(groups)} test rows belong to training groups (column"
-            f" {parts.group!r}); predicting them is easier than predicting rows of new"
-            " groups.",
-            "trust",
-            parts.group,
-        )
-    ]
+    text = (
+        f"{count} of {len(groups)} test rows belong to training groups (column"
+        f" {parts.group!r}); predicting them is easier than predicting rows of new"
+        " groups."
+    )
+    return [Note(text, "trust", parts.group)]
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
@@ -391,31 +406,21 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
         If all rows of a test file are training rows.
     """
     table = request.table
-    test = request.test
-    aside = parts.X.attrs["aside"].keys() - {request.group}
-    scored = parts if parts.has_test else replace(parts, X_test=parts.X, y_test=parts.y)
-    names = [
-        name
-        for name in parts.X.columns
-        if name not in aside and name in scored.X_test.columns
-    ]
-    pairs = [(parts.X[name], scored.X_test[name]) for name in names]
-    pairs.append((pandas().Series(parts.y), pandas().Series(scored.y_test)))
-    hashes = []
-    for columns in zip(*starmap(_in_like_terms, pairs), strict=True):
-        values = pandas().DataFrame(dict(enumerate(columns)))
-        hashes.append(pandas().util.hash_pandas_object(values, index=False).to_numpy())
-    train, tested = hashes
     if parts.has_test:
+        scored = parts
+        train, tested = _digests_of_rows(parts, scored, request.group)
         is_repeated = np.isin(tested, train)
         rows = "test rows are exact duplicates of training rows"
         share = 0.0
     else:
+        scored = replace(parts, X_test=parts.X, y_test=parts.y)
+        train, tested = _digests_of_rows(parts, scored, request.group)
         is_repeated = pandas().Series(train).duplicated().to_numpy()
         rows = "rows are exact duplicates of earlier rows"
         share = FEW_DUPLICATES
     if not is_repeated.any() or is_repeated.mean() < share:
         return []
+    test = request.test
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
         raise TableError(
             f"{test} has the same rows as {table}: give --test other rows, or leave it"
@@ -426,15 +431,31 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
         return []
     first = int(np.flatnonzero(is_repeated)[0])
     twin = int(np.flatnonzero(train == tested[first])[0])
-    return [
-        Note(
-            f"{is_repeated.sum()} of {len(is_repeated)} {rows}, such as"
-            f" {row_named(scored.X_test.index, first)} of {(test or table).name}"
-            f" ({row_named(parts.X.index, twin)} of {table.name}); predicting them is"
-            " easier than predicting new rows.",
-            "trust",
-        )
-    ]
+    text = (
+        f"{is_repeated.sum()} of {len(is_repeated)} {rows}, such as"
+        f" {row_named(scored.X_test.index, first)} of {(test or table).name}"
+        f" ({row_named(parts.X.index, twin)} of {table.name}); predicting them is"
+        " easier than predicting new rows."
+    )
+    return [Note(text, "trust")]
+
+
+def _digests_of_rows(
+    parts: Parts, scored: Parts, group: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a digest of each training row, and of each row that is scored."""
+    excluded = parts.X.attrs["aside"].keys() - {group}
+    pairs = [_in_like_terms(pandas().Series(parts.y), pandas().Series(scored.y_test))]
+    for name in parts.X.columns:
+        if name not in excluded and name in scored.X_test.columns:
+            pairs.append(_in_like_terms(parts.X[name], scored.X_test[name]))
+    train, tested = zip(*pairs, strict=True)
+    return _row_digests(train), _row_digests(tested)
+
+
+def _row_digests(columns: Sequence[np.ndarray]) -> np.ndarray:
+    frame = pandas().DataFrame(dict(enumerate(columns)))
+    return pandas().util.hash_pandas_object(frame, index=False).to_numpy()
 
 
 def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
@@ -444,9 +465,8 @@ def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
     x_test, is_unread_in_test = read_numbers(test, reading)
     if not (is_unread.any() or is_unread_in_test.any()):
         return x, x_test
-    return train.astype(str).to_numpy(dtype=object), test.astype(str).to_numpy(
-        dtype=object
-    )
+    texts = train.astype(str).to_numpy(dtype=object)
+    return texts, test.astype(str).to_numpy(dtype=object)
 
 
 def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
