@@ -123,31 +123,27 @@ class Judgement:
         self.rows[row.name] = replace(row, verdict=verdict, note=note)
 
 
+@dataclass
 class _Bounds:
     """The derivatives that a correct gradient may have: from low to high, within a tolerance."""
 
-    def __init__(
-        self, products: ndarray, expected: ndarray, tolerance: ndarray, jump: ndarray
-    ) -> None:
-        self.products = products
-        self.expected = expected
-        self.tolerance = tolerance
-        half = abs(jump) / 2
-        self.low = expected - half
-        self.high = expected + half
-        self.gap = self.high - self.low
+    products: ndarray
+    expected: ndarray
+    low: ndarray
+    high: ndarray
+    tolerance: ndarray
 
-    def use_sides(self, sides: OneSided, rounds_differently: bool) -> None:
-        """Use one-sided derivatives; they are exact and may be unknown."""
+    def use_sides(self, sides: OneSided, rounds_differently: bool) -> ndarray:
+        """Use one-sided derivatives, which may be unknown, and return their largest differences."""
         is_finite = np.isfinite(sides.usual + sides.low + sides.high)
         self.tolerance = np.where(is_finite, self.tolerance, np.inf)
         self.expected = np.where(is_finite, sides.usual, 0)
-        self.gap = np.where(is_finite, sides.largest - sides.least, 0)
         self.low = sides.low
         self.high = sides.high
         if rounds_differently:
             self.low = sides.least
             self.high = sides.largest
+        return np.where(is_finite, sides.largest - sides.least, 0)
 
     def wrong(self) -> ndarray:
         """Return which products are wrong; NaN is wrong."""
@@ -175,13 +171,17 @@ def compare(
     tolerance = tolerance + SAFETY * 8 * EPS * abs(expected)
     tolerance = tolerance + np.where(is_known, derivatives.error, np.inf)
     tolerance = tolerance + given.limit.allowed(expected, U)
-    bounds = _Bounds(products, expected, tolerance, derivatives.jump)
+    half = abs(derivatives.jump) / 2
+    low = expected - half
+    high = expected + half
+    gap = high - low
+    bounds = _Bounds(products, expected, low, high, tolerance)
     # Numbers that are equal in the reference engine in float64 may differ by rounding
     # elsewhere, which breaks ties.
     rounds_differently = given.engine == "compiled" or point.dtype != np.float64
     if point.bound.tied and by_steps:
-        bounds.use_sides(point.one_sided(part, U), rounds_differently)
-    kink = bounds.gap > 2 * bounds.tolerance
+        gap = bounds.use_sides(point.one_sided(part, U), rounds_differently)
+    kink = gap > 2 * bounds.tolerance
     wrong = bounds.wrong()
     rounds_elsewhere = rounds_differently or not given.engine
     if isinstance(point, NetworkPoint) and rounds_elsewhere and wrong.any():
@@ -217,7 +217,7 @@ def hidden_share(tolerance: ndarray, expected: ndarray, sizes: Any = 1.0) -> flo
         largest = float(abs(expected * unit).max(initial=0))
         if not largest:
             return np.inf
-        shares.append(float(np.max(tolerance * unit, initial=0)) / largest)
+        shares.append(float((tolerance * unit).max(initial=0)) / largest)
     return max(shares)
 
 
@@ -319,7 +319,7 @@ def _compare_products(
             )
     bound = SAFETY * point.bound.gradient[:, part.span]
     # scaled so that squares do not underflow
-    size = np.max(abs(bound), initial=0) or 1.0
+    size = abs(bound).max(initial=0) or 1.0
     # a measured error already includes a safety factor
     deviations = _DEVIATIONS if point.bound.running else 1
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))

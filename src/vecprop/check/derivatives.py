@@ -88,11 +88,14 @@ def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarra
         lengths.append(1e-8 * size)
     if (scale < 1e-3 * size).any():
         lengths.append(scale)
-    moved = partial(point.moved, part)
-    results = [
-        central_differences(moved, U, point.noise.near, CENTRAL * length)
-        for length in lengths
-    ]
+    results = []
+    for length in lengths:
+        step = CENTRAL * length
+        results.append(
+            central_differences(
+                partial(point.moved, part), U, point.noise.near, step=step
+            )
+        )
     value, error = results[0]
     for other_value, other_error in results[1:]:
         apart = abs(value - other_value)
@@ -105,27 +108,25 @@ def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
     moved = partial(point.moved, part)
     scale = _scale(point, part, U)
     sizes = point.sizes(part)
-    others = [
-        length / abs(U).max(axis=1)
-        for length in dict.fromkeys((typical_size(sizes), 1.0))
-    ]
+    largest = abs(U).max(axis=1)
+    others = [length / largest for length in dict.fromkeys((typical_size(sizes), 1.0))]
     smallest = (sizes / abs(U)).min(axis=1)
     if (smallest < 1e-3 * scale).any():
         others.append(smallest)
     others = np.stack(others)
-    near = ridders(moved, U, scale, point.noise.near, others)
+    near = ridders(moved, U, scale, noise=point.noise.near, others=others)
     if point.may_vary_rapidly:
-        near = _reconciled(
-            near,
-            ladder(moved, U, 1e-8 * LONG_STEPS[:, None] * scale, point.noise.nearest),
-        )
+        short_steps = 1e-8 * LONG_STEPS[:, None] * scale
+        short = ladder(moved, U, short_steps, noise=point.noise.nearest)
+        near = _reconciled(near, short)
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
         return near
     # A value that suffers from cancellation may look smooth over short steps, but with
     # another slope than over long steps. If the two slopes disagree, either may be
     # right.
-    return _reconciled(near, ridders(moved, U, scale, rounding, others))
+    far = ridders(moved, U, scale, noise=rounding, others=others)
+    return _reconciled(near, far)
 
 
 def _reconciled(difference: Difference, other: Difference) -> Difference:
@@ -141,12 +142,8 @@ def differences_over_long_steps(
     point: Point, part: NamedPart, U: ndarray
 ) -> Difference:
     """Return the derivatives from long steps only: cancellation may be invisible over short steps."""
-    return ladder(
-        partial(point.moved, part),
-        U,
-        LONG_STEPS[:, None] * _scale(point, part, U),
-        point.noise.near,
-    )
+    steps = LONG_STEPS[:, None] * _scale(point, part, U)
+    return ladder(partial(point.moved, part), U, steps, noise=point.noise.near)
 
 
 def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
@@ -155,10 +152,10 @@ def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
     A value is independent if it changes only by rounding errors when the part moves
     along u by its size, or not at all when the part moves by a tenth of its size.
     """
-    far = abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
-    near = abs(
-        point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value
-    )
+    far_steps = np.array([[1.0], [-1.0], [0.5]])
+    near_steps = np.array([[0.1], [-0.1], [0.01], [-0.01]])
+    far = abs(point.moved(part, far_steps * u) - point.value)
+    near = abs(point.moved(part, near_steps * u) - point.value)
     return (far <= 8 * point.noise.nearest).all(axis=0) | (near == 0).all(axis=0)
 
 

@@ -265,15 +265,13 @@ class Bounded(ArrayPair):
         return self.like(np.sign(self.value), np.where(is_unsure, 2.0, 0.0))
 
     def sum(self, axis=None, keepdims=False, **_) -> Self:
-        total = np.sum(self.value, axis=axis, keepdims=keepdims)
+        total = self.value.sum(axis=axis, keepdims=keepdims)
         terms = self.size // max(np.size(total), 1)
-        errors = self.companion + self.arithmetic.sum_error(terms - 1) * abs(self.value)
-        return self.like(
-            np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims))
-        )
+        rounding = self.arithmetic.sum_error(terms - 1) * abs(self.value)
+        error = (self.companion + rounding).sum(axis=axis, keepdims=keepdims)
+        return self.like(np.asarray(total), np.asarray(error))
 
     def max(self, axis=None, keepdims=False, **_) -> Self:
-        top = np.max(self.value, axis=axis, keepdims=True)
-        self.arithmetic.tied |= bool((np.sum(self.value == top, axis=axis) > 1).any())
-        error = np.max(self.companion, axis=axis, keepdims=keepdims)
-        return self.like(np.max(self.value, axis=axis, keepdims=keepdims), error)
+        is_top = self.value == self.value.max(axis=axis, keepdims=True)
+        self.arithmetic.tied |= bool((is_top.sum(axis=axis) > 1).any())
+        return self.apply(lambda part: part.max(axis=axis, keepdims=keepdims))

@@ -102,30 +102,31 @@ class Tangent(ArrayPair):
 
     def chained(self, value: ndarray, *terms: tuple[Any, Any]) -> Self:
         """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand."""
-        moving = [
-            (operand, operand.outer * factor)
-            for operand, factor in terms
-            if isinstance(operand, Tangent)
-        ]
-        if any(operand.companion.ndim != value.ndim for operand, _ in moving):
+        tangents = []
+        factors = []
+        for operand, factor in terms:
+            if isinstance(operand, Tangent):
+                tangents.append(operand)
+                factors.append(operand.outer * factor)
+        if any(tangent.companion.ndim != value.ndim for tangent in tangents):
             raise TypeError(
                 "Operands of tangents must have the same number of dimensions."
             )
-        operand, total = moving[0]
-        first = operand.first
-        seed = operand.companion
-        if all(operand.companion is seed for operand, _ in moving):
-            for _, outer in moving[1:]:
-                total = total + outer
-            return self.new(value, seed, total, first)
+        seed = tangents[0].companion
+        if all(tangent.companion is seed for tangent in tangents):
+            outer = factors[0]
+            for factor in factors[1:]:
+                outer = outer + factor
+            return self.new(value, seed, outer, tangents[0].first)
         # The operands have different seeds, so the sum of their derivatives becomes the
         # new seed.
-        first = min(operand.first for operand, _ in moving)
-        end = max(operand.first + len(operand.companion) for operand, _ in moving)
+        first = min(tangent.first for tangent in tangents)
+        end = max(tangent.first + len(tangent.companion) for tangent in tangents)
         total = np.zeros((end - first, *value.shape[1:]))
-        for operand, outer in moving:
-            start = operand.first - first
-            total[start : start + len(operand.companion)] += outer * operand.companion
+        for tangent, factor in zip(tangents, factors, strict=True):
+            start = tangent.first - first
+            rows = slice(start, start + len(tangent.companion))
+            total[rows] += factor * tangent.companion
         return self.new(value, total, first=first)
 
     # Rules for functions of several operands.
@@ -151,10 +152,8 @@ class Tangent(ArrayPair):
         if isinstance(x, Tangent):
             A = x.tangent
             if b.size == b.shape[-1] * b.shape[-2]:  # one matrix
-                rows = A.reshape(-1, A.shape[-1])
-                product = (rows @ b.reshape(b.shape[-2:])).reshape(
-                    *A.shape[:-1], b.shape[-1]
-                )
+                rows = A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])
+                product = rows.reshape(*A.shape[:-1], b.shape[-1])
             else:
                 product = A @ b
             terms.append((x.like(a, product), 1.0))
@@ -181,14 +180,9 @@ class Tangent(ArrayPair):
         for operand, is_selected in ((x, condition), (y, ~np.asarray(condition))):
             if isinstance(operand, Tangent):
                 outer = np.where(is_selected, operand.outer, 0.0)
-                terms.append(
-                    (
-                        self.new(
-                            operand.value, operand.companion, outer, operand.first
-                        ),
-                        1.0,
-                    )
-                )
+                seed = operand.companion
+                selected = self.new(operand.value, seed, outer, operand.first)
+                terms.append((selected, 1.0))
         return self.chained(np.where(condition, _value(x), _value(y)), *terms)
 
     # Rules for functions of one operand.
@@ -234,14 +228,14 @@ class Tangent(ArrayPair):
 
     def sum(self, axis=None, keepdims=False, **_) -> Self:
         return self.apply(
-            lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
+            lambda part: np.asarray(part.sum(axis=axis, keepdims=keepdims))
         )
 
     def max(self, **options):
         # If the maximum is not unique, the derivatives may differ.
         if len(self.companion):
             raise TypeError("The derivative of a maximum depends on ties.")
-        return np.max(self.value, **options)
+        return self.value.max(**options)
 
 
 def _value(operand):
@@ -280,8 +274,8 @@ class Tied(Tangent):
 
     def max(self, axis=None, keepdims=False, **_) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the maximum; among equal numbers, select the largest tangent, or the smallest for LESS."""
-        top = np.max(self.value, axis=axis, keepdims=True)
+        top = self.value.max(axis=axis, keepdims=True)
         sign = -1 if self.ties.broken == LESS else 1
         tangents = np.where(self.value == top, sign * self.tangent, -np.inf)
-        tangent = sign * np.max(tangents, axis=axis, keepdims=keepdims)
-        return self.like(np.max(self.value, axis=axis, keepdims=keepdims), tangent)
+        tangent = sign * tangents.max(axis=axis, keepdims=keepdims)
+        return self.like(self.value.max(axis=axis, keepdims=keepdims), tangent)

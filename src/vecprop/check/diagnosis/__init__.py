@@ -62,10 +62,10 @@ def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
     for name, entries in expected.items():
         tolerance = judgement.rows[name].tolerance
         if name in judgement.comparisons:
-            tolerance = float(np.max(judgement.comparisons[name].tolerance))
-        largest = np.max(abs(entries[np.isfinite(entries)]), initial=0)
+            tolerance = judgement.comparisons[name].tolerance.max()
+        largest = abs(entries[np.isfinite(entries)]).max(initial=0)
         if largest:
-            precision = max(precision, 2 * min(tolerance / largest, 1e-2))
+            precision = max(precision, 2 * float(min(tolerance / largest, 1e-2)))
     return precision
 
 

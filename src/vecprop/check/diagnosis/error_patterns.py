@@ -27,7 +27,7 @@ COARSE, COARSE_COUNT = 1e-3, 1e-5
 def same(a: ndarray, b: ndarray, precision: float) -> bool:
     """Return whether two arrays are equal up to a precision relative to the largest entry, ignoring NaN."""
     known = np.isfinite(a) & np.isfinite(b)
-    size = max(np.max(abs(a[known]), initial=0), np.max(abs(b[known]), initial=0))
+    size = max(abs(a[known]).max(initial=0), abs(b[known]).max(initial=0))
     return bool(known.any() and (abs(a - b)[known] <= precision * size).all())
 
 
@@ -40,12 +40,12 @@ def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
     2.0
     """
     known = np.isfinite(expected)
-    square = float(np.sum(expected[known] ** 2))
+    square = float((expected[known] ** 2).sum())
     if not square:
         return None
     if not given.any():
         return 0.0
-    r = float(np.sum(given[known] * expected[known])) / square
+    r = float((given[known] * expected[known]).sum()) / square
     if abs(r - 1) > 10 * precision and same(given, r * expected, precision):
         return r
     return None
@@ -169,7 +169,7 @@ def pattern(
     if precision > COARSE:
         return ""
     known = np.isfinite(expected)
-    size = np.max(abs(expected[known]), initial=0)
+    size = abs(expected[known]).max(initial=0)
     constant = ratio(given, expected, precision)
     if constant is not None:
         entries = int((abs(expected[known]) > 1e-3 * size).sum())

@@ -182,11 +182,11 @@ class Point:
             return self._experiment()
         errors = finite_bound(errors)
         is_absurd = errors > ABSURD * self.largest(self._gradient_at(self.theta))
-        if is_absurd.any():
-            errors = np.where(
-                is_absurd, np.minimum(errors, 16 * self._experiment().gradient), errors
-            )
-        return Bound(errors, tied=True, running=not is_absurd.any())
+        if not is_absurd.any():
+            return Bound(errors, tied=True)
+        measured = np.minimum(errors, 16 * self._experiment().gradient)
+        errors = np.where(is_absurd, measured, errors)
+        return Bound(errors, tied=True, running=False)
 
     def _experiment(self) -> Bound:
         def gradient(theta: ndarray) -> ndarray:
@@ -262,9 +262,8 @@ class Point:
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
-            by_entries = np.nan_to_num(abs(gradient[:, part.span])).max(
-                axis=1, initial=0
-            )
+            entries = np.nan_to_num(abs(gradient[:, part.span]))
+            by_entries = entries.max(axis=1, initial=0)
             by_value = abs(self.value) / self.sizes(part).max(initial=EPS)
             largest[:, part.span] = np.fmax(by_entries, by_value)[:, None]
         return largest
@@ -284,14 +283,12 @@ class Point:
         Measured errors are too large for functions that vary rapidly, such as a short
         period of a Unix time.
         """
-        is_bounded = self.value_bound > 0
         bound = np.fmax(self.value_bound, EPS * abs(self.value))
-        return Noise(
-            *(
-                np.where(is_bounded, np.fmin(noise, bound), noise)
-                for noise in self.measured_noise
-            )
-        )
+        if not self.value_bound.any():
+            return self.measured_noise
+        bound = np.fmax(self.value_bound, EPS * abs(self.value))
+        bound = np.where(self.value_bound > 0, bound, np.inf)
+        return Noise(*(np.fmin(noise, bound) for noise in self.measured_noise))
 
     @cached_property
     def measured_noise(self) -> Noise:
@@ -302,10 +299,8 @@ class Point:
             return measured
         # At theta, a value may consist only of rounding errors, such as log(cosh(w))
         # near 0. Measure far from theta.
-        far = self.values(
-            self.theta
-            + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1)
-        )
+        signs = random_signs(np.random.default_rng(6), (4, 1))
+        far = self.values(self.theta + signs * np.fmax(self.lines[0], 1))
         is_constant = (far == self.values(self.theta[None])).all(axis=0)
         least = np.where(is_constant, 0, EPS * np.fmin.reduce(abs(far)))
         return Noise(*(np.fmax(noise, least) for noise in measured))
@@ -318,17 +313,13 @@ class Point:
         """Whether the values may vary too rapidly for long steps."""
         # Such values look like noise, except over the shortest distances.
         noise = self.measured_noise
-        if not (noise.near > PLATEAU * noise.nearest).any():
+        nearest = PLATEAU * noise.nearest
+        if not (noise.near > nearest).any():
             return False
-        changes = np.ptp(
-            self._values_along(self.lines[0], np.linspace(-0.1, 0.1, 6)), axis=0
-        )
-        return bool(
-            (
-                noise.near
-                > np.fmax(PLATEAU * noise.nearest, 1e-4 * np.nan_to_num(changes))
-            ).any()
-        )
+        distances = np.linspace(-0.1, 0.1, 6)
+        changes = np.ptp(self._values_along(self.lines[0], distances), axis=0)
+        smooth = np.fmax(nearest, 1e-4 * np.nan_to_num(changes))
+        return bool((noise.near > smooth).any())
 
     @property
     def rounding(self) -> ndarray:
@@ -338,19 +329,18 @@ class Point:
     @property
     def lines(self) -> ndarray:
         """Two random directions, (2, P), that move each parameter by about its size."""
-        return self.all_sizes * random_signs(
-            np.random.default_rng(5), (2, self.theta.size)
-        )
+        draw = np.random.default_rng(5)
+        return self.all_sizes * random_signs(draw, (2, self.theta.size))
 
     @cached_property
     def jittered(self) -> tuple["Point", ...]:
         """The function at three points that differ from theta by a few units in the last place."""
         draw = np.random.default_rng(0)
-        moves = [
-            EPS / 2 * self.all_sizes * draw.choice([-4, -2, 2, 4], self.theta.shape)
-            for _ in range(3)
-        ]
-        return tuple(self.at(self.theta + move) for move in moves)
+        points = []
+        for _ in range(3):
+            units = draw.choice([-4, -2, 2, 4], self.theta.shape)
+            points.append(self.at(self.theta + EPS / 2 * self.all_sizes * units))
+        return tuple(points)
 
 
 def typical_size(theta: ndarray) -> float:
