@@ -24,7 +24,7 @@ from .report import Row, Verdict
 
 
 class Comparison(NamedTuple):
-    """Given and expected derivatives along K directions; all arrays have shape (outputs, K)."""
+    """Claim and expected derivatives along K directions; all arrays have shape (outputs, K)."""
 
     given: ndarray
     expected: ndarray
@@ -93,7 +93,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Given:
+class Claim:
     """A gradient to judge, (outputs, P), the method for the expected derivatives, and the errors to allow.
 
     ``number`` is its index among the gradients of the point. A gradient that the user
@@ -111,7 +111,7 @@ class Given:
 class Judgement:
     """The row of each part of a gradient, and the comparison of each part whose entries were all compared."""
 
-    given: Given
+    claim: Claim
     rows: dict[str, Row] = field(default_factory=dict)
     comparisons: dict[str, Comparison] = field(default_factory=dict)
 
@@ -161,16 +161,16 @@ def compare(
     *,
     tolerance: ndarray,
     derivatives: Derivatives,
-    given: Given,
+    claim: Claim,
 ) -> Comparison:
     """Compare products <g, u> with expected derivatives along the rows of U, within a tolerance for rounding errors."""
     part, U = move
-    by_steps = given.method == "complex step"
+    by_steps = claim.method == "complex step"
     is_known = np.isfinite(derivatives.value + derivatives.error)
     expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
     tolerance = tolerance + SAFETY * 8 * EPS * abs(expected)
     tolerance = tolerance + np.where(is_known, derivatives.error, np.inf)
-    tolerance = tolerance + given.limit.allowed(expected, U)
+    tolerance = tolerance + claim.limit.allowed(expected, U)
     half = abs(derivatives.jump) / 2
     low = expected - half
     high = expected + half
@@ -178,12 +178,12 @@ def compare(
     bounds = _Bounds(products, expected, low, high, tolerance)
     # Numbers that are equal in the reference engine in float64 may differ by rounding
     # elsewhere, which breaks ties.
-    rounds_differently = given.engine == "compiled" or point.dtype != np.float64
+    rounds_differently = claim.engine == "compiled" or point.dtype != np.float64
     if point.bound.tied and by_steps:
         gap = bounds.use_sides(point.one_sided(part, U), rounds_differently)
     kink = gap > 2 * bounds.tolerance
     wrong = bounds.wrong()
-    rounds_elsewhere = rounds_differently or not given.engine
+    rounds_elsewhere = rounds_differently or not claim.engine
     if isinstance(point, NetworkPoint) and rounds_elsewhere and wrong.any():
         rounding = point.bound_elsewhere.gradient[:, part.span] @ abs(U.T)
         enough = np.fmax(bounds.tolerance, SAFETY * rounding)
@@ -191,7 +191,7 @@ def compare(
         was_wrong = wrong
         wrong = bounds.wrong()
         # a given gradient may round like the reference engine, and be wrong
-        if not given.engine:
+        if not claim.engine:
             bounds.tolerance[was_wrong & ~wrong] = np.inf
     if by_steps and not point.has_tangents and wrong.any():
         # The derivatives may change if parameters change by a few units in the last
@@ -224,7 +224,7 @@ def hidden_share(tolerance: ndarray, expected: ndarray, sizes: Any = 1.0) -> flo
 def compare_entries(
     point: Point,
     part: NamedPart,
-    gradients: list[Given],
+    gradients: list[Claim],
     indices: ndarray | None = None,
 ) -> list[Comparison]:
     """Compare every entry of a part, or only the entries with these indices, for each gradient."""
@@ -236,16 +236,16 @@ def compare_entries(
         U[np.arange(piece.size), piece] = 1
         [derivatives] = derivatives_along(point, [(part, U)], gradients[0].method)
         columns = part.start + piece
-        for comparisons, given in zip(pieces, gradients, strict=True):
+        for comparisons, claim in zip(pieces, gradients, strict=True):
             tolerance = SAFETY * point.bound.gradient[:, columns]
-            entries = given.gradient[:, columns]
+            entries = claim.gradient[:, columns]
             comparison = compare(
                 point,
                 (part, U),
                 entries,
                 tolerance=tolerance,
                 derivatives=derivatives,
-                given=given,
+                claim=claim,
             )
             comparisons.append(comparison)
     return [_joined(comparisons) for comparisons in pieces]
@@ -258,10 +258,10 @@ def _joined(comparisons: list[Comparison]) -> Comparison:
 
 def judge_entries(point: Point, part: NamedPart, judgements: list[Judgement]) -> None:
     """Add a row and a comparison of all entries of a part to each judgement."""
-    gradients = [judgement.given for judgement in judgements]
+    gradients = [judgement.claim for judgement in judgements]
     comparisons = compare_entries(point, part, gradients)
     for judgement, comparison in zip(judgements, comparisons, strict=True):
-        rounding = comparison.tolerance - judgement.given.limit.allowed(
+        rounding = comparison.tolerance - judgement.claim.limit.allowed(
             comparison.expected, np.ones((part.size, 1))
         )
         # The row shows the entry with the worst verdict or, among equal verdicts, the
@@ -299,7 +299,7 @@ below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963).
 
 
 def _compare_products(
-    point: Point, move: Move, derivatives: Derivatives, given: Given
+    point: Point, move: Move, derivatives: Derivatives, claim: Claim
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
@@ -308,7 +308,7 @@ def _compare_products(
     be ties, or if g is 0.
     """
     part, U = move
-    gradient = given.gradient[:, part.span]
+    gradient = claim.gradient[:, part.span]
     products = gradient @ U.T
     tolerance = abs(gradient) @ (_DEVIATIONS * EPS * abs(U.T))
     if gradient.any() and not derivatives.tied and not derivatives.error.any():
@@ -324,7 +324,7 @@ def _compare_products(
     deviations = _DEVIATIONS if point.bound.running else 1
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
     return compare(
-        point, move, products, tolerance=tolerance, derivatives=derivatives, given=given
+        point, move, products, tolerance=tolerance, derivatives=derivatives, claim=claim
     )
 
 
@@ -334,7 +334,7 @@ def judge_directions(
     """Add a row to each judgement for each part, judged along three random directions."""
     # The last direction moves each parameter in proportion to its size.
     draw = np.random.default_rng(0)
-    method = judgements[0].given.method
+    method = judgements[0].claim.method
     for group in _groups(point, parts):
         moves = []
         for part in group:
@@ -345,7 +345,7 @@ def judge_directions(
         derivatives_of_group = derivatives_along(point, moves, method)
         for move, derivatives in zip(moves, derivatives_of_group, strict=True):
             for judgement in judgements:
-                row = _judge_directions(point, move, derivatives, judgement.given)
+                row = _judge_directions(point, move, derivatives, judgement.claim)
                 judgement.rows[row.name] = row
 
 
@@ -358,13 +358,13 @@ def _groups(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[Named
 
 
 def _judge_directions(
-    point: Point, move: Move, derivatives: Derivatives, given: Given
+    point: Point, move: Move, derivatives: Derivatives, claim: Claim
 ) -> Row:
     """Judge a part along directions; if one of them fails, search for a wrong entry."""
     part, U = move
-    comparison = _compare_products(point, move, derivatives, given)
-    rounding = comparison.tolerance - given.limit.allowed(comparison.expected, U)
-    terms = given.gradient[:, None, part.span] * U  # (outputs, K, size)
+    comparison = _compare_products(point, move, derivatives, claim)
+    rounding = comparison.tolerance - claim.limit.allowed(comparison.expected, U)
+    terms = claim.gradient[:, None, part.span] * U  # (outputs, K, size)
     shares = [hidden_share(rounding[:, k], terms[:, k]) for k in range(len(U))]
     worst = _worst(comparison.ratios, comparison.wrong)
     output, direction = unraveled(worst, comparison.given.shape)
@@ -379,22 +379,22 @@ def _judge_directions(
     )
     if row.verdict is not Verdict.FAIL:
         return row
-    entry = _wrong_entry(point, (part, U[direction]), output, given=given)
-    [comparison] = compare_entries(point, part, [given], indices=np.array([entry]))
+    entry = _wrong_entry(point, (part, U[direction]), output, claim=claim)
+    [comparison] = compare_entries(point, part, [claim], indices=np.array([entry]))
     if not comparison.wrong[output, 0]:
         return row  # along u, many errors within the tolerance add up
     index = unraveled(output, point.outputs) + part.index(entry)
     return replace(row, index=index, **comparison.numbers(output, 0))
 
 
-def _wrong_entry(point: Point, move: Move, output: int, *, given: Given) -> int:
+def _wrong_entry(point: Point, move: Move, output: int, *, claim: Claim) -> int:
     """Find a wrong entry: repeatedly split a direction u that fails and continue with the worst piece."""
     part, u = move
     start = 0
     end = part.size
     pieces = 2
     # differences require many values, so that two pieces are enough
-    if given.method == "complex step":
+    if claim.method == "complex step":
         # each piece requires a copy of the part
         pieces = min(_PIECES, max(2, point.at_once(part)))
     while end - start > 1:
@@ -403,8 +403,8 @@ def _wrong_entry(point: Point, move: Move, output: int, *, given: Given) -> int:
         U = np.zeros((len(intervals), part.size))
         for row, (low, high) in zip(U, intervals, strict=True):
             row[low:high] = u[low:high]
-        [derivatives] = derivatives_along(point, [(part, U)], given.method)
-        comparison = _compare_products(point, (part, U), derivatives, given)
+        [derivatives] = derivatives_along(point, [(part, U)], claim.method)
+        comparison = _compare_products(point, (part, U), derivatives, claim)
         worst = _worst(comparison.ratios[output], comparison.wrong[output])
         start, end = intervals[worst]
     return start

@@ -98,8 +98,8 @@ def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarra
         )
     value, error = results[0]
     for other_value, other_error in results[1:]:
-        apart = abs(value - other_value)
-        error = np.where(apart <= error + other_error, error, error + 2 * apart)
+        gap = abs(value - other_value)
+        error = np.where(gap <= error + other_error, error, error + 2 * gap)
     return value, error
 
 
@@ -109,12 +109,12 @@ def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
     scale = _scale(point, part, U)
     sizes = point.sizes(part)
     largest = abs(U).max(axis=1)
-    others = [length / largest for length in dict.fromkeys((typical_size(sizes), 1.0))]
+    scales = [length / largest for length in dict.fromkeys((typical_size(sizes), 1.0))]
     smallest = (sizes / abs(U)).min(axis=1)
     if (smallest < 1e-3 * scale).any():
-        others.append(smallest)
-    others = np.stack(others)
-    near = ridders(moved, U, scale, noise=point.noise.near, others=others)
+        scales.append(smallest)
+    scales = np.stack(scales)
+    near = ridders(moved, U, scale, noise=point.noise.near, scales=scales)
     if point.may_vary_rapidly:
         short_steps = 1e-8 * LONG_STEPS[:, None] * scale
         short = ladder(moved, U, short_steps, noise=point.noise.nearest)
@@ -125,16 +125,16 @@ def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
     # A value that suffers from cancellation may look smooth over short steps, but with
     # another slope than over long steps. If the two slopes disagree, either may be
     # right.
-    far = ridders(moved, U, scale, noise=rounding, others=others)
+    far = ridders(moved, U, scale, noise=rounding, scales=scales)
     return _reconciled(near, far)
 
 
 def _reconciled(difference: Difference, other: Difference) -> Difference:
     """Return the first derivatives. Where the others disagree, the error is the difference between the two."""
-    apart = abs(difference.value - other.value)
-    agree = apart <= DISTRUST * (difference.error + other.error)
+    gap = abs(difference.value - other.value)
+    agree = gap <= DISTRUST * (difference.error + other.error)
     return difference._replace(
-        error=np.where(agree, difference.error, np.fmax(apart, difference.error))
+        error=np.where(agree, difference.error, np.fmax(gap, difference.error))
     )
 
 
@@ -269,8 +269,8 @@ def contradiction(
     sides = np.stack(
         [difference.value + side * difference.jump for side in (-0.5, 0.0, 0.5)]
     )
-    apart = abs(stepped - sides).min(axis=0)
-    if (apart <= _margin(difference)).all():
+    gap = abs(stepped - sides).min(axis=0)
+    if (gap <= _margin(difference)).all():
         if difference.jump.any() and not (stepped + point.stepped(part, -u)).any():
             return f"it does not see a kink along a random direction of {part.name}"
         return ""

@@ -11,7 +11,7 @@ from numpy import ndarray
 from .arithmetic.rounding import SAFETY, coarse_type
 from .comparison import (
     DIRECTIONS,
-    Given,
+    Claim,
     Judgement,
     Limit,
     hidden_share,
@@ -65,8 +65,8 @@ class _Procedure:
         judgements = []
         for number, gradient in gradients.items():
             engine = point.engines[number]
-            given = Given(gradient, self.method, self.limit, engine, number)
-            judgements.append(Judgement(given))
+            claim = Claim(gradient, self.method, self.limit, engine, number)
+            judgements.append(Judgement(claim))
         if self.along:
             judge_directions(point, parts, judgements)
         else:
@@ -247,8 +247,8 @@ def _with_precision(point: Point, judgement: Judgement, row: Row) -> Row:
     # entries are rounded.
     if point.dtype != np.float64:
         return row
-    given = judgement.given
-    gradient = given.gradient[:, point.part(row.name).span]
+    claim = judgement.claim
+    gradient = claim.gradient[:, point.part(row.name).span]
     if row.name in judgement.comparisons:
         comparison = judgement.comparisons[row.name]
         errors = comparison.errors
@@ -262,7 +262,7 @@ def _with_precision(point: Point, judgement: Judgement, row: Row) -> Row:
     if dtype:
         ending = " and were judged at that precision" if passed else ""
         notes.append(f"its entries are rounded to {dtype}{ending}")
-    elif passed and given.method == "complex step" and sizes.any():
+    elif passed and claim.method == "complex step" and sizes.any():
         share = np.median((errors / sizes)[sizes > 0])
         if COARSE < share < ALMOST:
             notes.append(
@@ -289,8 +289,8 @@ def _explain_by_rounding(point: Point, judgement: Judgement) -> None:
         expected = comparison.expected[output, entry]
         difference = differences_over_long_steps(point, part, part.unit(entry))
         derivative = difference.value[0, output]
-        apart = abs(derivative - expected) + DISTRUST * difference.error[0, output]
-        agrees = apart < 0.1 * comparison.errors[output, entry]
+        gap = abs(derivative - expected) + DISTRUST * difference.error[0, output]
+        agrees = gap < 0.1 * comparison.errors[output, entry]
         # a constant value may be the result of cancellation
         if agrees and derivative != 0:
             continue

@@ -83,7 +83,7 @@ class Doubts:
     def __init__(self, point: Point, judgement: Judgement) -> None:
         self.point = point
         self.judgement = judgement
-        self.given = judgement.given
+        self.claim = judgement.claim
         self.resolution = RESOLUTION if point.dtype == np.float64 else 1e-4
         self.names: set[str] = set()
         self.nearby: dict[str, Row] = {}
@@ -91,7 +91,7 @@ class Doubts:
     @cached_property
     def scale(self) -> ndarray:
         """The largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
-        return self.point.scale(self.given.gradient)
+        return self.point.scale(self.claim.gradient)
 
     def find(self) -> None:
         """Find the parts that must be judged at a second point."""
@@ -120,15 +120,15 @@ class Doubts:
     def _reveals_hidden(self, judgement: Judgement, name: str) -> bool:
         """Return whether all nonzero entries that rounding hides at theta are visible at another point."""
         # An entry that is 0 at the other point remains hidden.
-        here = self.judgement.comparisons.get(name)
-        there = judgement.comparisons.get(name)
-        if here is None or there is None:
+        comparison = self.judgement.comparisons.get(name)
+        nearby = judgement.comparisons.get(name)
+        if comparison is None or nearby is None:
             return True
-        size = np.fmax(abs(here.given), abs(here.expected))
-        size_there = np.fmax(abs(there.given), abs(there.expected))
+        size = np.fmax(abs(comparison.given), abs(comparison.expected))
+        nearby_size = np.fmax(abs(nearby.given), abs(nearby.expected))
         least = HIDDEN * np.nan_to_num(size).max()
-        is_hidden = (here.tolerance > least) & (size > least)
-        return not (is_hidden & (there.tolerance > VISIBLE * size_there)).any()
+        is_hidden = (comparison.tolerance > least) & (size > least)
+        return not (is_hidden & (nearby.tolerance > VISIBLE * nearby_size)).any()
 
     def _hides_little(self, row: Row) -> bool:
         """Return whether rounding hides only errors smaller than typical mistakes."""
@@ -149,97 +149,79 @@ class Doubts:
             return False
         if row.largest_error <= SLIGHT * self._size(row):
             return True
-        return self.given.method == "ridders" and row.ratio < WEAK
+        return self.claim.method == "ridders" and row.ratio < WEAK
 
-    def final_row(self, here: Row) -> Row:
+    def final_row(self, row: Row) -> Row:
         """Return the final row of a part, given its rows at theta and at the second point."""
-        there = self.nearby.get(here.name)
+        nearby = self.nearby.get(row.name)
         passes_nearby = (
-            there is not None
-            and there.verdict is Verdict.PASS
-            and self._hides_little(there)
+            nearby is not None
+            and nearby.verdict is Verdict.PASS
+            and self._hides_little(nearby)
         )
-        if passes_nearby and self._is_slight(here):
+        if passes_nearby and self._is_slight(row):
             return _inconclusive(
-                here, "the part fails by a small margin here and passes nearby"
+                row, "the part fails by a small margin here and passes nearby"
             )
-        if here.verdict is Verdict.FAIL and not self.point.has_tangents:
-            largest = self.scale[:, self.point.part(here.name).span].max(axis=1)
-            if here.largest_error <= TRUSTED[self.given.method] * min(
-                largest[largest > 0], default=0.0
-            ):
+        if row.verdict is Verdict.FAIL and not self.point.has_tangents:
+            largest = self.scale[:, self.point.part(row.name).span].max(axis=1)
+            least = min(largest[largest > 0], default=0.0)
+            if row.largest_error <= TRUSTED[self.claim.method] * least:
+                return _inconclusive(row, "an error this small may be a rounding error")
+        if row.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
+            return row
+        if nearby and nearby.verdict is Verdict.FAIL:
+            if self._is_slight(nearby):
                 return _inconclusive(
-                    here, "an error this small may be a rounding error"
-                )
-        if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
-            return here
-        if there and there.verdict is Verdict.FAIL:
-            if self._is_slight(there):
-                return _inconclusive(
-                    here,
+                    row,
                     "rounding hides errors here, and the part fails by a small margin"
                     " nearby",
                 )
-            return replace(
-                here,
-                verdict=Verdict.FAIL,
-                note="rounding hides errors here, but the part fails nearby",
-            )
-        if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= self.resolution:
-            return here
-        return self._final_hidden_row(here, there)
-
-    def _final_hidden_row(self, here: Row, there: Row | None) -> Row:
-        """Return the final row of a part that passes although rounding could hide errors."""
-        if there and self._hides_little(there):
-            is_zero = here.given == here.expected == 0
-            note = (
-                "all its entries are 0 here"
-                if is_zero
-                else "rounding hides errors here"
-            )
+            note = "rounding hides errors here, but the part fails nearby"
+            return replace(row, verdict=Verdict.FAIL, note=note)
+        if row.verdict is Verdict.INCONCLUSIVE or row.hidden <= self.resolution:
+            return row
+        if nearby and self._hides_little(nearby):
+            note = "rounding hides errors here"
+            if row.given == row.expected == 0:
+                note = "all its entries are 0 here"
             note += "; the part passes at a random point nearby"
-            hidden = min(here.hidden, there.hidden)
+            hidden = min(row.hidden, nearby.hidden)
             if hidden > self.resolution:
                 note += f"; errors below {hidden:.0e} of its largest entry are hidden"
-            return replace(here, note=note)
-        if self._hides_little(here):
-            return replace(
-                here,
-                note=(
-                    f"rounding hides errors below {here.hidden:.0e} of its largest"
-                    " entry"
-                ),
-            )
-        part = self.point.part(here.name)
-        given = float(np.nan_to_num(abs(self.given.gradient[:, part.span])).max())
-        limit = self.given.limit
-        tolerance = here.tolerance - limit.atol - limit.rtol * abs(here.expected)
-        size = self._size(here)
-        is_constant = (
-            not given
-            and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
-        )
-        is_zero = given == here.expected == here.error == 0
+            return replace(row, note=note)
+        if self._hides_little(row):
+            note = f"rounding hides errors below {row.hidden:.0e} of its largest entry"
+            return replace(row, note=note)
+        return self._final_row_of_zeros(row, self.resolution if nearby else 1e-12)
+
+    def _final_row_of_zeros(self, row: Row, share: float) -> Row:
+        """Return the final row of a part that passes, but could consist of rounding errors.
+
+        Entries below this share of the largest entry of the gradient are 0.
+        """
+        part = self.point.part(row.name)
+        largest = float(np.nan_to_num(abs(self.claim.gradient[:, part.span])).max())
+        limit = self.claim.limit
+        tolerance = row.tolerance - limit.atol - limit.rtol * abs(row.expected)
+        size = self._size(row)
+        u = self.point.sizes(part)[None]
+        is_constant = not largest and is_independent_of(self.point, part, u).all()
+        is_zero = largest == row.expected == row.error == 0
         # Finite differences may miss small terms of a large value.
-        if (
-            is_zero
-            and (is_constant or self.given.method == "complex step")
-            and tolerance <= HIDDEN * size
-        ):
-            return replace(here, note="all its entries are exactly 0, as expected")
+        is_exact = is_constant or self.claim.method == "complex step"
+        if is_zero and is_exact and tolerance <= HIDDEN * size:
+            return replace(row, note="all its entries are exactly 0, as expected")
         if self._is_not_zero(part):
             return _inconclusive(
-                here, "its derivatives are not 0, but rounding could hide an error"
+                row, "its derivatives are not 0, but rounding could hide an error"
             )
         if is_constant and tolerance <= 1e-12 * size:
-            return replace(here, note="it is 0 up to rounding errors")
-        share = self.resolution if there else 1e-12
-        if max(given, tolerance) <= share * self.scale[:, part.span].max():
-            return replace(
-                here, note="it is 0 up to rounding errors of the other entries"
-            )
-        return _inconclusive(here, here.note)
+            return replace(row, note="it is 0 up to rounding errors")
+        if max(largest, tolerance) <= share * self.scale[:, part.span].max():
+            note = "it is 0 up to rounding errors of the other entries"
+            return replace(row, note=note)
+        return _inconclusive(row, row.note)
 
     def _is_not_zero(self, part: NamedPart) -> bool:
         """Return whether points next to theta confirm that some derivative is not 0.
@@ -250,29 +232,26 @@ class Doubts:
         draw = np.random.default_rng(2)
         U = self.point.sizes(part) * random_signs(draw, (3, part.size))
         theta = self.point.theta
-        neighbors = [
-            self.point.at(theta * (1 + 1e-9 * draw.uniform(-1, 1, theta.shape)))
-            for _ in LENGTHS
-        ]
-        samples = []
-        if self.given.method == "complex step":
-            for neighbor, length in zip(neighbors, LENGTHS, strict=True):
-                derivatives, _ = neighbor.derivatives([(part, length * U)])
-                samples.append(derivatives / length)
-        else:
+        by_steps = self.claim.method == "complex step"
+        if not by_steps:
             [derivatives] = derivatives_along(
-                self.point, [(part, U)], self.given.method
+                self.point, [(part, U)], self.claim.method
             )
             if (abs(derivatives.value) > derivatives.error).any():
                 return True
-            for neighbor in neighbors:
-                samples.append(
-                    neighbor.evaluated()[self.given.number][:, part.span] @ U.T
-                )
+        samples = []
+        for length in LENGTHS:
+            noise = draw.uniform(-1, 1, theta.shape)
+            neighbor = self.point.at(theta * (1 + 1e-9 * noise))
+            if by_steps:
+                derivatives, _ = neighbor.derivatives([(part, length * U)])
+                samples.append(derivatives / length)
+            else:
+                gradient = neighbor.evaluated()[self.claim.number]
+                samples.append(gradient[:, part.span] @ U.T)
         steady = STEADY * (samples[0].size / 3) ** (1 / 3)
-        return bool(
-            (abs(np.mean(samples, axis=0)) > steady * np.std(samples, axis=0)).any()
-        )
+        mean = np.mean(samples, axis=0)
+        return bool((abs(mean) > steady * np.std(samples, axis=0)).any())
 
 
 def _inconclusive(row: Row, note: str) -> Row:
@@ -296,7 +275,7 @@ def judge_nearby(
             return
         noise = draw.standard_normal(point.theta.shape)
         other = point.at(factor * point.theta + spread * point.all_sizes * noise)
-        numbers = [doubts.given.number for doubts in remaining]
+        numbers = [doubts.claim.number for doubts in remaining]
         try:
             gradients = _finite_gradients(other, numbers)
         except Exception:  # outside the domain, user code may raise any exception

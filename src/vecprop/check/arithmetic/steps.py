@@ -87,7 +87,7 @@ they reduce truncation errors.
 
 
 def ridders(
-    moved: Moved, U: ndarray, scale: ndarray, noise: ndarray, others: ndarray
+    moved: Moved, U: ndarray, scale: ndarray, noise: ndarray, scales: ndarray
 ) -> Difference:
     """Return derivatives by Ridders' method: central differences for decreasing steps, extrapolated to 0.
 
@@ -115,7 +115,7 @@ def ridders(
     U = U[unclear]
     scale = scale[unclear]
     sequences = [MORE_STEPS[:, None] * scale]
-    for sizes in others[:, unclear]:
+    for sizes in scales[:, unclear]:
         if (sizes != scale).any():
             sequences.append(OTHER_STEPS[:, None] * sizes)
     ladders = [(STEPS[-1] * scale, Difference(*(part[unclear] for part in result)))]
@@ -160,10 +160,10 @@ def _best(ladders: list[tuple[ndarray, Difference]], noise: ndarray) -> Differen
 
 def ladder(moved: Moved, U: ndarray, steps: ndarray, noise: ndarray) -> Difference:
     """Return the derivatives along the rows of U for a sequence of steps, (steps, K); see `ridders`."""
-    here = moved(np.zeros_like(U[:1]))
+    center = moved(np.zeros_like(U[:1]))
     # (steps, K, outputs)
-    right = np.stack([moved(h[:, None] * U) - here for h in steps])
-    left = np.stack([here - moved(-h[:, None] * U) for h in steps])
+    right = np.stack([moved(h[:, None] * U) - center for h in steps])
+    left = np.stack([center - moved(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]
     rounding = 4 * noise / h
     # The central difference is even in h, so extrapolate it in h². The jump is not
@@ -218,8 +218,8 @@ def _extrapolated(
         value = np.take_along_axis(entries[level == step], best, axis=0)
         unsure = np.take_along_axis(initial_error[level == step], best, axis=0)
         is_coarser = level < step
-        apart = abs(entries[is_coarser] - value) - _explained(unsure, rounding[step])
-        error[is_coarser] = np.maximum(error[is_coarser], apart)
+        gap = abs(entries[is_coarser] - value) - _explained(unsure, rounding[step])
+        error[is_coarser] = np.maximum(error[is_coarser], gap)
     order = _smallest(error)[:3]
     best, *next_best = np.take_along_axis(entries, order, axis=0)
     least = np.take_along_axis(error, order[:1], axis=0)[0]

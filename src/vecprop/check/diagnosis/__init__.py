@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ..comparison import Given, Judgement, compare_entries, judge_directions
+from ..comparison import Claim, Judgement, compare_entries, judge_directions
 from ..points.function import Point
 from ..points.network import NetworkPoint
 from ..points.parameters import NamedPart
@@ -32,7 +32,7 @@ def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
     failed = [row for row in judgement.failed() if row.name in candidates]
     if not failed:
         return
-    given = judgement.given
+    claim = judgement.claim
     expected = {}
     for row in failed:
         expected[row.name] = _expected(point, point.part(row.name), judgement)
@@ -40,7 +40,7 @@ def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
     cause = ""
     location = ""
     if isinstance(point, NetworkPoint):
-        cause = _cause(point, given, expected, precision)
+        cause = _cause(point, claim, expected, precision)
         if not cause:
             location = _location(point, judgement)
     elsewhere_right = any(
@@ -48,7 +48,7 @@ def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
         for row in judgement.rows.values()
     )
     if not cause and precision <= COARSE and len(failed) > 1 and not elsewhere_right:
-        cause = _common_ratio(point, given, expected, precision)
+        cause = _common_ratio(point, claim, expected, precision)
     for row in failed:
         entries = expected[row.name]
         text = cause or _pattern(point, row.name, judgement, entries, precision)
@@ -58,7 +58,7 @@ def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
 
 def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
     """Return the relative error of the expected entries."""
-    precision = 1e-8 if point.has_tangents else TRUSTED[judgement.given.method]
+    precision = 1e-8 if point.has_tangents else TRUSTED[judgement.claim.method]
     for name, entries in expected.items():
         tolerance = judgement.rows[name].tolerance
         if name in judgement.comparisons:
@@ -71,19 +71,19 @@ def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
 
 def _expected(point: Point, part: NamedPart, judgement: Judgement) -> ndarray:
     """Return the expected gradient of a part, (outputs, size), with NaN for unknown entries."""
-    given = judgement.given
+    claim = judgement.claim
     if part.name in judgement.comparisons:
         return judgement.comparisons[part.name].expected
-    if isinstance(point, NetworkPoint) and given.engine != "reference":
-        reference = Judgement(Given(point.own_gradient, given.method))
+    if isinstance(point, NetworkPoint) and claim.engine != "reference":
+        reference = Judgement(Claim(point.own_gradient, claim.method))
         judge_directions(point, [part], [reference])
         if not reference.failed():
             return point.own_gradient[:, part.span]
-    expected = np.full((len(given.gradient), part.size), np.nan)
+    expected = np.full((len(claim.gradient), part.size), np.nan)
     # differences require many values
-    count = SAMPLE if given.method == "complex step" else SAMPLE // 8
+    count = SAMPLE if claim.method == "complex step" else SAMPLE // 8
     indices = np.sort(np.random.default_rng(3).permutation(part.size)[:count])
-    unlimited = Given(given.gradient, given.method)
+    unlimited = Claim(claim.gradient, claim.method)
     [comparison] = compare_entries(point, part, [unlimited], indices)
     expected[:, indices] = comparison.expected
     if indices.size == part.size:
@@ -102,7 +102,7 @@ def _pattern(
     if name in judgement.comparisons:
         wrong = judgement.comparisons[name].wrong.ravel()
     return pattern(
-        judgement.given.gradient[:, part.span].ravel(),
+        judgement.claim.gradient[:, part.span].ravel(),
         expected.ravel(),
         shape,
         rows=point.rows,
@@ -112,14 +112,14 @@ def _pattern(
 
 
 def _common_ratio(
-    point: Point, given: Given, expected: Expected, precision: float
+    point: Point, claim: Claim, expected: Expected, precision: float
 ) -> str:
     """Describe the ratio of given to expected entries if all parts have the same ratio, or return an empty string."""
     ratios = []
     count = 0
     for name, entries in expected.items():
         ratio_of_part = ratio(
-            given.gradient[:, point.part(name).span], entries, precision
+            claim.gradient[:, point.part(name).span], entries, precision
         )
         if ratio_of_part is None:
             return ""
@@ -131,14 +131,14 @@ def _common_ratio(
 
 
 def _cause(
-    point: NetworkPoint, given: Given, expected: Expected, precision: float
+    point: NetworkPoint, claim: Claim, expected: Expected, precision: float
 ) -> str:
     """Describe the mistake in the network that causes the errors, or return an empty string."""
-    if given.engine == "reference":
+    if claim.engine == "reference":
         return mixed_rows(point) or "; ".join(wrong_layers(point))
     if precision <= COARSE:
         with suppress(Exception):  # a user-defined layer may raise any exception
-            return _fault(point, given.gradient[0], expected, precision)
+            return _fault(point, claim.gradient[0], expected, precision)
     return ""
 
 

@@ -26,9 +26,9 @@ COARSE, COARSE_COUNT = 1e-3, 1e-5
 
 def same(a: ndarray, b: ndarray, precision: float) -> bool:
     """Return whether two arrays are equal up to a precision relative to the largest entry, ignoring NaN."""
-    known = np.isfinite(a) & np.isfinite(b)
-    size = max(abs(a[known]).max(initial=0), abs(b[known]).max(initial=0))
-    return bool(known.any() and (abs(a - b)[known] <= precision * size).all())
+    is_known = np.isfinite(a) & np.isfinite(b)
+    size = max(abs(a[is_known]).max(initial=0), abs(b[is_known]).max(initial=0))
+    return bool(is_known.any() and (abs(a - b)[is_known] <= precision * size).all())
 
 
 def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
@@ -39,13 +39,13 @@ def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
     >>> ratio(np.array([2.0, 4.0]), np.array([1.0, 2.0]), 1e-9)
     2.0
     """
-    known = np.isfinite(expected)
-    square = float((expected[known] ** 2).sum())
+    is_known = np.isfinite(expected)
+    square = float((expected[is_known] ** 2).sum())
     if not square:
         return None
     if not given.any():
         return 0.0
-    r = float((given[known] * expected[known]).sum()) / square
+    r = float((given[is_known] * expected[is_known]).sum()) / square
     if abs(r - 1) > 10 * precision and same(given, r * expected, precision):
         return r
     return None
@@ -168,26 +168,24 @@ def pattern(
     """
     if precision > COARSE:
         return ""
-    known = np.isfinite(expected)
-    size = abs(expected[known]).max(initial=0)
+    is_known = np.isfinite(expected)
+    size = abs(expected[is_known]).max(initial=0)
     constant = ratio(given, expected, precision)
     if constant is not None:
-        entries = int((abs(expected[known]) > 1e-3 * size).sum())
+        entries = int((abs(expected[is_known]) > 1e-3 * size).sum())
         return ratio_in_words(constant, rows, precision, entries)
     offsets = given - expected
     errors = abs(offsets)
     tolerance = precision * size
     # too small to show a pattern
-    if not known.all() or errors.max() <= 10 * tolerance:
+    if not is_known.all() or errors.max() <= 10 * tolerance:
         return ""
     text = ""
     if len(shape) == 2:
         text = _matrix_pattern(given.reshape(shape), expected.reshape(shape), precision)
     if text or precision > COARSE_COUNT:
         return text
-    if wrong is None:
-        wrong = errors > tolerance
-    indices = np.flatnonzero(wrong)
+    indices = np.flatnonzero(errors > tolerance if wrong is None else wrong)
     text = _common_property(given, expected, shape, wrong=indices, precision=precision)
     is_constant = np.ptp(offsets) <= tolerance and errors.min() >= 100 * tolerance
     if not text and offsets.size >= FEW and is_constant:
