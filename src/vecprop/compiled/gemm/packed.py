@@ -21,9 +21,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from ..jit import INNER
+from ..jit import inner
 from ..jit.addresses import numbers_at
 from ..jit.machine_code import address_of, filled_in
 from ..jit.tracing import larger, smaller
@@ -57,7 +56,7 @@ pieces share the L2 cache.
 """
 
 
-@njit(**INNER)
+@inner
 def piece_depth(K):
     """Return the depth of pieces that divide a depth K about equally."""
     pieces = max(-(-K // PIECE_DEPTH), 1)
@@ -154,17 +153,15 @@ def _pack_of(F: type, width: int):
     """Return `pack` as a compiled function for panels of ``width`` rows of type F."""
     lanes = _columns(F) // 2
     transposed = transposed_block(F, lanes, indexed=False)
-    return njit(
-        filled_in(
-            pack,
-            F,
-            width=width,
-            lanes=lanes,
-            copied=copied_block(F, lanes, width),
-            transposed=transposed,
-        ),
-        **INNER,
+    packing = filled_in(
+        pack,
+        F,
+        width=width,
+        lanes=lanes,
+        copied=copied_block(F, lanes, width),
+        transposed=transposed,
     )
+    return inner(packing)
 
 
 @cache

@@ -13,7 +13,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit import INNER, ONCE, intrinsic
+from ..jit import inlined, inner, intrinsic
 from ..jit.machine_code import address_of, addresses_of, filled_in
 from ..jit.numba_internals import has_wide_vectors
 from ..jit.tracing import larger, smaller
@@ -200,7 +200,7 @@ def _names_of_multiply(F: type) -> dict[str, Any]:
 @cache
 def multiply_of(F: type):
     """Return `multiply` as a compiled function for type F."""
-    return njit(filled_in(multiply, F, **_names_of_multiply(F)), **INNER)
+    return inner(filled_in(multiply, F, **_names_of_multiply(F)))
 
 
 multiply_address = addresses_of(multiply, names=_names_of_multiply)
@@ -218,7 +218,7 @@ def dots_of(F: type):
         two_columns=dots_block(F, lanes, 2),
         four_columns=dots_block(F, lanes, 4),
     )
-    return njit(function, **INNER)
+    return inner(function)
 
 
 @cache
@@ -226,7 +226,7 @@ def transpose_of(F: type):
     """Return `transpose` as a compiled function for type F."""
     lanes = _lanes(F)
     block = transposed_block(F, lanes, indexed=False)
-    return njit(filled_in(transpose, F, block=block, rows=lanes, columns=lanes), **ONCE)
+    return inlined(filled_in(transpose, F, block=block, rows=lanes, columns=lanes))
 
 
 @cache

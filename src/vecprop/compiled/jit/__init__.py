@@ -3,7 +3,7 @@
 from typing import Any
 
 from llvmlite import ir
-from numba import extending, types
+from numba import extending, njit, types
 
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
@@ -22,25 +22,24 @@ counting is off, which saves 1 to 8 % of a first fit. They contain no array expr
 so rewriting them is off, which saves 5 to 11 %.
 """
 
-INNER: dict[str, Any] = {
-    **OPTIONS,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
+INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of functions that are called only from compiled code. They need no
 wrappers, which take time to compile.
 """
 
-IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
-"""Options of functions whose sums must not be reordered."""
+inner = njit(**INNER)
+"""Decorate a function that is called only from compiled code."""
 
-ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""Options of functions with a single caller, which are inlined to save compilation
-time.
-"""
+inlined = njit(**INNER, inline="always")
+"""Decorate a function with a single caller. It is inlined to save compilation time."""
 
-ONCE_IN_ORDER: dict[str, Any] = {**IN_ORDER, "inline": "always"}
-"""Options of inlined functions whose results must be bit-identical to NumPy's."""
+IN_ORDER = INNER | {"fastmath": False}
+
+in_order = njit(**IN_ORDER)
+"""Decorate a function whose sums must not be reordered."""
+
+inlined_in_order = njit(**IN_ORDER, inline="always")
+"""Decorate an inlined function whose results must be bit-identical to NumPy's."""
 
 intrinsic: Any = extending.intrinsic
 """Numba's decorator for functions that generate instructions. Callers omit their

@@ -6,9 +6,9 @@ missing, `trial` fails and the reference engine is used.
 
 import numpy as np
 from llvmlite import ir
-from numba import from_dtype, njit, types
+from numba import from_dtype, types
 
-from . import INNER, intrinsic
+from . import inner, intrinsic
 from .tracing import Fields, each, of_numbers
 
 
@@ -159,7 +159,7 @@ def put_ones(address, count, like) -> None:
         address.store(i, like.of(1))
 
 
-@njit(**INNER)
+@inner
 def total(values):
     """Return the sum of an array in its dtype."""
     result = values.dtype.type(0)

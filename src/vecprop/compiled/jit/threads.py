@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding
-from numba import njit, types
+from numba import types
 
-from . import INNER, ONCE
+from . import inlined, inner
 from .addresses import words_at
 from .tracing import Number, of_numbers
 
@@ -60,7 +60,7 @@ if IS_WINDOWS:
     _library.QueryPerformanceFrequency(ctypes.byref(_frequency))
     _TICKS = float(_frequency.value)  # per second
 
-    @njit(**INNER)
+    @inner
     def now(scratch):
         """Return the seconds of a clock; scratch is the address of two words of memory."""
         _clock(scratch)
@@ -70,7 +70,7 @@ else:
     _clock = types.ExternalFunction(CLOCK, types.int32(types.int32, types.intp))
     _MONOTONIC = np.int32(time.CLOCK_MONOTONIC)
 
-    @njit(**INNER)
+    @inner
     def now(scratch):
         """Return the seconds of a clock; scratch is the address of two words of memory."""
         _clock(_MONOTONIC, scratch)
@@ -114,7 +114,7 @@ def _atomic_load(address):
     return Number(builder, builder.load_atomic(address.place(0), "seq_cst", 8))
 
 
-@njit(**INNER)
+@inner
 def wait_for_all(barrier, workers):
     """Wait until all workers have called this function; afterwards, each worker sees all earlier writes of the others.
 
@@ -139,7 +139,7 @@ def wait_for_all(barrier, workers):
             _yield()
 
 
-@njit(**ONCE)
+@inlined
 def is_abandoned(barrier):
     """Return whether a thread will never arrive, so that the others must stop."""
     return _atomic_load(barrier.ctypes.data + 64) < 0

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 
-from ..jit import ONCE_IN_ORDER, intrinsic
+from ..jit import inlined_in_order, intrinsic
 from ..jit.addresses import array_of, numbers_at, words_at
 from ..jit.machine_code import address_of
 from ..jit.tracing import of_numbers, smaller
@@ -57,7 +56,7 @@ def prefetch(address) -> None:
     )
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _convert(rows, count, offset, like, inputs, first, stride):
     """Convert one number per row, given the addresses of the rows."""
     rounded = inputs.dtype.type

@@ -33,7 +33,7 @@ from numba import njit
 from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
 from ...system.threads import fork_lock
-from ..jit import INNER, ONCE
+from ..jit import INNER, inlined
 from ..jit.cache import instructions
 from . import scalar_functions
 
@@ -74,7 +74,7 @@ OF_NUMPY |= {
 calls instead.
 """
 
-OF_A_USER: dict[str, Any] = {**INNER, "fastmath": {"contract"}}
+OF_A_USER = INNER | {"fastmath": {"contract"}}
 """Options of custom formulas. Sums are not reordered and divisions are not replaced, so
 that rounding is the same in whole vectors and in the remainder of a loop.
 """
@@ -166,11 +166,11 @@ def _compiled(
     with fork_lock:
         code = compile(tree, inspect.getsourcefile(function) or "<formula>", "exec")
     exec(code, names)
-    options = {
-        **(INNER if is_of_the_library(function) else OF_A_USER),
-        "forceinline": True,
-    }
-    return njit(names[function.__name__], **(ONCE if is_inlined else options))
+    formula = names[function.__name__]
+    if is_inlined:
+        return inlined(formula)
+    options = INNER if is_of_the_library(function) else OF_A_USER
+    return njit(**options, forceinline=True)(formula)
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import from_dtype, njit, types
+from numba import from_dtype, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
-from ..jit import INNER, intrinsic, use_widest_vectors, without_overlaps
+from ..jit import inner, intrinsic, use_widest_vectors, without_overlaps
 from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
@@ -86,7 +86,7 @@ def _derivative(I, O, rows, p, z, delta, J, add, y, h):
         delta[i] *= formula(h, z[i], y[i])
 
 
-@njit(**INNER)
+@inner
 def _weighted(weight, loss, n):
     """Return Σ weight · loss of n rows. Only loss kernels sum over rows, so that all callers sum in the same order."""
     total = 0.0

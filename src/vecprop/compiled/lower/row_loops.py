@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from ...core import counter_rng
-from ..jit import IN_ORDER, INNER
+from ..jit import in_order, inner
 from ..jit.addresses import numbers_at, part, words_at
 from ..jit.fit_record import as_word, fit_at
 from ..jit.machine_code import address_of
@@ -22,7 +22,7 @@ scaling_type: Any = float
 multiplies = False
 
 
-@njit(**INNER)
+@inner
 def _place(c, s):
     """Return the index of a validation row in the data."""
     return (
@@ -32,7 +32,7 @@ def _place(c, s):
     )
 
 
-@njit(**INNER)
+@inner
 def _weight(c, s, like):
     """Return the weight of a row."""
     if not c.validation.weight:
@@ -42,7 +42,7 @@ def _weight(c, s, like):
     )
 
 
-@njit(**INNER)
+@inner
 def _target(c, s, o, like):
     """Return the target of a row for an output; classes are one-hot encoded."""
     row = _place(c, s)
@@ -53,13 +53,13 @@ def _target(c, s, o, like):
     return np.float64(numbers_at(c.validation.t, N * O, like)[row * O + o])
 
 
-@njit(**INNER)
+@inner
 def _prediction(c, s, o, like):
     O = c.outputs
     return np.float64(numbers_at(c.predictions, c.validation.rows * O, like)[s * O + o])
 
 
-@njit(**INNER)
+@inner
 def _has_right_class(c, s, like):
     """Return whether the class with the largest prediction, or the first of several, is the target."""
     predicted, right = 0, 0
@@ -71,7 +71,7 @@ def _has_right_class(c, s, like):
     return predicted == right
 
 
-@njit(**INNER)
+@inner
 def _has_right_labels(c, s, like):
     """Return whether all predictions are on the same side of ½ as their targets."""
     right = True
@@ -82,7 +82,7 @@ def _has_right_labels(c, s, like):
     return right
 
 
-@njit(**INNER)
+@inner
 def _share_of_right_rows(c, by_class, like):
     right, total = 0.0, 0.0
     for s in range(c.validation.rows):
@@ -93,7 +93,7 @@ def _share_of_right_rows(c, by_class, like):
     return right / total
 
 
-@njit(**INNER)
+@inner
 def _determination(c, o, like):
     """Return R² of an output."""
     first = _target(c, 0, o, like)
@@ -153,7 +153,7 @@ def score_address(name: str, F: type) -> int:
     return address_of(LOOPS[name], F, signature=types.float64(types.intp))
 
 
-@njit(**IN_ORDER)
+@in_order
 def _scale_row(inputs, shift, scale, multiplies):
     """Scale a row, each input by its shift and scale. As in NumPy, the result of each operation is rounded."""
     rounded = inputs.dtype.type
@@ -164,7 +164,7 @@ def _scale_row(inputs, shift, scale, multiplies):
             inputs[k] = rounded(inputs[k] - shift[k]) / scale[k]
 
 
-@njit(**IN_ORDER)
+@in_order
 def _scale_feature(inputs, shift, scale, multiplies):
     """Scale one feature of all rows, with the rounding of `_scale_row`."""
     rounded = inputs.dtype.type
@@ -219,7 +219,7 @@ _bucket = of_numbers(lambda key, n: ((key >> _HALF) * n) >> _HALF)
 """Return the bucket of a key: the range of keys is divided into n equal intervals."""
 
 
-@njit(**INNER)
+@inner
 def _key(state, numbers, row):
     """Return the random key of a row, or of its global index if `numbers` is not 0."""
     return np.uint64(count(state, words_at(numbers, row + 1)[row] if numbers else row))

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary, logistic
-from ..jit import INNER
+from ..jit import inner
 from ..jit.numba_internals import has_wide_vectors
 from ..jit.tracing import Number, of_numbers, square_root, where
 
@@ -174,7 +173,7 @@ _SHARED |= {
     elementary.real: of_numbers(lambda z: z),
     elementary.one: of_numbers(lambda z: z.of(1)),
 }
-_SHARED[elementary.sign] = njit(lambda z: type(z)(np.sign(z)), **INNER)
+_SHARED[elementary.sign] = inner(lambda z: type(z)(np.sign(z)))
 
 
 COMPILED: dict[type, dict[Any, Any]] = {

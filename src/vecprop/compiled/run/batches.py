@@ -22,10 +22,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
-from ..jit import INNER, calls
+from ..jit import calls, inner
 from ..jit.addresses import doubles_at, numbers_at, put_ones, words_at
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of, addresses_of
@@ -57,14 +57,14 @@ from .tiles import (
 # The rows of a shard, and the addresses of its memory.
 
 
-@njit(**INNER)
+@inner
 def rows_of(c, B, shard):
     """Return the first row of a shard in a batch of B rows, and the shard's number of rows."""
     first = portion(B, shard, c.shards)
     return first, portion(B, shard + 1, c.shards) - first
 
 
-@njit(**INNER)
+@inner
 def _layer_inputs(c, layer, shard, size):
     """Return the address of a layer's inputs in a shard."""
     return inputs_at(
@@ -183,7 +183,7 @@ def backward_by_columns(context, layer, worker, B, current):
 # Layers that are split by results.
 
 
-@njit(**INNER)
+@inner
 def _own_rows(count, worker, workers):
     """Return the first row of a worker and of the next worker in a product; rows are divided into whole panels."""
     panels = -(-count // PANEL_ROWS)
@@ -192,7 +192,7 @@ def _own_rows(count, worker, workers):
     )
 
 
-@njit(**INNER)
+@inner
 def _multiply_weights(c, layer, worker, B, current, back, size):
     """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, in the backward pass, of ``before`` = W delta.
 

@@ -19,7 +19,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from ..gemm.packed import packed_address
 from ..gemm.products import (
@@ -32,7 +31,7 @@ from ..gemm.products import (
     uses_blocks,
 )
 from ..gemm.vectors import added_row_block, summed_rows_block, vector_bytes
-from ..jit import INNER, ONCE, calls
+from ..jit import calls, inlined, inner
 from ..jit.addresses import copy_bytes, numbers_at, put_ones, total, words_at
 from ..jit.machine_code import address_of, addresses_of, filled_in
 
@@ -103,7 +102,7 @@ class Algorithm(Enum):
         return Algorithm.BLAS if weights >= WIDE else Algorithm.LOOPS
 
 
-@njit(**INNER)
+@inner
 def _put_weighted_rows(out, rows, weights, stride, count):
     """Store Σ_k weights[k stride] rows[k] in out, four rows at a time to reduce accesses to out."""
     a = weights[0]
@@ -368,14 +367,14 @@ def find_sparse_rows(
         words[SPARSE_ROW_WORDS * s + 2] = ends[1] - ends[0]
 
 
-@njit(**ONCE)
+@inlined
 def _row(A, s):
     """Return the addresses of a row's values and columns, and their count."""
     words = words_at(A + 8 * SPARSE_ROW_WORDS * s, SPARSE_ROW_WORDS)
     return words[0], words[1], words[2]
 
 
-@njit(**INNER)
+@inner
 def _first_from(columns, count, least):
     """Return the position of the first column index that is at least `least`; columns are sorted."""
     columns = numbers_at(columns, count, np.int32(0))
@@ -478,9 +477,9 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
         }
     if algorithm is Algorithm.PACKED:
         product = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
-        names["multiply"] = njit(product, **ONCE)
+        names["multiply"] = inlined(product)
         blocks, blocks_back = (
-            njit(filled_in(template, F, **names), **INNER)
+            inner(filled_in(template, F, **names))
             for template in (_blocks, _blocks_back)
         )
         names |= {"blocks": blocks, "blocks_back": blocks_back}

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 
-from ..jit import INNER, ONCE, calls
+from ..jit import calls, inlined, inner
 from ..jit.addresses import (
     clear_bytes,
     copy_bytes,
@@ -359,7 +359,7 @@ def run_epochs(context, worker):
             return
 
 
-@njit(**ONCE)
+@inlined
 def _running(c, loss, penalty, scale, rows):
     """Return a batch's part of the epoch's running loss, as in `train.reference`."""
     if not c.mean:
@@ -370,7 +370,7 @@ def _running(c, loss, penalty, scale, rows):
 epochs_address = addresses_of(run_epochs)
 
 
-@njit(**INNER)
+@inner
 def _fit(context, c, measures, run_epochs, size):
     """Measure the initial losses, if requested, and run the epochs."""
     epochs = c.epochs

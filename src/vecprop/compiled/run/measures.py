@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 
 from ...optimize.settings import observed
-from ..jit import INNER, ONCE, calls
+from ..jit import calls, inlined, inner
 from ..jit.addresses import (
     copy_bytes,
     doubles_at,
@@ -58,7 +58,7 @@ _rows_at = record_at(ROWS)
 TRAINING, VALIDATION = (8 * OFFSETS[name]["x"] for name in ("training", "validation"))
 """The offsets of the groups of rows in a record, in bytes."""
 
-_observed = njit(**INNER)(observed)
+_observed = inner(observed)
 
 
 @of_numbers
@@ -72,7 +72,7 @@ def scale_of(c, data, group, rows, n) -> float:
     )
 
 
-@njit(**INNER)
+@inner
 def _factor(data, rows, like):
     """Compute the result of `weigh` in a separate function, to fix the order of the sum."""
     weight = numbers_at(data.weight, data.data_rows, like)
@@ -133,7 +133,7 @@ def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
                 c.penalties.store(number, calls.penalize.formula(c.penalize, operands))
 
 
-@njit(**ONCE)
+@inlined
 def _loss(context, c, worker, is_validation, N, parts):
     """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
     barrier = words_at(c.barrier, BARRIER_WORDS)

@@ -15,9 +15,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from ..jit import INNER, ONCE, calls
+from ..jit import calls, inlined, inner
 from ..jit.addresses import numbers_at, put_ones
 from ..jit.fit_record import LINE
 from ..jit.machine_code import addresses_of
@@ -161,7 +160,7 @@ first_quarter = of_numbers(
 )
 
 
-@njit(**ONCE)
+@inlined
 def quarters_of(worker, workers):
     """Return the index of a worker's first quarter, and of the next worker's first quarter."""
     return first_quarter(worker, workers), first_quarter(worker + 1, workers)
@@ -173,7 +172,7 @@ belongs to the last quarter.
 """
 
 
-@njit(**INNER)
+@inner
 def multiply_quarter(product, quarter, I, O, S, p, A, products, size):
     """Store a quarter's part of [W; b]ᵀ [A; 1], (O, S), after the parts of the previous quarters."""
     low = inputs_of(quarter, I)
@@ -197,7 +196,7 @@ def multiply_quarter(product, quarter, I, O, S, p, A, products, size):
     )
 
 
-@njit(**INNER)
+@inner
 def sum_quarters(products, Z):
     """Store the sum of the quarters' products in Z, in a fixed order."""
     n = Z.size

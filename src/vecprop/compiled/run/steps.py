@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
-from ..jit import INNER, ONCE, calls
+from ..jit import calls, inlined, inner
 from ..jit.addresses import numbers_at, part, records_at, total, words_at
 from ..jit.fit_record import fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
@@ -47,7 +47,7 @@ _in_units = of_numbers(lambda square: square / _HUGE / _HUGE)
 _add_in_order = of_numbers(_sum)
 
 
-@njit(**ONCE)
+@inlined
 def are_finite(values):
     """Return whether all numbers are finite: x - x is 0 for finite x, and otherwise NaN."""
     zero = values.dtype.type(0)
@@ -56,7 +56,7 @@ def are_finite(values):
     return zero == 0
 
 
-@njit(**INNER)
+@inner
 def square_of(values):
     """Return the sum of the squares, computed in the type of the numbers, or in doubles if it overflows.
 
@@ -77,7 +77,7 @@ def square_of(values):
     return -scaled
 
 
-@njit(**INNER)
+@inner
 def length(squares):
     """Return the norm of a vector from the sums of squares of its blocks, which may be scaled; see `square_of`."""
     square = total(squares)
@@ -95,7 +95,7 @@ def length(squares):
     return square_root(scaled) * _HUGE
 
 
-@njit(**INNER)
+@inner
 def move_block(c, J, low, high, rate, t, shorten, moved):
     """Take the optimizer's step for a block of parameters; return its sum of squares for `length`."""
     if shorten != 1:

@@ -21,10 +21,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from ..gemm.products import gather_address
-from ..jit import INNER, ONCE, calls
+from ..jit import calls, inlined, inner
 from ..jit.addresses import copy_bytes, numbers_at, records_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of, addresses_of
@@ -213,7 +213,7 @@ def gather_rows(M, N, A, A_m, B, B_n, indices):
         copy_bytes(A + A_m * indices[m], B + A_m * m, A_m)
 
 
-@njit(**ONCE)
+@inlined
 def _store_predictions(c, data, Z, rows, Y):
     """Compute the predictions of rows from the last layer's outputs, and store them; Y is scratch memory."""
     O, S = c.outputs, rows.size
@@ -224,7 +224,7 @@ def _store_predictions(c, data, Z, rows, Y):
             predictions[rows[s] * O + o] = Y[o * S + s]
 
 
-@njit(**INNER)
+@inner
 def _spoil_predictions(c, data, inputs, rows, Y):
     """Set the predictions of rows with nonfinite inputs to NaN, because ReLU may have turned NaN into a number."""
     I, O, S = c.inputs, c.outputs, rows.size

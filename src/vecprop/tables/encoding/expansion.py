@@ -20,9 +20,8 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from ...compiled.jit import ONCE_IN_ORDER, use_widest_vectors
+from ...compiled.jit import inlined_in_order, use_widest_vectors
 from ...compiled.jit.addresses import doubles_at, numbers_at, record_at, words_at
 from ...compiled.jit.fit_record import address_of_array
 from ...compiled.jit.machine_code import address_of
@@ -41,14 +40,14 @@ _WIDE = int(Storage.WIDE_NUMBER)
 column_at = record_at(COLUMN)
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _read(rows, at, like, x):
     """Read the stored values of a column, given the addresses of rows."""
     for s in range(AT_ONCE):
         x[s] = numbers_at(rows[s] + at, 1, like)[0]
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _put(values, rows, inputs, at, stride):
     """Write one input of all rows."""
     if stride == 1:
@@ -59,7 +58,7 @@ def _put(values, rows, inputs, at, stride):
             inputs[at + s * stride] = values[s]
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _scaled(x, column, scaled):
     centre = column.centre
     scale = column.scale
@@ -71,7 +70,7 @@ def _scaled(x, column, scaled):
         scaled[s] = z / np.sqrt(1 + share * share)
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _find_intervals(x, edges, intervals):
     """Find the interval between two edges that contains each number."""
     for s in range(AT_ONCE):
@@ -83,7 +82,7 @@ def _find_intervals(x, edges, intervals):
                 intervals[s] = interval
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _shares(x, intervals, edges, widths, below, shares):
     """Compute the fraction of its interval below each number, minus ½."""
     for s in range(AT_ONCE):
@@ -92,7 +91,7 @@ def _shares(x, intervals, edges, widths, below, shares):
         below[s] = interval
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
     """Write one input per interval: its fraction below the number, minus ½."""
     half = inputs.dtype.type(0.5)
@@ -113,7 +112,7 @@ def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
                 inputs[start + interval] = shares[s]
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _standardized(x, column, standardized):
     mean = column.mean
     deviation = column.deviation
@@ -122,7 +121,7 @@ def _standardized(x, column, standardized):
         standardized[s] = min(max((x[s] - mean) / deviation, -limit), limit)
 
 
-@njit(**ONCE_IN_ORDER)
+@inlined_in_order
 def _interpolate(x, intervals, edges, scores, slopes, values):
     """Interpolate the normal scores of the edges."""
     for s in range(AT_ONCE):
