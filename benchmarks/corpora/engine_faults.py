@@ -101,11 +101,13 @@ def computing(algorithm: str) -> Iterator[pytest.MonkeyPatch]:
 
 
 def faulty_source(fault: Fault) -> str:
+    """Return the source of the function with the fault; the formatter may break the right expression into lines."""
     source = textwrap.dedent(inspect.getsource(_python(_function(fault.function))))
-    assert source.count(fault.right) == 1, (
-        f"{fault.right!r} occurs {source.count(fault.right)} times in:\n{source}"
-    )
-    return source.replace(fault.right, fault.wrong)
+    characters = "".join(fault.right.split())
+    pattern = r"\s*".join(re.escape(character) for character in characters)
+    changed, count = re.subn(pattern, lambda match: fault.wrong, source)
+    assert count == 1, f"{fault.right!r} occurs {count} times in:\n{source}"
+    return changed
 
 
 def _python(function: Any) -> Any:

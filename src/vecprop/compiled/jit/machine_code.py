@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import cache
+from inspect import signature
 from types import FunctionType
 
 import numpy as np
@@ -36,17 +37,26 @@ def filled_in(
 
 
 class Kernel:
-    """A template that is compiled or loaded from the cache. By default, it takes words and returns nothing."""
+    """A template that is compiled or loaded from the cache.
+
+    Arguments are words, and there is no result. Arguments and results that are
+    annotated as float are doubles. `kinds` are the types of some other arguments.
+    """
 
     def __init__(
-        self, template: FunctionType, F: type, suffix: str = "", signature=None, **names
+        self, template: FunctionType, F: type, suffix: str = "", kinds=None, **names
     ) -> None:
         self.function = filled_in(template, F, suffix, **names)
-        self.signature = signature or types.void(
-            *[types.intp] * template.__code__.co_argcount
-        )
-        made_of = digest(self.function, str(self.signature), _OPTIONS, settings())
-        self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
+        doubles = dict.fromkeys(template.__annotations__, types.float64)
+        result = doubles.pop("return", types.void)
+        kinds = (kinds or {}) | doubles
+        arguments = []
+        for name in signature(template).parameters:
+            arguments.append(kinds.get(name, types.intp))
+        self.signature = result(*arguments)
+        code = digest(self.function, str(self.signature), _OPTIONS, settings())
+        module = self.function.__module__.rpartition(".")[2]
+        self.name = f"{module}.{self.function.__qualname__}-{code[:24]}"
 
     def address(self) -> int:
         """Compile or load the kernel, and return the address of its machine code."""
@@ -66,15 +76,11 @@ class Kernel:
         return code
 
 
-def addresses_of(
-    template: FunctionType, signature=None, names=lambda F: {}
-) -> Callable[[type], int]:
-    """Return a cached function that returns the address of a template's `Kernel` for a floating-point type."""
-    return cache(lambda F: address_of(template, F, signature=signature, **names(F)))
+def addresses_of(template: FunctionType, names=lambda F: {}) -> Callable[[type], int]:
+    """Return a cached function from a floating-point type to the address of a `Kernel`."""
+    return cache(lambda F: address_of(template, F, **names(F)))
 
 
-def address_of(
-    template: FunctionType, F: type, suffix: str = "", signature=None, **names
-) -> int:
+def address_of(template: FunctionType, F: type, suffix: str = "", **names) -> int:
     """Return the address of a template's `Kernel`."""
-    return Kernel(template, F, suffix, signature, **names).address()
+    return Kernel(template, F, suffix, **names).address()

@@ -95,7 +95,7 @@ def _weighted(weight, loss, n):
     return total
 
 
-def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
+def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> float:
     use_widest_vectors()
     without_overlaps()
     z = matrix(z, outputs, rows)
@@ -131,7 +131,7 @@ def _softmax_link(outputs, O, rows, p, z, y, h):
             y[c, s] /= total
 
 
-def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
+def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> float:
     """Compute the cross-entropy -Σ t log y and its gradient Y - T; see `SoftmaxCrossEntropy`.
 
     delta has memory for three additional features: the largest z, Σ exp(z - largest),
@@ -171,7 +171,7 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h):
     return _weighted(weight, loss, unpadded)
 
 
-def _update0(n, rate, t, theta, J, first, second, moved, h):
+def _update0(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
     use_widest_vectors()
     without_overlaps()
     theta = vector(theta, n)
@@ -187,7 +187,7 @@ def _update0(n, rate, t, theta, J, first, second, moved, h):
     return square
 
 
-def _update1(n, rate, t, theta, J, first, second, moved, h):
+def _update1(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
     use_widest_vectors()
     without_overlaps()
     theta = vector(theta, n)
@@ -204,7 +204,7 @@ def _update1(n, rate, t, theta, J, first, second, moved, h):
     return square
 
 
-def _update2(n, rate, t, theta, J, first, second, moved, h):
+def _update2(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
     use_widest_vectors()
     without_overlaps()
     theta = vector(theta, n)
@@ -340,44 +340,36 @@ supported.
 """
 
 
-def _signature(template: FunctionType, F: type):
-    """Return the signature of a template, derived from the names of its arguments; see `calls` for the callers."""
-    a = types.CPointer(from_dtype(np.dtype(F)))
-    name = template.__name__
-    is_update = name.startswith("_update")
-    is_loss = name.endswith("_loss")
-    types_of_names: dict[str, Any] = {
-        "h": types.CPointer(types.float64),
-        "numbers": types.CPointer(types.intp),
-    }
-    words = (
-        "n rows outputs unpadded I O seed step layer add before transposed by_rows"
-        " product"
-    )
-    types_of_names |= dict.fromkeys(words.split(), types.intp)
-    types_of_names |= dict.fromkeys(("rate", "t"), types.float64) if is_update else {}
-    arguments = [types_of_names.get(name, a) for name in signature(template).parameters]
-    return (types.float64 if is_update or is_loss else types.void)(*arguments)
+_WORDS = "n rows outputs unpadded I O seed step layer add before transposed"
+_WORDS += " by_rows product"
+"""The names of arguments that are integers or addresses of other functions."""
+
+
+def _kinds(template: FunctionType, F: type) -> dict[str, Any]:
+    """Return the types of a template's arguments that are pointers."""
+    pointer = types.CPointer(from_dtype(np.dtype(F)))
+    kinds = dict.fromkeys(signature(template).parameters, pointer)
+    for name in _WORDS.split():
+        kinds.pop(name, None)
+    kinds["h"] = types.CPointer(types.float64)
+    kinds["numbers"] = types.CPointer(types.intp)
+    return kinds
 
 
 @of_formulas
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
-    """Return the address of a loop over formulas of a class for type F."""
-    methods_compiled = (compiled_method(cls, method, F) for method in methods)
-    formulas: dict[str, Any] = dict(
-        zip(("formula", "derivative"), methods_compiled, strict=False)
-    )
-    # Custom classes may have the same name, and their formulas may change.
-    version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
-    suffix = f"_{cls.__name__}{version}"
-    half = F(np.finfo(F).max / 2)
-    formulas |= {
-        function.__name__: compiled for function, compiled in COMPILED[F].items()
-    }
-    return address_of(
-        template, F, suffix, _signature(template, F), half=half, **formulas
-    )
+    """Return the address of a loop over at most two formulas of a class for type F."""
+    formulas = [compiled_method(cls, method, F) for method in methods]
+    suffix = f"_{cls.__name__}"
+    if not is_of_the_library(cls):
+        # Custom classes may have the same name, and their formulas may change.
+        suffix += f"_{digest(*formulas)[:16]}"
+    names = dict(zip(("formula", "derivative"), formulas, strict=False))
+    for function, compiled in COMPILED[F].items():
+        names[function.__name__] = compiled
+    names["half"] = F(np.finfo(F).max / 2)
+    return address_of(template, F, suffix, kinds=_kinds(template, F), **names)
 
 
 def norm_addresses(F: type) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ...core import counter_rng
 from ..jit import in_order, inner
@@ -117,16 +116,16 @@ def _determination(c, o, like):
     return 1 - residual / spread if spread > 0 else 0.0
 
 
-def _accuracy(context):
+def _accuracy(context) -> float:
     c = fit_at(context)
     return _share_of_right_rows(c, c.outputs > 1, number(0))
 
 
-def _subset_accuracy(context):
+def _subset_accuracy(context) -> float:
     return _share_of_right_rows(fit_at(context), False, number(0))
 
 
-def _r2(context):
+def _r2(context) -> float:
     c = fit_at(context)
     like = number(0)
     total = 0.0
@@ -150,7 +149,7 @@ Fits with other scores run on the reference engine.
 @cache
 def score_address(name: str, F: type) -> int:
     """Return the address of a score's loop for type F."""
-    return address_of(LOOPS[name], F, signature=types.float64(types.intp))
+    return address_of(LOOPS[name], F)
 
 
 @in_order

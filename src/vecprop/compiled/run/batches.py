@@ -22,7 +22,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
 from ..jit import calls, inner
@@ -300,7 +299,7 @@ def backward_by_results(context, layer, worker, B, current):
 # All layers.
 
 
-def gradient_of_batch(context, worker, rows_address, B, scale, step):
+def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
     """Store the gradients, and Σ scale weight ℓ of each shard in partial_losses; see the module's docstring."""
     c = fit_at(context)
     zero = number(0)
@@ -398,9 +397,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
             current = 1 - current
 
 
-batch_address = addresses_of(
-    gradient_of_batch, types.void(*[types.intp] * 4, types.float64, types.intp)
-)
+batch_address = addresses_of(gradient_of_batch)
 
 
 @cache

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
 from ...optimize.settings import observed
 from ..jit import calls, inlined, inner
@@ -83,12 +82,12 @@ def _factor(data, rows, like):
     return 1 / total if total > 0 else 0.0
 
 
-def weigh(data, rows, n):
+def weigh(data, rows, n) -> float:
     """Return 1 / Σ w of n rows of data, or 0 if all weights are 0."""
     return _factor(_rows_at(data), words_at(rows, n), number(0))
 
 
-weigh_address = addresses_of(weigh, types.float64(*[types.intp] * 3))
+weigh_address = addresses_of(weigh)
 
 
 @of_numbers
@@ -150,7 +149,7 @@ def _loss(context, c, worker, is_validation, N, parts):
     )
 
 
-def measure(context, worker, epoch, is_measured):
+def measure(context, worker, epoch, is_measured) -> float:
     """Record the losses and the score at theta; return 1 if the losses are finite, else 0.
 
     If ``is_measured`` is not 0, the training loss is already recorded.
@@ -181,10 +180,10 @@ def measure(context, worker, epoch, is_measured):
     return finite
 
 
-measure_address = addresses_of(measure, types.float64(*[types.intp] * 4))
+measure_address = addresses_of(measure)
 
 
-def judge(context, epoch):
+def judge(context, epoch) -> float:
     """Copy the parameters if they are the best so far; return 1 if early stopping ends training, else 0."""
     c = fit_at(context)
     rule = stopping_at(c.stopping)
@@ -213,4 +212,4 @@ def judge(context, epoch):
     return 1.0 if memory.stalled >= rule.patience else 0.0
 
 
-judge_address = addresses_of(judge, types.float64(*[types.intp] * 2))
+judge_address = addresses_of(judge)

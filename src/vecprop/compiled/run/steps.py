@@ -154,7 +154,7 @@ def sum_shards(context, low, high, shard, distance):
 sum_shards_address = addresses_of(sum_shards)
 
 
-def penalize(context, low, high, scale, gradient):
+def penalize(context, low, high, scale: float, gradient) -> float:
     """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to a gradient in memory; see `core.penalties`."""
     c = fit_at(context)
     zero = number(0)
@@ -189,5 +189,4 @@ def penalize(context, low, high, scale, gradient):
 @cache
 def penalize_address(F: type, has_l1: bool = True) -> int:
     """Return the address of `penalize` for type F; see `calls.penalize`."""
-    signature = types.float64(*[types.intp] * 3, types.float64, types.intp)
-    return address_of(penalize, F, "_l1" * has_l1, signature, has_l1=has_l1)
+    return address_of(penalize, F, "_l1" * has_l1, has_l1=has_l1)

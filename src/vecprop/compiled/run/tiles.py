@@ -21,7 +21,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..gemm.products import gather_address
 from ..jit import calls, inlined, inner
@@ -385,8 +384,8 @@ def _padded(is_validation, multiple, n):
 
 
 def gradient_of_rows(
-    context, worker, is_validation, rows_address, n, scale, step, gradient
-):
+    context, worker, is_validation, rows_address, n, scale: float, step, gradient
+) -> float:
     """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless the address is 0."""
     c = fit_at(context)
     zero = number(0)
@@ -485,9 +484,7 @@ def gather_of(features: int, F: type, by_rows: bool = False) -> int:
 store_address = addresses_of(store_predictions)
 
 
-gradient_address = addresses_of(
-    gradient_of_rows, types.float64(*[types.intp] * 5, types.float64, *[types.intp] * 2)
-)
+gradient_address = addresses_of(gradient_of_rows)
 
 
 predict_address = addresses_of(predict_rows)
