@@ -22,7 +22,7 @@ counting is off, which saves 1 to 8 % of a first fit. They contain no array expr
 so rewriting them is off, which saves 5 to 11 %.
 """
 
-INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of functions that are called only from compiled code. They need no
 wrappers, which take time to compile.
 """
@@ -33,7 +33,7 @@ inner = njit(**INNER)
 inlined = njit(**INNER, inline="always")
 """Decorate a function with a single caller. It is inlined to save compilation time."""
 
-IN_ORDER = INNER | {"fastmath": False}
+IN_ORDER: dict[str, Any] = INNER | {"fastmath": False}
 
 in_order = njit(**IN_ORDER)
 """Decorate a function whose sums must not be reordered."""

@@ -74,7 +74,7 @@ OF_NUMPY |= {
 calls instead.
 """
 
-OF_A_USER = INNER | {"fastmath": {"contract"}}
+OF_A_USER: dict[str, Any] = INNER | {"fastmath": {"contract"}}
 """Options of custom formulas. Sums are not reordered and divisions are not replaced, so
 that rounding is the same in whole vectors and in the remainder of a loop.
 """

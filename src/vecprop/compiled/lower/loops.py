@@ -365,7 +365,7 @@ def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     if not is_of_the_library(cls):
         # Custom classes may have the same name, and their formulas may change.
         suffix += f"_{digest(*formulas)[:16]}"
-    names = dict(zip(("formula", "derivative"), formulas, strict=False))
+    names: dict[str, Any] = dict(zip(("formula", "derivative"), formulas, strict=False))
     for function, compiled in COMPILED[F].items():
         names[function.__name__] = compiled
     names["half"] = F(np.finfo(F).max / 2)
