@@ -45,14 +45,17 @@ class Estimate:
     @property
     def numbers(self) -> list[float]:
         """The value and the ends of the interval, unless they are undefined."""
-        return [
-            number for number in (self.value, self.low, self.high) if isfinite(number)
-        ]
+        return list(filter(isfinite, (self.value, self.low, self.high)))
 
     @property
     def size(self) -> float:
         """The largest absolute number."""
         return max(map(abs, self.numbers), default=0.0)
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the interval is wider than rounding errors."""
+        return self.high - self.low > 1e-9 * self.size
 
 
 class Text(NamedTuple):
@@ -63,7 +66,9 @@ class Text(NamedTuple):
     high: str = ""
 
     def __str__(self) -> str:
-        return f"{self.value} ({self.low} to {self.high})" if self.low else self.value
+        if self.low:
+            return f"{self.value} ({self.low} to {self.high})"
+        return self.value
 
 
 def compared(
@@ -110,36 +115,27 @@ class NumberFormat:
         sizes = [estimate.size for estimate in estimates if estimate.size]
         if not sizes:
             return cls(0)
-        largest = max(sizes)
-        large = [
-            estimate
-            for estimate in estimates
-            if estimate.size >= NEGLIGIBLE * median_low(sizes)
-        ]
-        uncertain = [
-            estimate
-            for estimate in large
-            if estimate.high - estimate.low > 1e-9 * estimate.size
-        ]
+        least = NEGLIGIBLE * median_low(sizes)
+        large = [estimate for estimate in estimates if estimate.size >= least]
+        uncertain = [estimate for estimate in large if estimate.is_uncertain]
         supported = max(map(_decimals, uncertain or large))
-        decimals = supported
+        required = [supported]
+        largest = max(sizes)
         digits = 2 if margins else 1
         for estimate in estimates[1:]:
             difference = abs(estimate.value - estimates[0].value)
             if difference > 10.0 ** (1 - MAX_DIGITS) * largest:
-                decimals = max(decimals, digits - 1 - floor(log10(difference)))
+                required.append(digits - 1 - _exponent(difference))
         # An end of a margin that is printed as 0 would hide whether the interval
         # contains 0.
         for margin in margins:
             for end in margin.numbers[1:]:
                 if end:
-                    decimals = max(
-                        decimals, min(-floor(log10(abs(end))), supported + 2)
-                    )
-        decimals = min(decimals, MAX_DIGITS - 1 - floor(log10(largest)))
+                    required.append(min(-_exponent(end), supported + 2))
+        decimals = min(max(required), MAX_DIGITS - 1 - _exponent(largest))
         power = 0
         if not 1e-6 <= largest < 1e12:
-            power = min(floor(log10(estimate.size)) for estimate in large)
+            power = min(_exponent(estimate.size) for estimate in large)
         form = cls(decimals, power)
         numbers = []
         for estimate in (*estimates, *margins):
@@ -183,7 +179,9 @@ class NumberFormat:
     def text(self, estimate: Estimate) -> Text:
         """Return an estimate as text."""
         value, low, high = map(self, (estimate.value, estimate.low, estimate.high))
-        return Text(value) if low == high else Text(value, low, high)
+        if low == high:
+            return Text(value)
+        return Text(value, low, high)
 
     def _text(self, rounded: Decimal) -> str:
         exponent = f"e{self.power:+}" if self.power else ""
@@ -191,12 +189,17 @@ class NumberFormat:
         return f"{rounded + 0:,.{self.shown_decimals}f}{exponent}"
 
 
+def _exponent(number: float) -> int:
+    """Return the power of ten of the first digit."""
+    return floor(log10(abs(number)))
+
+
 def _decimals(estimate: Estimate) -> int:
-    """Return the decimals that an interval supports: two digits of its half width, and four digits of its ends."""
-    decimals = 3 - floor(log10(estimate.size))
+    """Return the decimals for two digits of the half width, and at most four digits of the ends."""
+    decimals = 3 - _exponent(estimate.size)
     half_width = (estimate.high - estimate.low) / 2
     if half_width > 0:
-        decimals = min(decimals, 1 - floor(log10(half_width)))
+        decimals = min(decimals, 1 - _exponent(half_width))
     return decimals
 
 
@@ -213,9 +216,10 @@ def percents(*shares: float, unit: str = " %") -> list[str]:
         if not isnan(share):
             distinct.add(round(share, 9))
     decimals = 0
-    while decimals < 7 and len(
-        {f"{100 * share:.{decimals}f}" for share in distinct}
-    ) < len(distinct):
+    while decimals < 7:
+        texts = {f"{100 * share:.{decimals}f}" for share in distinct}
+        if len(texts) == len(distinct):
+            break
         decimals += 1
     return [
         "undefined" if isnan(share) else f"{100 * share:.{decimals}f}{unit}"

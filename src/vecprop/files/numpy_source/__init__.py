@@ -118,15 +118,11 @@ def _outputs(lines: list[str], networks: Averaged, source: Source) -> None:
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
         description = '"""Return the network\'s outputs, (N, O), for rows of inputs."""'
-        source.function(
-            "outputs",
-            description,
-            *lines,
-            *layers(network, thetas[0], source)[0],
-            "return X",
-        )
+        network_lines, _ = layers(network, thetas[0], source)
+        lines = [description, *lines, *network_lines, "return X"]
+        source.function("outputs", *lines)
         return
-    parameters = network_function("network", network, thetas, source)
+    parameters = network_function("network", network, thetas, source=source)
     outputs = f"network(X, *theta) for theta in zip({parameters})"
     if columns is not None:
         members_columns = source.constant("COLUMNS", columns)
@@ -134,21 +130,18 @@ def _outputs(lines: list[str], networks: Averaged, source: Source) -> None:
             "network(X[:, columns], *theta) for columns, *theta in"
             f" zip({members_columns}, {parameters})"
         )
-    source.function(
-        "outputs",
-        '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""',
-        *(lines or ["X = np.asarray(X)"]),
-        f"return np.mean([{outputs}], axis=0)",
+    description = (
+        '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""'
     )
+    lines = [description, *(lines or ["X = np.asarray(X)"])]
+    source.function("outputs", *lines, f"return np.mean([{outputs}], axis=0)")
 
 
 def _title(kind: str, have: str, columns) -> str:
     """Return the title of the file, which names the model's class and columns."""
-    text = (
-        f"{columns} columns"
-        if isinstance(columns, int)
-        else f"the columns {', '.join(map(str, columns))}"
-    )
+    text = f"{columns} columns"
+    if not isinstance(columns, int):
+        text = f"the columns {', '.join(map(str, columns))}"
     return (
         f"The predictions of a {kind}, exported by vecprop {__version__}. {have}"
         f" {text}. It needs only NumPy."

@@ -68,8 +68,8 @@ def network_function(
 ) -> str:
     """Add a function for one of M networks with parameters (M, P); return the parameter names."""
     lines, parameters = layers(network, thetas, source)
-    description = '"""Return the outputs of one network, (N, O)."""'
-    source.function(name, description, *lines, "return X", arguments=f"X, {parameters}")
+    lines = ['"""Return the outputs of one network, (N, O)."""', *lines, "return X"]
+    source.function(name, *lines, arguments=f"X, {parameters}")
     return parameters
 
 
@@ -188,11 +188,8 @@ def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
 
 def _is_plain(step: SimpleImputer) -> bool:
     """Return whether an imputer only replaces NaN by numbers."""
-    if (
-        not isinstance(step.missing_values, float)
-        or not np.isnan(step.missing_values)
-        or step.add_indicator
-    ):
+    missing = step.missing_values
+    if not isinstance(missing, float) or not np.isnan(missing) or step.add_indicator:
         return False
     values = np.asarray(step.statistics_)
     return values.dtype.kind == "f" and bool(np.isfinite(values).all())
@@ -202,9 +199,8 @@ def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
     blocks = []
     columns = places_of_transformers(step)
     for name, transformer, _ in step.transformers_:
-        if not columns[name] or (
-            isinstance(transformer, str) and transformer == "drop"
-        ):
+        is_dropped = isinstance(transformer, str) and transformer == "drop"
+        if is_dropped or not columns[name]:
             continue
         block = _expression(transformer, f"{X}[:, {columns[name]}]", source)
         if block.startswith(f"{X}[") and "one_hot" not in block:

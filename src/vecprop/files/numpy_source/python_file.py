@@ -222,27 +222,29 @@ class Source:
             self._modules.add(module)
 
     def function(self, name: str, *lines: str, arguments: str = "X") -> None:
-        self._functions.append(
-            f"def {name}({arguments}):\n" + "".join(f"    {line}\n" for line in lines)
-        )
+        body = "".join(f"    {line}\n" for line in lines)
+        self._functions.append(f"def {name}({arguments}):\n{body}")
 
     def text(self, title: str) -> str:
-        # Escape characters that cannot appear between quotes.
-        plain = (
-            c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode()
-            for c in title
-        )
-        title = "".join(plain).replace('"', '\\"')
+        quoted = "".join(map(_escaped, title))
         imports = "".join(f"import {module}\n" for module in sorted(self._modules))
         if imports:
             imports += "\n"
-        blocks = [
-            f'"""{title}"""\n\n{imports}import numpy as np\n',
-            *self._helpers.values(),
-            "".join(
-                f"{name} = {literal}\n" for name, literal in self._constants.items()
-            ),
-            *(f"{text}\n" for text in self.formulas.texts.values()),
-            *self._functions,
-        ]
+        blocks = [f'"""{quoted}"""\n\n{imports}import numpy as np\n']
+        blocks += self._helpers.values()
+        constants = ""
+        for name, literal in self._constants.items():
+            constants += f"{name} = {literal}\n"
+        blocks.append(constants)
+        blocks += [f"{text}\n" for text in self.formulas.texts.values()]
+        blocks += self._functions
         return "\n\n".join(blocks)
+
+
+def _escaped(character: str) -> str:
+    """Return a character as it must be written between quotes."""
+    if character == '"':
+        return '\\"'
+    if character.isprintable() and character != "\\":
+        return character
+    return character.encode("unicode_escape").decode()

@@ -67,9 +67,10 @@ def _together(model: TabularClassifier | TabularRegressor, source: Source) -> No
     """Add the function that combines the predictions of each fold's networks."""
     ensembles = model._ensembles
     folds = model.ensemble_.folds
-    shares = source.constant(
-        "SHARES", [[view.share for view in ensemble.views] for ensemble in ensembles]
-    )
+    shares_of_views = []
+    for ensemble in ensembles:
+        shares_of_views.append([view.share for view in ensemble.views])
+    shares = source.constant("SHARES", shares_of_views)
     names = []
     lines = [
         (
