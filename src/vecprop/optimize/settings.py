@@ -189,10 +189,10 @@ class TrainingSettings:
             )
         if isinstance(self.optimizer, LBFGS):
             _check_lbfgs(network, theta)
-        self._check_numbers()
-        self._check_choices()
-        self._check_schedule()
-        self._check_score(validates)
+        self._check_values()
+        if self.schedule is not None:
+            self._check_schedule(self.schedule)
+        self._check_validation(validates)
 
     def _check_optimizer(self, theta: Array) -> None:
         optimizer: Any = self.optimizer
@@ -212,7 +212,7 @@ class TrainingSettings:
                     f" {smallest:.2g}."
                 )
 
-    def _check_numbers(self) -> None:
+    def _check_values(self) -> None:
         size = 1 if self.batch_size is None else self.batch_size
         for setting, value, least in (
             ("epochs", self.epochs, 0),
@@ -224,17 +224,13 @@ class TrainingSettings:
                 )
         if not isinstance(self.seed, int | np.integer):
             raise TypeError(f"seed must be an integer, got {self.seed!r}.")
-        if self.clip_norm is None:
-            return
-        clip_norm = np.asarray(self.clip_norm)
+        clip_norm = np.asarray(1.0 if self.clip_norm is None else self.clip_norm)
         is_number = clip_norm.ndim == 0 and clip_norm.dtype.kind in "biuf"
         if not is_number or not 0 < clip_norm < np.inf:
             raise ValueError(
                 "clip_norm must be a positive and finite number, got"
                 f" {self.clip_norm!r}."
             )
-
-    def _check_choices(self) -> None:
         for setting, choices in (
             ("engine", EngineName),
             ("training_loss", TrainingLoss),
@@ -252,10 +248,7 @@ class TrainingSettings:
             rule = "a rule such as EarlyStopping(patience=10)"
             raise TypeError(wrong_part("early_stopping", self.early_stopping, rule))
 
-    def _check_schedule(self) -> None:
-        schedule = self.schedule
-        if schedule is None:
-            return
+    def _check_schedule(self, schedule: Schedule) -> None:
         factor = getattr(schedule, "factor", None)
         if isinstance(schedule, type) or not callable(factor):
             raise TypeError(wrong_part("schedule", schedule, "one such as Cosine()"))
@@ -266,7 +259,7 @@ class TrainingSettings:
                 f" {type(optimizer).__name__} is not."
             )
 
-    def _check_score(self, validates: bool) -> None:
+    def _check_validation(self, validates: bool) -> None:
         score = self.validation_score
         if score is None:
             rule = self.early_stopping
