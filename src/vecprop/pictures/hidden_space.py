@@ -195,14 +195,9 @@ def _draw_cut(ax, points, n, c: float) -> None:
     turns = np.arange(-180, 180, 5)
     up = np.deg2rad(ELEVATION)
     around = np.deg2rad(turns)
-    views = np.stack(
-        [
-            np.cos(up) * np.cos(around),
-            np.cos(up) * np.sin(around),
-            0 * around + np.sin(up),
-        ],
-        axis=1,
-    )
+    x = np.cos(up) * np.cos(around)
+    y = np.cos(up) * np.sin(around)
+    views = np.stack([x, y, np.full(len(turns), np.sin(up))], axis=1)
     ax.view_init(ELEVATION, turns[abs(abs(views @ normal) - TILT).argmin()])
 
 
@@ -242,9 +237,8 @@ def _principal_axes(H) -> tuple[Array, list[str]]:
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
     # The sign of an axis is arbitrary. A positive largest entry keeps figures
     # reproducible.
-    sign = np.sign(
-        np.take_along_axis(Vt, abs(Vt).argmax(axis=1, keepdims=True), axis=1)
-    ).T
+    largest = abs(Vt).argmax(axis=1, keepdims=True)
+    sign = np.sign(np.take_along_axis(Vt, largest, axis=1)).T
     shares = s**2 / (np.sum(s**2) or 1.0)  # without variance all shares are 0
     labels = [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(count)]
     return (U * s * sign)[:, :count], labels

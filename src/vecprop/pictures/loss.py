@@ -84,7 +84,7 @@ def plot_loss(
         if is_running and name == "training":
             start += 1
         epochs = range(start, start + len(losses))
-        look = {
+        look: dict[str, Any] = {
             "color": colour(1 - number),
             "linestyle": line(number),
             "label": name,
@@ -92,20 +92,17 @@ def plot_loss(
         }
         if losses.ndim > 1:
             members = losses.reshape(len(losses), -1)
-            drawn = members[:, :: -(-members.shape[1] // MOST)]
+            count = members.shape[1]
             ax.plot(
                 epochs,
-                drawn,
+                members[:, :: -(-count // MOST)],
                 color=look["color"],
                 linestyle=look["linestyle"],
                 linewidth=0.5,
                 alpha=0.3,
             )
-            look = {
-                "linewidth": 2.5,
-                **look,
-                "label": f"{look['label']}, median of {members.shape[1]}",
-            }
+            look.setdefault("linewidth", 2.5)
+            look["label"] = f"{look['label']}, median of {count}"
             # NaN: the member diverged
             losses = np.median(np.where(np.isnan(members), np.inf, members), axis=1)
         ax.plot(epochs, losses, **look)
@@ -137,16 +134,15 @@ def history_of(source):
 def side_by_side(histories: Sequence[Any]) -> SimpleNamespace:
     """Return the losses of several histories as one history. A fit that has ended keeps its last loss."""
 
-    def together(name: str) -> np.ndarray:
+    def together(name: str) -> Any:
         curves = [np.asarray(getattr(history, name, ())) for history in histories]
         if not curves or not all(map(len, curves)):
             return np.empty(0)
         steps = np.arange(max(map(len, curves)))
         columns = []
         for curve in curves:
-            columns.append(
-                curve[np.minimum(steps, len(curve) - 1)].reshape(len(steps), -1)
-            )
+            losses = curve[np.minimum(steps, len(curve) - 1)]
+            columns.append(losses.reshape(len(steps), -1))
         return np.hstack(columns)
 
     return SimpleNamespace(

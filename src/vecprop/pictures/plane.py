@@ -74,14 +74,12 @@ def checked_classes(t, X, count: int | None = None):
         )
     if targets.ndim == 1 or targets.shape[1] == 1:
         classes = targets.reshape(-1)
-        is_wrong = ~(
-            (classes >= 0) & (classes == np.floor(classes)) & np.isfinite(classes)
-        )
+        is_class = (classes >= 0) & (classes < np.inf)
+        is_wrong = ~is_class | (classes != np.floor(classes))
     else:
         classes = targets.argmax(axis=1)
-        is_wrong = (targets < 0).any(axis=1) | ~np.isclose(
-            targets.sum(axis=1), 1, rtol=0, atol=1e-5
-        )
+        is_one = np.isclose(targets.sum(axis=1), 1, rtol=0, atol=1e-5)
+        is_wrong = (targets < 0).any(axis=1) | ~is_one
     if is_wrong.any():
         row = int(is_wrong.argmax())
         raise ValueError(
@@ -226,16 +224,16 @@ def scatter_classes(
 ) -> None:
     """Draw points of shape (N, 2) or (N, 3), class by class, with a legend."""
     for number, label in labels.items():
-        # stars look smaller than other markers
-        size = 90 if marker(number) == "*" else 42
         look = {
+            "label": label,
             "c": colour(number),
             "marker": marker(number),
-            "s": size,
+            # stars look smaller than other markers
+            "s": 90 if marker(number) == "*" else 42,
             "edgecolors": "white",
             "linewidths": 0.5,
         }
-        ax.scatter(*points[classes == number].T, **{"label": label, **look, **scatter})
+        ax.scatter(*points[classes == number].T, **{**look, **scatter})
     add_legend(ax)
 
 
@@ -337,10 +335,8 @@ def plot_decision_boundary(
         lead = Y[..., number] - Y[..., :number].max(axis=-1, initial=0)
         if lead.max() > 0:
             ax.contourf(x, y, lead, levels=[0, np.inf], colors=[tint(number)], zorder=0)
-            if lead.min() < 0:
-                ax.contour(
-                    x, y, lead, levels=[0], colors=[ink()], linewidths=1, zorder=0
-                )
+        if lead.min() < 0 < lead.max():
+            ax.contour(x, y, lead, levels=[0], colors=[ink()], linewidths=1, zorder=0)
     scatter_classes(ax, X[:, drawn], classes, labels, **scatter)
     ax.set(**axis_labels, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     return ax

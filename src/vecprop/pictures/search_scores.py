@@ -21,14 +21,11 @@ class SearchResults:
                 f" {type(search).__name__}."
             )
         if f"mean_test_{score}" not in table:
-            scores = [
-                name.removeprefix("mean_test_")
-                for name in table
-                if name.startswith("mean_test_")
-            ]
+            prefix = "mean_test_"
+            names = [name for name in table if name.startswith(prefix)]
+            scores = ", ".join(name.removeprefix(prefix) for name in names)
             raise ValueError(
-                f"The search has no score {score!r}: its scores are"
-                f" {', '.join(scores)}."
+                f"The search has no score {score!r}: its scores are {scores}."
             )
         settings = table["params"]
         self.name = score
@@ -56,11 +53,10 @@ class SearchResults:
                 f"{parameter!r} does not vary in this search: choose from"
                 f" {', '.join(self.parameters)}."
             )
-        by_label = {
-            label(value): value
-            for value in self.parameters[parameter]
-            if value is not None
-        }
+        by_label = {}
+        for value in self.parameters[parameter]:
+            if value is not None:
+                by_label[label(value)] = value
         values = list(by_label.values())
         if all(map(is_number, values)):
             values.sort()
@@ -70,11 +66,8 @@ class SearchResults:
         """Return the index of the best setting with these values, or None if no score is finite."""
         numbers = np.flatnonzero(np.isfinite(self.score)).tolist()
         for name, value in settings.items():
-            numbers = [
-                number
-                for number in numbers
-                if label(self.parameters[name][number]) == label(value)
-            ]
+            values = self.parameters[name]
+            numbers = [k for k in numbers if label(values[k]) == label(value)]
         return max(numbers, key=self.score.__getitem__, default=None)
 
 
@@ -138,11 +131,9 @@ def plot_search(
     ('alpha', 'test score', 'log')
     """
     results = SearchResults(search, score)
-    names = (
-        [parameters]
-        if isinstance(parameters, str)
-        else list(parameters or results.parameters)
-    )
+    names = list(parameters or results.parameters)
+    if isinstance(parameters, str):
+        names = [parameters]
     if len(names) > 2:
         raise ValueError(
             f"{', '.join(names)} vary, but a figure shows at most two: pass one or two"
@@ -224,9 +215,8 @@ def _draw_curve(
     settings = np.array(
         [positions.get(label(value), np.nan) for value in results.parameters[name]]
     )
-    worse = [
-        number for number in np.flatnonzero(np.isfinite(settings)) if number not in best
-    ]
+    is_worse = np.isfinite(settings)
+    is_worse[best] = False
     x = settings[best]
     y = results.score[best]
     over_folds = results.over_folds[best]
@@ -245,21 +235,24 @@ def _draw_curve(
         y,
         "o-",
         color=colour(1),
-        label="best of each value" if worse else "mean over folds",
+        label="best of each value" if is_worse.any() else "mean over folds",
     )
     if results.over_seeds is not None:
-        bars = {
-            "fmt": "none",
-            "color": colour(0),
-            "capsize": 4,
-            "linewidth": 2,
-            "label": "± over seeds",
-        }
-        ax.errorbar(x, y, results.over_seeds[best], zorder=3, **bars)
-    if worse:
+        ax.errorbar(
+            x,
+            y,
+            results.over_seeds[best],
+            fmt="none",
+            color=colour(0),
+            capsize=4,
+            linewidth=2,
+            label="± over seeds",
+            zorder=3,
+        )
+    if is_worse.any():
         ax.plot(
-            settings[worse],
-            results.score[worse],
+            settings[is_worse],
+            results.score[is_worse],
             ".",
             color=ink(),
             alpha=0.5,

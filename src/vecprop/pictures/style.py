@@ -71,10 +71,8 @@ def tint(number: int) -> str:
     from matplotlib.colors import to_hex, to_rgb
 
     share = TINTS[number % len(TINTS)]
-    ground = to_rgb(pyplot().rcParams["axes.facecolor"])
-    red, green, blue = share * np.array(to_rgb(colour(number))) + (
-        1 - share
-    ) * np.array(ground)
+    ground = np.array(to_rgb(pyplot().rcParams["axes.facecolor"]))
+    red, green, blue = share * np.array(to_rgb(colour(number))) + (1 - share) * ground
     return to_hex((red, green, blue))
 
 
@@ -140,14 +138,16 @@ def figure_of(
     def decorate(draw: Function) -> Function:
         @wraps(draw)
         def draw_checked(*arguments, **options):
-            for source in arguments[:1]:
-                accessor = getattr(source, "plot", None)
-                if plot and hasattr(accessor, plot):
-                    return getattr(accessor, plot)(*arguments[1:], **options)
-                if not all(hasattr(source, name) for name in attributes):
-                    raise TypeError(
-                        f"{draw.__name__} needs {needed}, got {type(source).__name__}."
-                    )
+            if not arguments:
+                return draw(**options)
+            source = arguments[0]
+            accessor = getattr(source, "plot", None)
+            if plot and hasattr(accessor, plot):
+                return getattr(accessor, plot)(*arguments[1:], **options)
+            if not all(hasattr(source, name) for name in attributes):
+                raise TypeError(
+                    f"{draw.__name__} needs {needed}, got {type(source).__name__}."
+                )
             return draw(*arguments, **options)
 
         return draw_checked  # pyright: ignore[reportReturnType]

@@ -40,7 +40,9 @@ def code_of(error: Exception) -> int:
         error, TableError | FileError | FileNotFoundError | IsADirectoryError
     ):
         return BAD_DATA
-    return DIVERGED if isinstance(error.__cause__, DivergenceError) else FAILURE
+    if isinstance(error.__cause__, DivergenceError):
+        return DIVERGED
+    return FAILURE
 
 
 def sentence(error: Exception) -> str:
@@ -51,34 +53,26 @@ def sentence(error: Exception) -> str:
     >>> sentence(OSError(28, "No space left on device", "model.npz"))
     'model.npz: No space left on device.'
     """
-    if isinstance(error, FileNotFoundError) and error.filename:
-        return missing_file(Path(error.filename))
-    if isinstance(error, IsADirectoryError) and error.filename:
-        return f"{error.filename} is a folder: give the name of a file in it."
-    if isinstance(error, PermissionError) and error.filename:
-        return (
-            f"{error.filename} is not accessible: change its permissions, or give"
-            " another file."
-        )
+    if isinstance(error, OSError) and error.filename:
+        if isinstance(error, FileNotFoundError):
+            return missing_file(Path(error.filename))
+        if isinstance(error, IsADirectoryError):
+            return f"{error.filename} is a folder: give the name of a file in it."
+        if isinstance(error, PermissionError):
+            return (
+                f"{error.filename} is not accessible: change its permissions, or give"
+                " another file."
+            )
+        if error.strerror:
+            return f"{error.filename}: {error.strerror}."
     if isinstance(error, OSError) and error.strerror:
-        return (
-            f"{error.filename}: {error.strerror}."
-            if error.filename
-            else f"{error.strerror}."
-        )
+        return f"{error.strerror}."
     if isinstance(error, MemoryError):
         return "There is not enough memory."
-    text = str(error) or type(error).__name__
-    if type(error).__name__ in (
-        "KeyError",
-        "AttributeError",
-        "AssertionError",
-        "IndexError",
-    ):
-        return (
-            f"{type(error).__name__}: {text}. This is a bug in vecprop: --debug shows"
-            " the traceback."
-        )
+    kind = type(error).__name__
+    text = str(error) or kind
+    if kind in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
+        return f"{kind}: {text}. This is a bug in vecprop: --debug shows the traceback."
     return text
 
 
@@ -87,9 +81,8 @@ def reader_has_ended() -> bool:
     if hasattr(select, "poll"):  # not on Windows
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
-        if not any(
-            events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)
-        ):
+        events = dict(poll.poll(0))
+        if not events.get(sys.stdout.fileno(), 0) & (select.POLLERR | select.POLLHUP):
             return False
     discard(sys.stdout)
     return True
@@ -147,10 +140,8 @@ def say_notes(notes: Iterable[str], *, are_in_json: bool = True) -> None:
     for note in notes[:20]:
         say(f"Note: {note}")
     if len(notes) > 20:
-        say(
-            f"Note: and {len(notes) - 20}"
-            f" more{'; --json lists all' if are_in_json else ''}."
-        )
+        ending = "; --json lists all" if are_in_json else ""
+        say(f"Note: and {len(notes) - 20} more{ending}.")
 
 
 def to_json(value, indent: int | None = 2) -> str:
@@ -165,10 +156,13 @@ def to_json(value, indent: int | None = 2) -> str:
 
 
 def _finite(value):
+    """Replace dataclasses by dicts, and non-finite numbers by None."""
     if is_dataclass(value) and not isinstance(value, type):
         return _finite(asdict(value))
     if isinstance(value, dict):
-        return {name: _finite(of) for name, of in value.items()}
+        return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(of) for of in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +94,8 @@ def named_after(table: Path) -> Path:
         )
     name = Path(table.name or table.absolute().name)
     for endings in (COMPRESSED, SEPARATORS.keys() | PARQUET | ARROW | EXCEL):
-        name = name.with_suffix("") if name.suffix.lower() in endings else name
+        if name.suffix.lower() in endings:
+            name = name.with_suffix("")
     return Path(f"{name}.npz")
 
 
@@ -149,12 +149,13 @@ def table_writer(
     if path is None:
         yield from _records() if as_json else _separated(sys.stdout, ",")
         return
-    suffix, plain = path.suffix.lower(), path.with_suffix("").suffix.lower()
+    suffix = path.suffix.lower()
     with written_at_once(path) as file:
         if suffix in PARQUET | ARROW:
             yield from _binary(file, suffix)
         elif suffix == ".gz":
             with gzip.open(file, "wt", encoding="utf-8", newline="") as text:
+                plain = path.with_suffix("").suffix.lower()
                 yield from _separated(text, SEPARATORS[plain])
         else:
             yield from _separated(file, SEPARATORS[suffix])
@@ -163,8 +164,10 @@ def table_writer(
 def require_format(path: Path) -> None:
     """Raise if a file name does not have the extension of a table format."""
     suffix = path.suffix.lower()
-    plain = path.with_suffix("").suffix.lower() if suffix == ".gz" else suffix
-    if plain not in SEPARATORS and suffix not in PARQUET | ARROW:
+    plain = suffix
+    if suffix == ".gz":
+        plain = path.with_suffix("").suffix.lower()
+    if suffix not in PARQUET | ARROW and plain not in SEPARATORS:
         raise UsageError(
             f"{path} does not have the extension of a table: name it .csv, .tsv,"
             " .csv.gz, .parquet, .feather or .arrow."
@@ -172,21 +175,26 @@ def require_format(path: Path) -> None:
 
 
 def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
-    headers = chain([True], repeat(False))
-    yield lambda frame: frame.to_csv(
-        file, sep=separator, index=False, header=next(headers)
-    )
+    has_header = True
+
+    def write(frame) -> None:
+        nonlocal has_header
+        frame.to_csv(file, sep=separator, index=False, header=has_header)
+        has_header = False
+
+    yield write
 
 
 def _records() -> Iterator[Callable[[Any], None]]:
     """Yield a function that writes rows as a JSON list, one object per line."""
-    before = chain(["[\n"], repeat(",\n"))
+    before = "[\n"
 
     def write(frame) -> None:
-        for record in (
-            frame.astype(object).where(frame.notna(), None).to_dict("records")
-        ):
-            sys.stdout.write(next(before) + to_json(record, indent=None))
+        nonlocal before
+        rows = frame.astype(object).where(frame.notna(), None)
+        for record in rows.to_dict("records"):
+            sys.stdout.write(before + to_json(record, indent=None))
+            before = ",\n"
 
     yield write
     sys.stdout.write("\n]\n")

@@ -70,13 +70,12 @@ def _unknown_option(error, args: Sequence[str], advice: str) -> str:
     option = option.partition("=")[0]
     name = option.lstrip("-")
     commands = getattr(error.ctx.find_root().command, "commands", {})
-    owners = [
-        other
-        for other in commands
-        if any(option in parameter.opts for parameter in commands[other].params)
-    ]
-    if other_advice := advice_on(name, "--"):
-        advice = other_advice
+    owners = []
+    for command, declaration in commands.items():
+        if any(option in parameter.opts for parameter in declaration.params):
+            owners.append(command)
+    if known_advice := advice_on(name, "--"):
+        advice = known_advice
     elif meant := _option_meant(name, error.ctx.command):
         advice = _question(meant, advice)
     elif owners:
@@ -124,32 +123,35 @@ def _wrong_value(error, args: Sequence[str]) -> str:
 def _allowed(command, parameter) -> str:
     """Describe the allowed values of an option."""
     annotation, info = _declaration(command, parameter)
-    kinds = [annotation, *get_args(annotation)]
-    for kind in kinds:
-        if get_origin(kind) is Literal:
-            return " or ".join(get_args(kind))
-    number = "an integer" if {int, list[int]} & set(kinds) else "a number"
+    types = [annotation, *get_args(annotation)]
+    for allowed in types:
+        if get_origin(allowed) is Literal:
+            return " or ".join(get_args(allowed))
+    number = "an integer" if {int, list[int]} & set(types) else "a number"
     if info.max is not None:
         return f"{number} from {info.min} to {info.max}"
     if info.min is None:
         return f"{number}: {_help(command, parameter)}"
-    return f"{number} of at least {info.min}" + (
-        "; repeat the option for several" if parameter.multiple else ""
-    )
+    ending = "; repeat the option for several" if parameter.multiple else ""
+    return f"{number} of at least {info.min}{ending}"
 
 
 def _help(command, parameter) -> str:
     """Return the help of a parameter as the end of a sentence."""
     _, info = _declaration(command, parameter)
     text = info.help.replace("\\[", "[").rstrip(".")
-    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+    if text[1:2].isupper():  # an abbreviation
+        return text
+    return text[:1].lower() + text[1:]
 
 
 def _declaration(command, parameter) -> Sequence[Any]:
     """Return the annotation and the declaration, because typer 0.19 loses the help of arguments with click 8.5."""
     annotation = get_type_hints(command.callback, include_extras=True)[parameter.name]
     default = signature(command.callback).parameters[parameter.name].default
-    return (annotation, default) if hasattr(default, "help") else get_args(annotation)
+    if hasattr(default, "help"):
+        return annotation, default
+    return get_args(annotation)
 
 
 def _question(meant: str, advice: str) -> str:
@@ -158,8 +160,7 @@ def _question(meant: str, advice: str) -> str:
 
 def _shown(parameter) -> str:
     name = parameter.opts[0]
-    return (
-        name
-        if name.startswith("-")
-        else (parameter.metavar or parameter.name).strip("[]")
-    )
+    if not name.startswith("-"):
+        name = parameter.metavar or parameter.name
+        return name.strip("[]")
+    return name
