@@ -160,16 +160,17 @@ def explained(
         for mistake in _candidates(task, trials, wrong_functions):
             if mistake.function is None:
                 return mistake
-            if _explains(mistake.function, trials):
+            if explains(mistake.function, trials):
                 return _with_alternatives(mistake, task, trials)
     return None
 
 
-def _explains(function, trials):
+def explains(function: Function, trials: Sequence[Trial]) -> bool:
+    """Return whether a wrong function gives the results of all trials."""
     for trial in trials:
         try:
             value = function(*trial.arguments.values())
-        except Exception:  # a mistake may raise for mismatched shapes
+        except Exception:  # mismatched shapes, or an error in a user's layer
             return False
         if not trial.agrees(value) or not (trial.is_right or trial.differs(value)):
             return False
@@ -188,7 +189,7 @@ def _with_alternatives(mistake, task, trials):
     for alternative in chain(mutated(task), with_numbers(task)):
         if alternative.family != mistake.family or alternative.name in names:
             continue
-        if (is_number or alternative.name in simple_names) and _explains(
+        if (is_number or alternative.name in simple_names) and explains(
             alternative.function, trials
         ):
             names.append(alternative.name)

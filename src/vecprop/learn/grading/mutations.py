@@ -262,43 +262,39 @@ SCALAR_CHANGES = [
 ]
 
 NUMBERS = (
-    *(
-        1e-6,
-        1e-5,
-        1e-4,
-        1e-3,
-        0.01,
-        0.02,
-        0.05,
-        0.1,
-        0.2,
-        0.25,
-        0.3,
-        0.5,
-        0.7,
-        0.8,
-        0.9,
-        0.95,
-        0.99,
-    ),
-    *(
-        1.0,
-        1.5,
-        2.0,
-        2.5,
-        3.0,
-        4.0,
-        5.0,
-        6.0,
-        8.0,
-        10.0,
-        12.0,
-        15.0,
-        20.0,
-        30.0,
-        50.0,
-        100.0,
-    ),
+    1e-6,
+    1e-5,
+    1e-4,
+    1e-3,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.25,
+    0.3,
+    0.5,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    0.99,
+    1.0,
+    1.5,
+    2.0,
+    2.5,
+    3.0,
+    4.0,
+    5.0,
+    6.0,
+    8.0,
+    10.0,
+    12.0,
+    15.0,
+    20.0,
+    30.0,
+    50.0,
+    100.0,
 )
 
 
@@ -527,20 +523,14 @@ def with_numbers(task: Task) -> Iterator[Mistake]:
 
 
 def _with_argument(part, argument):
-    for words, look, symbol in _WITH_ARGUMENT:
-        yield (
-            words.format(part.name or "it", argument),
-            look,
-            f"({part.text}) {symbol} {argument}",
-        )
+    name = part.name or "it"
+    code = f"({part.text})"
+    yield f"{name} is multiplied by {argument}", "factors", f"{code} * {argument}"
+    yield f"{name} is divided by {argument}", "factors", f"{code} / {argument}"
+    yield f"{argument} is added to {name}", "terms", f"{code} + {argument}"
+    yield f"{argument} is subtracted from {name}", "terms", f"{code} - {argument}"
 
 
-_WITH_ARGUMENT = (
-    ("{} is multiplied by {}", "factors", "*"),
-    ("{} is divided by {}", "factors", "/"),
-    ("{1} is added to {0}", "terms", "+"),
-    ("{1} is subtracted from {0}", "terms", "-"),
-)
 OPERATORS = {
     "+": "added",
     "-": "subtracted",

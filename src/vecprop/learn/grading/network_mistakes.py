@@ -10,7 +10,7 @@ import numpy as np
 from ...catalog import ACTIVATIONS, LOSSES
 from ...core.elementary import Array
 from ...core.network import Network
-from .explaining import ROW_SUBSETS, Pair, Trial, relations
+from .explaining import ROW_SUBSETS, Pair, Trial, explains, relations
 from .mistakes import named, softmax
 from .mutations import (
     CHANGES,
@@ -20,13 +20,10 @@ from .mutations import (
     mutated,
     with_numbers,
 )
-from .tasks import TASKS, same
+from .tasks import TASKS
 
-Pass = Callable[..., tuple[Any, Any]]
-"""A function of theta, X and T that returns the loss and the gradient."""
-
-Passes = Iterator[tuple[str, Pass]]
-"""Wrong passes, each with a description of the mistake."""
+Mistakes = Iterator[tuple[str, Callable[..., Any]]]
+"""Descriptions of mistakes, and wrong losses or gradients as functions of theta, X, T."""
 
 
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
@@ -41,24 +38,12 @@ def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
         for trial in trials
     ):
         return ""
-    passes = wrong_losses(network) if is_loss else wrong_gradients(network)
-    for words, wrong_pass in chain(passes, changed_values(network, is_loss)):
-        # user-defined layers may raise anything
-        with np.errstate(all="ignore"), suppress(Exception):
-            if _explains(wrong_pass, trials, is_loss):
+    mistakes = wrong_losses(network) if is_loss else wrong_gradients(network)
+    with np.errstate(all="ignore"):
+        for words, function in chain(mistakes, changed_values(network, is_loss)):
+            if explains(function, trials):
                 return words
     return _relation(network, trials, is_loss)
-
-
-def _explains(wrong_pass, trials, is_loss):
-    for trial in trials:
-        loss, gradient = wrong_pass(*trial.arguments.values())
-        value = loss if is_loss else gradient
-        if not same(trial.value, value, trial.precision):
-            return False
-        if not trial.is_right and same(value, trial.expected, trial.precision):
-            return False
-    return True
 
 
 def _relation(network, trials, is_loss):
@@ -110,12 +95,15 @@ ERROR, BACK = "the error at the output", " in the backward pass"
 
 
 class ChangedPass:
-    """A network's pass with one value changed, such as "the gradient"."""
+    """A network's loss or gradient with one value changed, such as "X"."""
 
-    def __init__(self, network: Network, value_name: str, change: ChangeFunction):
+    def __init__(
+        self, network: Network, value_name: str, change: ChangeFunction, is_loss: bool
+    ):
         self.network = network
         self.value_name = value_name
         self.change = change
+        self.is_loss = is_loss
 
     def changed(self, name: str, value, rows: int) -> Array:
         return self.change(value, rows) if name == self.value_name else value
@@ -130,11 +118,10 @@ class ChangedPass:
             ).ravel()
         return changed
 
-    def __call__(self, theta, X, T) -> tuple[Any, Any]:
+    def __call__(self, theta, X, T) -> Array:
         network = self.network
         rows = len(X)
         used_theta = self.changed_tensors("{}", theta, rows)
-        backward_theta = self.changed_tensors(f"{{}}{BACK}", theta, rows)
         batch = network._batch(theta, X, T)
         targets = self.changed("T", batch.T, rows)
 
@@ -147,25 +134,24 @@ class ChangedPass:
             Z = self.changed(_output_name(network, number), Z, rows)
             caches.append(cache)
         weight = 1 if network.reduction == "sum" else 1 / rows
-        loss = np.sum(
-            weight * network.loss_function.value(Z, targets)
-        ) + network._penalty(used_theta, batch)
+        if self.is_loss:
+            losses = weight * network.loss_function.value(Z, targets)
+            return np.sum(losses) + network._penalty(used_theta, batch)
 
-        delta = self.changed(
-            ERROR, weight * network.loss_function.delta(Z, targets), rows
-        )
+        delta = weight * network.loss_function.delta(Z, targets)
+        delta = self.changed(ERROR, delta, rows)
+        backward_theta = self.changed_tensors(f"{{}}{BACK}", theta, rows)
+        parameters = network.layout.views(backward_theta)
         gradient = np.zeros_like(theta)
-        views = zip(
-            network.layout.views(backward_theta),
-            network.layout.views(gradient),
-            strict=True,
-        )
-        for number, (p, J) in reversed(list(enumerate(views))):
-            delta = network.layers[number].backward(p, caches[number], delta, J)
+        gradients = network.layout.views(gradient)
+        for number in reversed(range(len(network.layers))):
+            delta = network.layers[number].backward(
+                parameters[number], caches[number], delta, gradients[number]
+            )
             delta = self.changed(_error_name(network, number), delta, rows)
         gradient = self.changed_tensors("the gradient of {}", gradient, rows)
         network._add_penalty_gradient(used_theta, gradient, batch)
-        return loss, self.changed("the gradient", gradient, rows)
+        return self.changed("the gradient", gradient, rows)
 
 
 def _layer_name(network, number):
@@ -180,8 +166,8 @@ def _error_name(network, number):
     return f"the error before {_layer_name(network, number)}"
 
 
-def changed_values(network: Network, is_loss: bool) -> Passes:
-    """Yield passes with one value changed."""
+def changed_values(network: Network, is_loss: bool) -> Mistakes:
+    """Yield losses or gradients with one value changed."""
     numbers = range(len(network.layers))
     tensors = [str(tensor) for tensor in network.layout.tensors]
     names = []
@@ -199,10 +185,11 @@ def changed_values(network: Network, is_loss: bool) -> Passes:
     for name, change in chain(
         product(names, CHANGES), product(other_names, NUMBER_CHANGES)
     ):
-        yield described(change.words, name), ChangedPass(network, name, change.function)
+        function = ChangedPass(network, name, change.function, is_loss)
+        yield described(change.words, name), function
 
 
-def wrong_losses(network: Network) -> Passes:
+def wrong_losses(network: Network) -> Mistakes:
     """Yield wrong losses."""
     yield from _other_parameters(network)
     yield from _other_parts(network)
@@ -210,16 +197,14 @@ def wrong_losses(network: Network) -> Passes:
     for words, rows in ROW_SUBSETS.items():
         yield (
             words,
-            lambda theta, X, T, rows=rows: network.loss_and_gradient(
-                theta, X[rows], T[rows]
-            ),
+            lambda theta, X, T, rows=rows: network.loss(theta, X[rows], T[rows]),
         )
     if network.penalties:
         yield from _wrong_penalties(network)
 
 
 def _reading_theta(network, indices):
-    return lambda theta, X, T: network.loss_and_gradient(theta[indices], X, T)
+    return lambda theta, X, T: network.loss(theta[indices], X, T)
 
 
 def _matrices(network):
@@ -250,7 +235,7 @@ def _other_parameters(network):
     for tensor in network.layout.tensors:
         yield (
             f"{tensor} is left out",
-            ChangedPass(network, str(tensor), CHANGES[0].function),
+            ChangedPass(network, str(tensor), CHANGES[0].function, is_loss=True),
         )
 
 
@@ -264,7 +249,7 @@ def _other_parts(network):
             changed_network = Network(network.inputs, layers, loss, network.penalties)
             yield (
                 f"{_layer_name(network, number)} {words} in the forward pass",
-                changed_network.loss_and_gradient,
+                changed_network.loss,
             )
     for part, reduction in product(LOSSES, ("mean", "sum")):
         with suppress(Exception):  # some losses have no reduction
@@ -274,7 +259,7 @@ def _other_parts(network):
             )
             yield (
                 f"the loss is {part.cls.__name__} with the reduction {reduction}",
-                changed_network.loss_and_gradient,
+                changed_network.loss,
             )
 
 
@@ -304,36 +289,32 @@ def _wrong_penalties(network):
 
 
 def _with_penalty(network, tensors, factor=1.0, rows_power=0):
-    """Return the pass of a network with a scaled penalty of some tensors."""
+    """Return the loss of a network with a scaled penalty of some tensors."""
     without_penalties = Network(network.inputs, network.layers, network.loss_function)
 
-    def wrong_pass(theta, X, T):
-        penalty = 0
-        for tensor, part in product(tensors, network.penalties):
-            penalty += part.value(theta[tensor.span].reshape(1, -1))
-        return (
-            without_penalties.loss(theta, X, T)
-            + penalty * factor * float(len(X)) ** rows_power,
-            None,
-        )
+    def wrong_loss(theta, X, T):
+        loss = without_penalties.loss(theta, X, T)
+        scale = factor * float(len(X)) ** rows_power
+        for tensor, penalty in product(tensors, network.penalties):
+            loss += scale * penalty.value(theta[tensor.span].reshape(1, -1))
+        return loss
 
-    return wrong_pass
+    return wrong_loss
 
 
 def _with_sum(network, loss_sum, rows_power=0, outputs_power=0):
-    """Return the pass of a network with another sum of the losses of all rows, a function of Z and T."""
+    """Return the loss of a network with another sum of the row losses, a function of Z and T."""
 
-    def wrong_pass(theta, X, T):
+    def wrong_loss(theta, X, T):
         Z = network.forward(theta, X)[0][-1]
         rows, outputs = Z.shape
-        total = (
-            loss_sum(Z, T) * float(rows) ** rows_power * float(outputs) ** outputs_power
-        )
+        scale = float(rows) ** rows_power * float(outputs) ** outputs_power
+        total = loss_sum(Z, T) * scale
         if network.reduction == "mean":
             total = total / rows
-        return total + network._penalty(theta, network._batch(theta, X, T)), None
+        return total + network._penalty(theta, network._batch(theta, X, T))
 
-    return wrong_pass
+    return wrong_loss
 
 
 LOST_AXIS = "(N, 1) - (N,) broadcasts to (N, N): T lacks its output axis"
@@ -356,6 +337,14 @@ LOSS_SUMS = [
 ]
 """Wrong sums of the losses of all rows."""
 
+SCALES = [
+    ("", 0, 0),
+    ("; and the rows are summed, not averaged", 1, 0),
+    ("; and it is divided by the number of outputs", 0, -1),
+    ("; and it is the mean over all entries", -1, -1),
+]
+"""Second mistakes: their descriptions, and powers of the numbers of rows and outputs."""
+
 
 def _other_sums(network):
     """Yield losses that combine rows or classes wrongly."""
@@ -375,15 +364,11 @@ def _other_sums(network):
             yield words, _with_sum(network, _cross_entropy(axis, is_shifted))
     for words, wrong_sum in chain(LOSS_SUMS, _mistakes(named(TASKS["loss"]))):
         loss_sum = _of_predictions(network, wrong_sum)
-        yield words, _with_sum(network, loss_sum)
-        yield (
-            f"{words}; and the rows are summed, not averaged",
-            _with_sum(network, loss_sum, rows_power=1),
-        )
-        by_outputs = _with_sum(network, loss_sum, outputs_power=-1)
-        yield f"{words}; and it is divided by the number of outputs", by_outputs
-        by_entries = _with_sum(network, loss_sum, rows_power=-1, outputs_power=-1)
-        yield f"{words}; and it is the mean over all entries", by_entries
+        for ending, rows_power, outputs_power in SCALES:
+            yield (
+                words + ending,
+                _with_sum(network, loss_sum, rows_power, outputs_power),
+            )
     for words, wrong_sum in _mistakes(
         chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"]))
     ):
@@ -421,15 +406,14 @@ def _of_predictions(network, loss):
     return lambda Z, T: loss(network.loss_function.predict(Z), T)
 
 
-def wrong_gradients(network: Network) -> Passes:
+def wrong_gradients(network: Network) -> Mistakes:
     """Yield wrong gradients of correct losses."""
     for words, indices in _orders(network):
         yield (
             f"the parts of the gradient are in another order than theta: {words}",
-            lambda theta, X, T, indices=indices: (
-                None,
-                network.loss_and_gradient(theta, X, T)[1][indices],
-            ),
+            lambda theta, X, T, indices=indices: network.loss_and_gradient(theta, X, T)[
+                1
+            ][indices],
         )
     for words, rows in ROW_SUBSETS.items():
         yield f"in the gradient, {words}", _gradient_of_rows(network, rows)
@@ -446,29 +430,29 @@ def wrong_gradients(network: Network) -> Passes:
 
 
 def _gradient_of_rows(network, rows, divides_by_all=False):
-    def wrong_pass(theta, X, T):
+    def wrong_gradient(theta, X, T):
         if not len(X[rows]):
-            return None, 0 * theta
+            return 0 * theta
         gradient = network.loss_and_gradient(theta, X[rows], T[rows])[1]
         if divides_by_all:
             gradient = gradient * (len(X[rows]) / len(X))
-        return None, gradient
+        return gradient
 
-    return wrong_pass
+    return wrong_gradient
 
 
 def _differences(network, forward, backward):
-    """Return the pass whose gradient consists of finite differences."""
+    """Return the gradient by finite differences."""
 
-    def wrong_pass(theta, X, T):
+    def wrong_gradient(theta, X, T):
         differences = []
         for direction in np.eye(len(theta)):
             after = network.loss(theta + forward * direction, X, T)
             before = network.loss(theta - backward * direction, X, T)
             differences.append(after - before)
-        return None, np.array(differences) / (forward + backward)
+        return np.array(differences) / (forward + backward)
 
-    return wrong_pass
+    return wrong_gradient
 
 
 def _orders(network):
