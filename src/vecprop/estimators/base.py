@@ -4,7 +4,6 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cache
 from inspect import signature, unwrap
 from math import ulp
@@ -21,6 +20,7 @@ from ..core import AS_READ, Loss, Selection, is_converted_as_read, suggests_keyw
 from ..optimize.schedules import has_horizon
 from ..system.suggestions import SuggestsSettings
 from ..system.versions import Versioned
+from ..train.run import held
 from ..train.state import TrainingState
 from . import parts
 from .data import (
@@ -207,11 +207,7 @@ class MultilayerPerceptron(
         )
         spec = self._begin(rows, validation, random, first)
         spec.checkpoint = checkpoint
-        with (
-            nullcontext()
-            if checkpoint is None
-            else checkpoint._held(is_folder=self.n_restarts > 1)
-        ):
+        with held(checkpoint, is_folder=self.n_restarts > 1):
             if spec.starts:
                 from .many.fits import run_fit
 
@@ -357,13 +353,13 @@ class MultilayerPerceptron(
             raise ValueError(
                 "Only one of X_val and y_val is given: give both or neither."
             )
-        if X_val is None and sample_weight_val is not None:
+        if X_val is not None:
+            return rows, self._read(X_val, y_val, sample_weight_val)
+        if sample_weight_val is not None:
             raise ValueError(
                 "sample_weight_val needs X_val and y_val, which are not given."
             )
-        return rows, (
-            None if X_val is None else self._read(X_val, y_val, sample_weight_val)
-        )
+        return rows, None
 
     def _read(
         self,
@@ -376,15 +372,16 @@ class MultilayerPerceptron(
     ) -> Rows:
         """Return checked rows, weighted by class if `weighted`."""
         X = inputs_as_numpy(X)
-        options = {
-            "accept_sparse": ["csr", "csc"],
-            "multi_output": True,
-            "reset": first,
-            **self._y_is,
-        }
         try:
             checked: Any = validate_data(
-                self, X, as_numpy(y), dtype=types_of_inputs(X), **options
+                self,
+                X,
+                as_numpy(y),
+                dtype=types_of_inputs(X),
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                reset=first,
+                **self._y_is,
             )
         # perhaps because an object array contains text, which NumPy tries to parse
         except ValueError:
@@ -392,14 +389,14 @@ class MultilayerPerceptron(
                 for value in np.ravel(np.asarray(y, object)):
                     if isinstance(value, str):
                         raise ValueError(
-                            f"y has the text {value!r}, but a regressor predicts"
-                            " numbers: use MLPClassifier for class names."
+                            f"y has the text {value!r}, but a regressor predicts numbers:"
+                            " use MLPClassifier for class names."
                         ) from None
             raise
         X, y = checked
-        weight = (
-            None if sample_weight is None else row_weights(sample_weight, X.shape[0])
-        )
+        weight = sample_weight
+        if weight is not None:
+            weight = row_weights(weight, X.shape[0])
         y, T = self._read_targets(
             y, weight, new=first and not incremental, trains=weighted
         )
@@ -422,40 +419,18 @@ class MultilayerPerceptron(
         """Return the spec of the next fit: a new network with its restarts, or the current one."""
         self._prepare(rows, random, first)
         attributes = vars(self)
-        fields = {
-            name: attributes[attribute]
-            for name, attribute in ATTRIBUTES.items()
-            if attribute in attributes
-        }
-        before = FitOutcome(**fields)
+        before = FitOutcome(self.theta_)
+        for name, attribute in ATTRIBUTES.items():
+            if attribute in attributes:
+                setattr(before, name, attributes[attribute])
         trained_rows = rows
         if self.early_stopping and validation is None and parts.has_steps(self):
-            generator = random
-            # continued fits hold out the same rows, since the other rows were used in
-            # training
-            if self.warm_start:
-                if before.split is None:
-                    before.split = copy.deepcopy(random)
-                else:
-                    generator = copy.deepcopy(before.split)
-            has_two_classes = self.n_outputs_ == 1 and hasattr(self, "classes_")
-            trained_rows, validation = rows.set_aside(
-                generator, self.validation_fraction, has_two_classes
-            )
+            trained_rows, validation = self._set_aside(rows, before, random)
         if before.seed is None:  # drawn once, also for continued training
             before.seed = int(random.randint(2**31 - 1))
         restarts = []
         if first and not is_partial and self.n_restarts > 1:
-            from .many.fits import random_states
-
-            for state in random_states(self.random_state, self.n_restarts)[1:]:
-                generator = check_random_state(state)
-                theta = parts.initial_theta(
-                    self, self.network_, generator, before.theta.dtype
-                )
-                restarts.append(
-                    FitOutcome(theta, int(generator.randint(2**31 - 1)), before.split)
-                )
+            restarts = self._restarts(before)
         score = None
         if validation is not None and self.scoring is None:
             score = self._own_score(validation)
@@ -476,6 +451,35 @@ class MultilayerPerceptron(
             tasks=tasks,
             starts=restarts,
         )
+
+    def _set_aside(
+        self, rows: Rows, before: FitOutcome, random: np.random.RandomState
+    ) -> tuple[Rows, Rows]:
+        """Hold out validation rows.
+
+        Continued fits hold out the same rows, since the other rows were used in training.
+        """
+        if self.warm_start:
+            if before.split is None:
+                before.split = copy.deepcopy(random)
+            else:
+                random = copy.deepcopy(before.split)
+        has_two_classes = self.n_outputs_ == 1 and hasattr(self, "classes_")
+        return rows.set_aside(random, self.validation_fraction, has_two_classes)
+
+    def _restarts(self, before: FitOutcome) -> list[FitOutcome]:
+        """Return the initial parameters of further restarts."""
+        from .many.fits import random_states
+
+        restarts = []
+        _, *states = random_states(self.random_state, self.n_restarts)
+        for state in states:
+            random = check_random_state(state)
+            dtype = before.theta.dtype
+            theta = parts.initial_theta(self, self.network_, random, dtype)
+            seed = int(random.randint(2**31 - 1))
+            restarts.append(FitOutcome(theta, seed, before.split))
+        return restarts
 
     def _learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
         """Store the outcome of a fit in the model; then raise an error if training diverged."""
@@ -546,14 +550,13 @@ class MultilayerPerceptron(
         if not is_new:
             return
         assigned = self.__dict__.pop("_given", {})
-        theta = parts.initial_theta(
-            self, network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float)
-        )
+        dtype = X.dtype if X.dtype.kind == "f" else np.dtype(float)
+        theta = parts.initial_theta(self, network, random, dtype)
         self._publish(FitOutcome(theta))
         if not first:
             for name, values in assigned.items():
                 setattr(self, name, values)
-        self.n_layers_ = 1 + sum("W" in p for p in network.layout.views(theta))
+        self.n_layers_ = 1 + sum("W" in views for views in network.layout.views(theta))
         self.out_activation_ = type(loss).__name__  # of a custom loss
         for cls, link in parts.LINKS.items():
             if isinstance(loss, cls):
@@ -584,17 +587,18 @@ class MultilayerPerceptron(
 
     def _network_outputs(self, X) -> np.ndarray:
         """Validate X and return the network's outputs, (N, O)."""
-        attributes = self.__dict__
+        attributes = vars(self)
         predictions = attributes.get("_rows")
         if predictions is None:
             check_is_fitted(self)
         theta = self.theta_
+        network = self.network_
         if (
             predictions is None
             or predictions.theta is not theta
-            or predictions.network is not attributes["network_"]
+            or predictions.network is not network
         ):
-            predictions = self._rows = Predictions(self.network_, theta)
+            predictions = self._rows = Predictions(network, theta)
         if (
             type(X) is not np.ndarray
             or X.dtype != theta.dtype
@@ -613,15 +617,12 @@ class MultilayerPerceptron(
         check_is_fitted(self)
         if isinstance(X, Selection):  # the rows have been validated
             return X
-        X = validate_data(
-            self, inputs_as_numpy(X), accept_sparse=["csr", "csc"], reset=False
-        )
+        X = inputs_as_numpy(X)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = self.theta_.dtype
-        return (
-            Selection(X)
-            if is_converted_as_read(X, dtype)
-            else X.astype(dtype, copy=False)
-        )
+        if is_converted_as_read(X, dtype):
+            return Selection(X)
+        return X.astype(dtype, copy=False)
 
     def _scorer(self, rows: Rows, scoring) -> Callable[[TrainingState], float]:
         """Return a function that scores the parameters of a training state on these rows."""
@@ -629,14 +630,15 @@ class MultilayerPerceptron(
         # without feature names, since the rows are plain arrays
         probe = copy.copy(self)
         probe.__dict__.pop("feature_names_in_", None)
-        parameters = signature(scorer).parameters.values()
-        takes_weights = any(
-            p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in parameters
-        )
         table = rows.chosen
         options = {}
-        if takes_weights and table.weight is not None:
-            options["sample_weight"] = table.weight
+        if table.weight is not None:
+            for parameter in signature(scorer).parameters.values():
+                if (
+                    parameter.name == "sample_weight"
+                    or parameter.kind == parameter.VAR_KEYWORD
+                ):
+                    options["sample_weight"] = table.weight
 
         def score(state: TrainingState) -> float:
             probe.theta_ = state.theta

@@ -11,7 +11,7 @@ from scipy import sparse
 from ..core import Activation, Logistic, SparseNetwork, Tanh
 from ..core.losses import RegressionLoss
 from . import parts
-from .data import Labels, Rows
+from .data import Labels, Rows, dense
 from .fit import Ending
 
 LARGE, SMALL = 10.0, 0.01
@@ -96,11 +96,9 @@ class Case:
         rate = getattr(parts.optimizer(self.model), "learning_rate", None)
         if rate is None:
             return ""
-        name = (
-            "learning_rate_init"
-            if isinstance(self.model.solver, str)
-            else "the solver's learning_rate"
-        )
+        name = "the solver's learning_rate"
+        if isinstance(self.model.solver, str):
+            name = "learning_rate_init"
         return f"{name} (now {rate:g})"
 
     def remedy(self, *remedies: str) -> str:
@@ -125,10 +123,8 @@ class Case:
             return False
         rise = np.maximum(moves, 0).mean()
         fall = np.maximum(-moves, 0).mean()
-        return bool(
-            rise
-            > max(JITTER * abs(np.median(self.latest)), RETURN * fall, self.model.tol)
-        )
+        jitter = JITTER * abs(np.median(self.latest))
+        return bool(rise > max(jitter, RETURN * fall, self.model.tol))
 
 
 def sample_of(rows: Rows, count: int | None) -> Rows:
@@ -164,9 +160,8 @@ def divergence(case: Case) -> Iterator[str]:
 def unscaled_inputs(case: Case) -> Iterator[str]:
     """Report the columns of X whose scale is far from 1."""
     X = case.rows.chosen.X
-    if columns := _unscaled(
-        X, getattr(case.model, "feature_names_in_", range(X.shape[1]))
-    ):
+    names = getattr(case.model, "feature_names_in_", range(X.shape[1]))
+    if columns := _unscaled(X, names):
         scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
         yield (
             f"Inputs are unscaled, far from 1 in magnitude: {columns}; put a {scaler}"
@@ -180,12 +175,9 @@ def unscaled_targets(case: Case) -> Iterator[str]:
     if not isinstance(case.model.network_.loss_function, RegressionLoss):
         return
     if columns := _unscaled(T, ["y"] if T.shape[1] == 1 else range(T.shape[1])):
-        is_scaled = getattr(case.model, "scale_target", True)
-        remedy = (
-            "scale y"
-            if is_scaled
-            else "set scale_target=True (predictions stay in the units of y)"
-        )
+        remedy = "scale y"
+        if not getattr(case.model, "scale_target", True):
+            remedy = "set scale_target=True (predictions stay in the units of y)"
         yield f"Targets are unscaled, far from 1 in magnitude: {columns}; {remedy}."
 
 
@@ -232,14 +224,8 @@ def slowness(case: Case) -> Iterator[str]:
     """Report a loss that is still falling after the last epoch."""
     model = case.model
     losses = model.loss_curve_[-11:]
-    ending = case.ending
-    if (
-        not case.rate
-        or ending is None
-        or ending.reason != "epochs"
-        or not losses
-        or case.oscillates
-    ):
+    uses_all_epochs = case.ending is not None and case.ending.reason == "epochs"
+    if not uses_all_epochs or not case.rate or not losses or case.oscillates:
         return
     fall = losses[0] - losses[-1]
     if fall > model.tol:
@@ -262,34 +248,34 @@ def missing_classes(case: Case) -> Iterator[str]:
     else:
         # without compiling kernels
         outputs = model.network_.predict(model.theta_, rows.X)
-    has_weight = slice(None) if rows.weight is None else rows.weight > 0
-    is_present = _contains(rows.y[has_weight], targets.classes)
-    is_predicted = _contains(targets.decode(outputs)[has_weight], targets.classes)
-    missing = [
-        repr(name) for name in targets.classes[is_present & ~is_predicted].tolist()
-    ]
-    if missing:
-        balance = (
-            ""
-            if model.class_weight == "balanced"
-            else "set class_weight='balanced', or "
-        )
-        subject = (
-            f"Classes {_listed(missing)} are"
-            if len(missing) > 1
-            else f"Class {missing[0]} is"
-        )
-        yield (
-            f"{subject} never predicted, although present in the rows: {balance}train"
-            " longer."
-        )
+    y = rows.y
+    predicted = targets.decode(outputs)
+    if rows.weight is not None:
+        has_weight = rows.weight > 0
+        y = y[has_weight]
+        predicted = predicted[has_weight]
+    classes = targets.classes
+    is_missing = _contains(y, classes) & ~_contains(predicted, classes)
+    missing = [repr(name) for name in classes[is_missing].tolist()]
+    if not missing:
+        return
+    subject = f"Class {missing[0]} is"
+    if len(missing) > 1:
+        subject = f"Classes {_listed(missing)} are"
+    balance = "set class_weight='balanced', or "
+    if model.class_weight == "balanced":
+        balance = ""
+    yield (
+        f"{subject} never predicted, although present in the rows: {balance}train"
+        " longer."
+    )
 
 
 def _contains(labels, classes: np.ndarray) -> np.ndarray:
     """Return whether labels contain each class; multilabel targets have one column per class."""
-    return (
-        _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(classes, labels)
-    )
+    if labels.ndim == 2:
+        return _row(labels.sum(axis=0)) > 0
+    return np.isin(classes, labels)
 
 
 SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
@@ -316,18 +302,21 @@ def _unscaled(X, names: Sequence[Any]) -> str:
     largest = _row(abs(X).max(axis=0)).astype(float)
     # normalizes, so that squares neither overflow nor underflow
     unit = np.where(largest > 0, largest, 1)
-    shares = X.multiply(1 / unit).tocsr() if sparse.issparse(X) else X / unit
-    squares = shares.multiply(shares) if sparse.issparse(X) else shares * shares
+    if sparse.issparse(X):
+        shares = X.multiply(1 / unit).tocsr()
+        squares = shares.multiply(shares)
+    else:
+        shares = X / unit
+        squares = shares * shares
     size = unit * np.sqrt(_row(squares.mean(axis=0)))
     size = np.where(largest < SMALL, largest, size)
     is_unscaled = (size > LARGE) | ((largest > 0) & (largest < SMALL))
-    columns = sorted(
-        np.flatnonzero(is_unscaled).tolist(),
-        key=lambda column: -abs(np.log(size[column])),
-    )
-    return _listed(
-        [f"{_column_name(names[column])} ({size[column]:.3g})" for column in columns]
-    )
+    columns = np.flatnonzero(is_unscaled)
+    worst_first = np.argsort(-abs(np.log(size[columns])), kind="stable")
+    texts = []
+    for column in columns[worst_first].tolist():
+        texts.append(f"{_column_name(names[column])} ({size[column]:.3g})")
+    return _listed(texts)
 
 
 def _column_name(name) -> str:
@@ -339,7 +328,7 @@ def _column_name(name) -> str:
 
 def _row(values) -> np.ndarray:
     """Return a dense or sparse matrix's column reduction as a flat array."""
-    return np.asarray(values.toarray() if sparse.issparse(values) else values).ravel()
+    return dense(values).ravel()
 
 
 def _listed(words: list[str]) -> str:

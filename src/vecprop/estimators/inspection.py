@@ -73,9 +73,8 @@ class Predictions:
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
         if self._predictor is None:
-            self._predictor = engine_for(
-                self.network, self.theta, silent=True
-            ).predictor(self.theta)
+            engine = engine_for(self.network, self.theta, silent=True)
+            self._predictor = engine.predictor(self.theta)
         if isinstance(X, Selection):
             return np.concatenate([self._predictor(part) for part in X.parts()])
         return self._predictor(X)
@@ -138,9 +137,8 @@ class Inspection(ABC):
             If the layer does not exist.
         """
         X = dense(self._checked_inputs(X))
-        return self.network_.hidden(
-            self.theta_, X, index_of_hidden_layer(self.network_, layer)
-        )
+        index = index_of_hidden_layer(self.network_, layer)
+        return self.network_.hidden(self.theta_, X, index)
 
     def per_sample_gradients(self, X: Any, y: Any) -> np.ndarray:
         """Return the gradient of each row's loss, without penalty, row weights or dropout.
@@ -159,10 +157,10 @@ class Inspection(ABC):
             ``network_.layout.views``.
         """
         X, T = self._checked_rows(X, y)
-        network = Network(
-            self.network_.inputs, self.network_.layers, self.network_.loss_function
-        )
-        return network.loss_and_gradient(self.theta_, X[:, None], T[:, None])[1]
+        network = self.network_
+        network = Network(network.inputs, network.layers, network.loss_function)
+        _, gradients = network.loss_and_gradient(self.theta_, X[:, None], T[:, None])
+        return gradients
 
     def check_gradients(self, X: Any, y: Any, **options: Any) -> "Report":
         """Check that the training gradients are correct on these rows, at the current parameters.
@@ -220,9 +218,8 @@ def curves_of(model) -> SimpleNamespace:
     loss = model.loss_curve_
     validation_loss = model.validation_loss_curve_ or []
     if validation_loss:
-        validation_loss = [np.nan] * (
-            len(loss) - len(validation_loss)
-        ) + validation_loss
+        missing = len(loss) - len(validation_loss)
+        validation_loss = [np.nan] * missing + validation_loss
     return SimpleNamespace(loss=loss, validation_loss=validation_loss)
 
 
@@ -344,20 +341,24 @@ class Plots(LossPlots):
         classes = self.model.classes_
         self.model._checked_rows(X, y)  # raises an error for unknown labels
         Y = self.model.predict_proba(X)
-        is_multilabel = np.ndim(y) == 2
-        is_class = (
-            np.asarray(y).T == 1 if is_multilabel else np.asarray(y) == classes[:, None]
-        )
+        labels = np.asarray(y)
+        first = 0
+        if labels.ndim == 2:
+            is_class = labels == 1
+        else:
+            is_class = labels[:, None] == classes
+            if len(classes) == 2:
+                first = 1
         ax = axes_or_new(ax)
-        first = 1 if len(classes) == 2 and not is_multilabel else 0
         for number in range(first, len(classes)):
             style: dict[str, Any] = {
                 "name": str(classes[number]),
                 "color": colour(number),
                 "marker": marker(number),
+                **options,
             }
             CalibrationDisplay.from_predictions(
-                is_class[number], Y[:, number], ax=ax, **(style | options)
+                is_class[:, number], Y[:, number], ax=ax, **style
             )
         ax.set(xlabel="mean predicted probability", ylabel="share of rows of the class")
         return ax

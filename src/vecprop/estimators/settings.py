@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from inspect import cleandoc
 from numbers import Integral, Real
@@ -191,16 +190,10 @@ class Constructor(Positional):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
 
-def held(checkpoint) -> AbstractContextManager[None]:
-    """Return a context that locks the checkpoint, if any, and treats SIGTERM like Ctrl-C."""
-    return nullcontext() if checkpoint is None else checkpoint._held()
-
-
 def require_repeatable(model, checkpoint=None) -> None:
     """Raise an error if a checkpoint is combined with an unseeded model."""
-    if (
-        checkpoint or getattr(model, "checkpoint", None)
-    ) is not None and model.random_state is None:
+    has_checkpoint = checkpoint or getattr(model, "checkpoint", None)
+    if has_checkpoint and model.random_state is None:
         raise ValueError(
             "random_state is None, so each call of fit trains different networks, but a"
             " checkpoint needs the same: give random_state=0, or another integer."

@@ -123,45 +123,41 @@ def scorers_of(estimator, scoring) -> dict[str, Any] | None:
     """Return the scorers by name, or None for a single scorer."""
     if not isinstance(scoring, dict | list | tuple | set):
         return None
-    named = (
-        scoring
-        if isinstance(scoring, dict)
-        else dict(zip(scoring, scoring, strict=True))
-    )
-    return {name: check_scoring(estimator, one) for name, one in named.items()}
+    if not isinstance(scoring, dict):
+        scoring = {name: name for name in scoring}
+    return {name: check_scoring(estimator, scorer) for name, scorer in scoring.items()}
 
 
 def only_predicts(estimator, scorers: Iterable[Any]) -> bool:
     """Return whether scorers use X only through the model's own predictions or `score`."""
-    known = type(get_scorer("accuracy")), type(check_scoring(estimator))
-    return all(isinstance(scorer, known) for scorer in scorers)
+    classes = type(get_scorer("accuracy")), type(check_scoring(estimator))
+    return all(isinstance(scorer, classes) for scorer in scorers)
 
 
 def results_of(
-    search, choices, folds: int, outcomes, more: dict[str, Any]
+    search, choices, folds: int, outcomes, columns: dict[str, Any]
 ) -> dict[str, Any]:
     """Return ``cv_results_``, or only the scores' means, deviations and ranks if scikit-learn lacks a function."""
     if hasattr(search, "_format_results"):
-        return search._format_results(choices, folds, outcomes, more)
-    table = {"params": choices} | {
-        name: np.asarray(values) for name, values in more.items()
-    }
-    scores = [
-        scores if isinstance(scores := one["test_scores"], dict) else {"score": scores}
-        for one in outcomes
-    ]
-    for name in scores[0]:
-        of_folds = np.reshape([one[name] for one in scores], (len(choices), folds))
-        mean = of_folds.mean(axis=1)
-        ranks = rankdata(np.where(np.isnan(mean), np.inf, -mean), method="min").astype(
-            np.int32
-        )
-        table |= {
-            f"mean_test_{name}": mean,
-            f"std_test_{name}": of_folds.std(axis=1),
-            f"rank_test_{name}": ranks,
-        }
-    return table
+        return search._format_results(choices, folds, outcomes, columns)
+    results: dict[str, Any] = {"params": choices}
+    for name, values in columns.items():
+        results[name] = np.asarray(values)
+    scores: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        test_scores = outcome["test_scores"]
+        if not isinstance(test_scores, dict):
+            test_scores = {"score": test_scores}
+        for name, score in test_scores.items():
+            scores.setdefault(name, []).append(score)
+    for name, values in scores.items():
+        scores_by_fold = np.reshape(values, (len(choices), folds))
+        mean = scores_by_fold.mean(axis=1)
+        ranks = rankdata(np.where(np.isnan(mean), np.inf, -mean), method="min")
+        results[f"mean_test_{name}"] = mean
+        results[f"std_test_{name}"] = scores_by_fold.std(axis=1)
+        results[f"rank_test_{name}"] = ranks.astype(np.int32)
+    return results
 
 
 def routed_arguments(search, params: dict[str, Any]):
@@ -173,12 +169,10 @@ def routed_arguments(search, params: dict[str, Any]):
         return search._get_routed_params_for_fit(params)
     if get_config()["enable_metadata_routing"]:
         return process_routing(search, "fit", **params)
-    own, groups = (
-        {name: value for name, value in params.items() if name != "groups"},
-        params.get("groups"),
-    )
+    fit_params = params.copy()
+    groups = fit_params.pop("groups", None)
     return Bunch(
-        estimator=Bunch(fit=own),
+        estimator=Bunch(fit=fit_params),
         splitter=Bunch(split={"groups": groups}),
         scorer=Bunch(score={}),
     )
@@ -198,7 +192,8 @@ class EpochTasks:
     """Reports a fit and each of its epochs to scikit-learn's callbacks."""
 
     def __init__(self, model, rows) -> None:
-        self.model, self.rows = model, rows
+        self.model = model
+        self.rows = rows
         self.fit: Any = None
         self.epoch: Any = None
         self.arguments: dict[str, Any] = {}
@@ -206,34 +201,38 @@ class EpochTasks:
     def begin(self) -> None:
         """Start an epoch."""
         self.epoch = self.fit.subcontext(task_name="epoch")
-        self.epoch.call_on_fit_task_begin(estimator=self.model, **self.arguments)
+        self.epoch.call_on_fit_task_begin(**self.arguments)
 
     def watching(
-        self, others: list[Callable[[TrainingState], Any]], epochs: int
+        self, callbacks: list[Callable[[TrainingState], Any]], epochs: int
     ) -> Callable[[TrainingState], bool]:
-        """Start the fit; return a callback that runs `others` and moves on to the next epoch's task."""
-        given = self.rows.chosen
-        metadata = {} if given.weight is None else {"sample_weight": given.weight}
-        self.arguments = {"X": given.X, "y": given.y, "metadata": metadata}
+        """Start the fit; return a callback that runs `callbacks` and moves on to the next epoch's task."""
+        rows = self.rows.chosen
+        metadata = {} if rows.weight is None else {"sample_weight": rows.weight}
+        self.arguments = {
+            "estimator": self.model,
+            "X": rows.X,
+            "y": rows.y,
+            "metadata": metadata,
+        }
         self.fit = self.model._init_callback_context(max_subtasks=epochs)
-        self.fit.call_on_fit_task_begin(estimator=self.model, **self.arguments)
+        self.fit.call_on_fit_task_begin(**self.arguments)
         self.begin()
 
         def after_epoch(state: TrainingState) -> bool:
-            over = True in [other(state) for other in others]
-            over |= self.epoch.call_on_fit_task_end(
-                estimator=self.model,
+            answers = [callback(state) for callback in callbacks]
+            is_over = self.epoch.call_on_fit_task_end(
                 reconstruction_attributes=lambda: {"theta_": state.theta.copy()},
                 **self.arguments,
             )
-            if not over and state.epoch < state.epochs:
+            if is_over or True in answers:
+                return True
+            if state.epoch < state.epochs:
                 self.begin()
-            return over
+            return False
 
         return after_epoch
 
     def end(self) -> None:
         """End the fit's task."""
-        self.fit.call_on_fit_task_end(
-            estimator=self.model, reconstruction_attributes=dict, **self.arguments
-        )
+        self.fit.call_on_fit_task_end(reconstruction_attributes=dict, **self.arguments)

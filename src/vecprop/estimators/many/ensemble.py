@@ -26,6 +26,7 @@ from ...pictures.loss import side_by_side
 from ...system.suggestions import SuggestsSettings
 from ...system.versions import Versioned
 from ...train.progress import progress_bar
+from ...train.run import held
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..classifier import LogProbabilities, MLPClassifier
 from ..data import Rows, inputs_as_numpy, types_of_inputs
@@ -36,17 +37,10 @@ from ..settings import (
     CHECKPOINT,
     COUNT,
     documented,
-    held,
     require_no_checkpoint,
     require_repeatable,
 )
-from ..sklearn_compat import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    available_if,
-    fit_context,
-)
+from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context
 from .fits import fit_many
 
 SHARE = Interval(RealNotInt, 0, 1, closed="right")

@@ -52,45 +52,43 @@ def run_fit(spec: FitSpec) -> FitOutcome:
         replace(first, before=start, tasks=None, publish=lambda outcome: None)
         for start in spec.starts
     ]
-    with progress_bar(type(spec.settings).__name__, quiet=not spec.shows_bar) as show:
+    settings = spec.settings
+    with progress_bar(type(settings).__name__, quiet=not spec.shows_bar) as show:
         attempts = fit_many(
-            [first, *restarts], spec.settings.n_jobs, spec.checkpoint, progress=show
+            [first, *restarts], settings.n_jobs, spec.checkpoint, progress=show
         )
-    ended = {
-        number: outcome
-        for number, outcome in enumerate(attempts)
-        if isinstance(outcome, FitOutcome)
-    }
-    outcomes = {
-        number: outcome for number, outcome in ended.items() if not outcome.diverged
-    }
+    outcomes: dict[int, FitOutcome] = {}
+    losses = np.full(len(attempts), np.inf)
+    seconds = 0.0
+    for number, attempt in enumerate(attempts):
+        if isinstance(attempt, FitOutcome):
+            seconds += attempt.seconds
+            if not attempt.diverged:
+                outcomes[number] = attempt
+                losses[number] = attempt.loss
     if not outcomes:
-        if 0 in ended:
-            return ended[0]
-        raise attempts[0] or AssertionError  # pyright: ignore[reportGeneralTypeIssues]
-
-    def quality(number: int) -> Any:
-        outcome = outcomes[number]
-        if spec.by_score:
-            return outcome.best_validation_score
-        if spec.validation is None:
-            return -outcome.loss
-        if not outcome.validation_scores:  # stopped before an epoch
-            return -np.inf
-        return outcome.validation_scores[-1]
-
-    best = max(outcomes, key=quality)
-    losses = [
-        outcomes[number].loss if number in outcomes else np.inf
-        for number in range(len(attempts))
-    ]
+        if isinstance(attempts[0], FitOutcome):
+            return attempts[0]
+        raise attempts[0] or AssertionError
+    best = max(outcomes, key=lambda number: _quality(spec, outcomes[number]))
     return replace(
         outcomes[best],
-        restart_losses=np.array(losses),
+        restart_losses=losses,
         best_restart=best,
-        seconds=sum(outcome.seconds for outcome in ended.values()),
+        seconds=seconds,
         interrupted=any(outcome.interrupted for outcome in outcomes.values()),
     )
+
+
+def _quality(spec: FitSpec, outcome: FitOutcome) -> Any:
+    """Return the number by which restarts are compared; larger is better."""
+    if spec.by_score:
+        return outcome.best_validation_score
+    if spec.validation is None:
+        return -outcome.loss
+    if not outcome.validation_scores:  # stopped before an epoch
+        return -np.inf
+    return outcome.validation_scores[-1]
 
 
 def fit_many(
@@ -109,22 +107,28 @@ def fit_many(
         if member is not None:
             members[number] = member
     with limit_jobs(n_jobs):
-        folder = checkpoint and checkpoint._part("members", checkpoint._takes_others)
-        settings = {
-            "checkpoint": folder,
-            "workers": workers_or_joblibs(workers),
-            "moments": moments,
-        }
-        results = train_members(members, progress=progress, **settings)
+        results = train_members(
+            members,
+            progress=progress,
+            checkpoint=_part(checkpoint, "members"),
+            workers=workers_or_joblibs(workers),
+            moments=moments,
+        )
+        is_interrupted = False
         for number, result in results.items():
             attempts[number] = outcome = Recorder(specs[number]).finished(result)
-            outcome.seconds = (
-                float(result.history.time[-1]) if len(result.history.time) else 0.0
-            )
-        if any(result.reason == "interrupted" for result in results.values()):
-            return attempts
-        fit_separately(specs, attempts, checkpoint, progress)
+            times = result.history.time
+            if len(times):
+                outcome.seconds = float(times[-1])
+            is_interrupted |= outcome.interrupted
+        if not is_interrupted:
+            fit_separately(specs, attempts, checkpoint, progress)
     return attempts
+
+
+def _part(checkpoint, name: str) -> Any:
+    """Return the part of any checkpoint with this name."""
+    return checkpoint and checkpoint._part(name, checkpoint._takes_others)
 
 
 def train_members(members: dict[int, Member], **settings) -> dict[int, TrainingResult]:
@@ -152,17 +156,15 @@ def fit_separately(
 ) -> None:
     """Fit the models that have no outcome, in parallel threads, and store the outcomes in `attempts`."""
     numbers = [number for number, attempt in enumerate(attempts) if attempt is None]
+    if not numbers:
+        return
     store: Any = None
-    if checkpoint is not None and numbers:
-        folder = checkpoint._part("alone", checkpoint._takes_others)
+    folder = _part(checkpoint, "alone")
+    if folder is not None:
         store = folder._fits([specs[number].identity() for number in numbers])
         for index, fields in store.known.items():
             attempts[numbers[index]] = FitOutcome(**fields)
-    unfinished = [
-        (index, number)
-        for index, number in enumerate(numbers)
-        if attempts[number] is None
-    ]
+    unfinished = [number for number in numbers if attempts[number] is None]
     threads = usable_threads()
     jobs = min(threads, len(unfinished))
     lock = Lock()
@@ -171,8 +173,7 @@ def fit_separately(
     # an error when saving, such as a full disk, which stops all fits
     save_errors: list[Exception] = []
 
-    def fit(fit_number: tuple[int, int]) -> None:
-        index, number = fit_number
+    def fit(number: int) -> None:
         with (
             config_context(**config),
             limit_threads(max(threads // jobs, 1)),
@@ -189,16 +190,11 @@ def fit_separately(
                 return
             if store is None or outcome.interrupted or outcome.diverged:
                 return
+            fields = {**vars(outcome)}
+            del fields["error"]
             try:
                 with lock:
-                    store.ended(
-                        index,
-                        {
-                            name: value
-                            for name, value in vars(outcome).items()
-                            if name != "error"
-                        },
-                    )
+                    store.ended(numbers.index(number), fields)
             except Exception as error:
                 save_errors.append(error)
 
@@ -216,8 +212,8 @@ def fit_separately(
             interruptible(fit_in_threads, report, partial(stop_requests.append, True))
             report()
         else:
-            for index, number in unfinished:
-                fit((index, number))
+            for number in unfinished:
+                fit(number)
                 report()
                 if getattr(attempts[number], "interrupted", False):
                     break

@@ -23,8 +23,9 @@ from ...system.suggestions import SuggestsSettings
 from ...system.versions import Versioned
 from ...train.members import row_count
 from ...train.progress import progress_bar
+from ...train.run import held
 from .. import sklearn_compat as compat
-from ..settings import CHECKPOINT, COUNT, held
+from ..settings import CHECKPOINT, COUNT
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, splitter_for
 
