@@ -21,7 +21,7 @@ _OUTCOMES: dict[int, Outcome] = {
 
 @dataclass(frozen=True)
 class LBFGS(Ranged):
-    """Limited-memory BFGS for full batches (Liu and Nocedal, 1989), by SciPy's L-BFGS-B.
+    """Limited-memory BFGS for full batches, by SciPy's L-BFGS-B (Liu, Nocedal, 1989).
 
     L-BFGS needs no learning rate, trains one network at a time, and does not support
     dropout.

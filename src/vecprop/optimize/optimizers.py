@@ -73,7 +73,7 @@ class Optimizer(Ranged, ABC):
     positive: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        """Validate the hyperparameters, and convert arrays of learning rates to tuples, which are immutable."""
+        """Validate the hyperparameters, and convert learning rates to tuples."""
         rates = np.asarray(self.learning_rate)
         is_real = rates.dtype.kind in "iuf"
         if not is_real or not np.all((rates >= 0) & np.isfinite(rates)):
@@ -127,7 +127,7 @@ class Optimizer(Ranged, ABC):
             old[...] = new
 
     def _rate(self, theta: Array) -> Array | float:
-        """Return the learning rate, broadcastable with theta: one rate per member becomes a column."""
+        """Return the learning rate, or a column with the rate of each member."""
         if isinstance(self.learning_rate, float | int):
             return self.learning_rate
         xp = namespace(theta)

@@ -137,7 +137,7 @@ class Adaptive(Schedule):
         return {"best": np.inf, "stalled": 0, "factor": 1.0}
 
     def observe(self, loss, state):
-        """Count the epochs without progress, and reduce the rate after ``patience`` such epochs."""
+        """Count the epochs without progress; reduce the rate after ``patience`` of them."""
         better = loss < np.asarray(state["best"]) - self.tolerance
         stalled = np.where(better, 0, np.asarray(state["stalled"]) + 1)
         cut = stalled >= self.patience
@@ -215,7 +215,7 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A learning rate that rises linearly over the first steps, and then follows another schedule.
+    """A learning rate that rises linearly, and then follows another schedule.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ class WarmUp(Schedule):
         self.after.observe(loss, state)
 
     def factor(self, step, steps, state):
-        """Return (step + 1) / steps during the warm-up, then the factor of the next schedule."""
+        """Return (step + 1) / steps in the warm-up, then the factor of the next schedule."""
         if step < self.steps:
             return (step + 1) / self.steps
         return self.after.factor(step - self.steps, max(steps - self.steps, 1), state)

@@ -83,7 +83,7 @@ class EarlyStopping(Ranged):
     }
 
     def _as_numbers(self) -> tuple[float, ...]:
-        """Return the rule as numbers for the compiled engine; see `compiled.run.measures.STOPPING`."""
+        """Return the rule as numbers; see `compiled.run.measures.STOPPING`."""
         return (
             self.patience,
             self.min_delta,
@@ -100,7 +100,7 @@ def observed(
     min_delta: float,
     compares_to_best: bool,
 ) -> tuple[float, float, float]:
-    """Return the lowest loss, the loss at the latest progress, and the number of epochs since then.
+    """Return the lowest loss, the loss at the latest progress, and the epochs since then.
 
     If compares_to_best is true, a decrease by exactly min_delta and a loss of NaN are
     progress, as in scikit-learn. Kernels are compiled from this source, so all
@@ -127,7 +127,7 @@ ENGINES = get_args(EngineName)[1:]
 
 @dataclass(frozen=True)
 class Plan:
-    """The mini-batches of an epoch. If running is true, the training loss is the mean over mini-batches."""
+    """The mini-batches of an epoch; a running loss is the mean over mini-batches."""
 
     batch_size: int
     shuffle: bool
@@ -179,7 +179,7 @@ class TrainingSettings:
     engine: EngineName = "auto"
 
     def check(self, network: Network, theta: Array, validates: bool) -> None:
-        """Raise if settings are invalid, or do not fit each other, the network or theta."""
+        """Raise an error if settings are invalid or do not fit the network or theta."""
         self._check_optimizer(theta)
         if not isinstance(theta, np.ndarray):
             require_writable(theta)
@@ -318,7 +318,7 @@ class TrainingSettings:
         first: int = 0,
         state: dict[str, Any] | None = None,
     ) -> np.ndarray:
-        """Return the learning rates of ``count`` steps out of ``total``, (count, *M), or one constant rate."""
+        """Return the learning rates of some steps, (count, *M), or one constant rate."""
         optimizer: Any = self.optimizer
         if self.schedule is None or isinstance(self.schedule, Constant):
             return np.array([optimizer.learning_rate], float)
@@ -332,7 +332,7 @@ class TrainingSettings:
         return rates * factors
 
     def identity(self, rows: int) -> dict[str, Any]:
-        """Return all settings except epochs that determine the result for these rows."""
+        """Return all settings that determine the result, except epochs."""
         plan = self.plan(rows)
         settings = dict(vars(self))
         del settings["epochs"]

@@ -1,1 +1,1 @@
-"""Training on a Dask cluster, and training on Dask data. Dask is imported on first use."""
+"""Training on a Dask cluster and on Dask data. Dask is imported on first use."""

@@ -1,4 +1,4 @@
-"""Dask data as blocks of rows: the workers of a cluster load the partitions, and training is local."""
+"""Dask data as blocks of rows: workers load the partitions, and training is local."""
 
 import threading
 from collections import deque
@@ -108,7 +108,7 @@ class DaskBlocks:
     def _split_frame(
         self, frame, target, inputs, weight
     ) -> tuple[list[Any], "Columns", list[int]]:
-        """Return the partitions of a data frame, their columns, and their row counts."""
+        """Return the partitions of a data frame, their columns and row counts."""
         targets = names_of_targets(target)
         others = [*targets] if weight is None else [*targets, weight]
         names = [*frame.columns]
@@ -234,7 +234,7 @@ class DaskBlocks:
         return self._client.compute(delayed(_arrays)(part, self._columns))
 
     def _result(self, future, where: str):
-        """Wait for a future, as long as the cluster has workers, and return its result."""
+        """Wait for a future while the cluster has workers, and return its result."""
         ended = threading.Event()
         future.add_done_callback(lambda _: ended.set())
         while future.status in ("pending", "lost"):
@@ -267,7 +267,7 @@ class Columns(NamedTuple):
 
 
 def _arrays(frame, columns: Columns) -> tuple[np.ndarray, ...]:
-    """Convert a partition to arrays of inputs, targets and weights; runs in a worker."""
+    """Return the inputs, targets and weights of a partition; runs in a worker."""
     X = columns_as_array([_numbers(frame, name) for name in columns.inputs], np.float32)
     targets = [_numbers(frame, name) for name in columns.targets]
     T = targets[0] if columns.is_single else columns_as_array(targets)
@@ -277,7 +277,7 @@ def _arrays(frame, columns: Columns) -> tuple[np.ndarray, ...]:
 
 
 def _numbers(frame, name: str) -> np.ndarray:
-    """Convert a column to an array; raise TableError if a value is missing or not finite."""
+    """Return a column as an array, or raise TableError if a value is not finite."""
     column = frame[name]
     is_missing = column.isna().to_numpy()
     if is_missing.any():

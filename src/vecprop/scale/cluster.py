@@ -1,4 +1,4 @@
-"""The client of a Dask cluster, and the environment that affects bits: processor, libraries and source code."""
+"""The client of a Dask cluster, and the environment that affects bits."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 
 def connected(client, user: str):
-    """Return the client, or the most recent client if client is None; `user` is the class name for errors."""
+    """Return the client, by default the most recent one; `user` is a name for errors."""
     if client is None:
         try:
             from distributed import get_client  # pyright: ignore[reportMissingImports]
@@ -97,7 +97,7 @@ SETTINGS = (
 
 @cache
 def machine() -> dict[str, str]:
-    """Return everything that affects bits, by name; machines with equal values compute the same bits."""
+    """Return everything that affects bits, by name."""
     import numpy
     import scipy
 

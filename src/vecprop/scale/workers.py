@@ -1,4 +1,4 @@
-"""Training of populations on the workers of a Dask cluster, bit-identical to local training."""
+"""Training of populations on a Dask cluster, bit-identical to local training."""
 
 import threading
 import time
@@ -55,7 +55,7 @@ _cancelled: dict[str, list[bool]] = {}
 
 
 class Incompatible(str):
-    """The result of a worker that would compute different bits: how its environment differs."""
+    """The difference of a worker's environment, if it would compute different bits."""
 
 
 def work(
@@ -66,7 +66,7 @@ def work(
     threads: int,
     environment: dict[str, str] | None,
 ):
-    """Return function(bundle, data), or `Incompatible` if the worker's environment differs; runs in a worker.
+    """Return function(bundle, data), or `Incompatible`; runs in a worker.
 
     If the dispatcher is cancelled, return the result of the last complete epoch, or
     None if training has not started.
@@ -84,13 +84,13 @@ def work(
 
 
 def stop(token: str) -> None:
-    """Stop the bundles of a dispatcher within an epoch, and start no others; runs in a worker."""
+    """Stop the bundles of a dispatcher within an epoch; runs in a worker."""
     _cancelled.setdefault(token, []).append(True)
 
 
 @dataclass(eq=False)
 class Dispatcher:
-    """Submit bundles to the workers of a client. If `environment` is set, every worker must match it."""
+    """Submit bundles to the workers of a client, which must match `environment`, if any."""
 
     client: Any
     function: Callable[[Any, Any], Any]
@@ -160,13 +160,13 @@ class Dispatcher:
                     yield number, result
 
     def gathered(self, futures: dict[int, Any]) -> dict[int, Any]:
-        """Return the results of futures by the indices of their bundles; lost results are missing."""
+        """Return the results of futures by the indices of bundles, without lost results."""
         if not futures:
             return {}
         return self.client.gather(futures, errors="skip")
 
     def require_same_environment(self) -> None:
-        """Raise RuntimeError if a worker would compute different bits, before training starts."""
+        """Raise RuntimeError if a worker would compute different bits."""
         for address, answer in self.client.run(machine, on_error="return").items():
             if isinstance(answer, LOST):  # the worker has ended meanwhile
                 continue
@@ -216,7 +216,7 @@ class Dispatcher:
             future.add_done_callback(lambda _: self.arrived.set())
 
     def send_data(self) -> None:
-        """Send the data to all workers; workers that join later get copies from them."""
+        """Send the data to all workers. Workers that join later get copies."""
         for attempt in range(self.retries + 1):
             try:
                 (self.shared_data,) = self.client.scatter(
@@ -287,7 +287,7 @@ class Dispatcher:
         self.waiting.appendleft(number)
 
     def full(self) -> list[str]:
-        """Return the addresses of workers that were ended because they exceeded their memory limit."""
+        """Return the addresses of workers that exceeded their memory limit."""
         return [
             event["worker"]
             for _, event in (self.client.get_events(FULL) or ())[self.known_events :]
@@ -312,7 +312,7 @@ class Dispatcher:
         self.count_threads()
 
     def exclude(self, number: int, result: Incompatible) -> None:
-        """Resubmit a bundle that was sent to an incompatible worker, and exclude this worker from now on."""
+        """Exclude an incompatible worker, and resubmit its bundle."""
         for address, answer in self.client.run(machine, on_error="return").items():
             if address in self.incompatible or not isinstance(answer, dict):
                 continue
@@ -388,7 +388,7 @@ class DaskWorkers:
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return itself, because scikit-learn copies settings, but a client cannot be copied."""
+        """Return itself: scikit-learn copies settings, but a client cannot be copied."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -398,7 +398,7 @@ class DaskWorkers:
     def run(
         self, function: Callable[[Any, Any], Any], bundles: Sequence[Any], data: Any
     ) -> Iterator[tuple[int, Any]]:
-        """Yield the index of each bundle and ``function(bundle, data)``, in the order of arrival.
+        """Yield the index of each bundle and ``function(bundle, data)``, as they arrive.
 
         Parameters
         ----------
@@ -432,7 +432,7 @@ class DaskWorkers:
 
 @contextmanager
 def _outside_its_task() -> Iterator[None]:
-    """In a Dask task, release the worker's thread while waiting, so that other tasks can run."""
+    """In a Dask task, let other tasks run in the worker's thread while waiting."""
     if not is_in_a_task():
         yield
         return

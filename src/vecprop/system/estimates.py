@@ -37,7 +37,7 @@ class Estimate:
         return str(compared([self])[0])
 
     def widened(self, factor: float) -> "Estimate":
-        """Return the estimate with an interval whose ends are ``factor`` times as far from the value."""
+        """Return the estimate with an interval that is ``factor`` times as wide."""
         low = self.value + factor * (self.low - self.value)
         high = self.value + factor * (self.high - self.value)
         return Estimate(self.value, low, high)
@@ -74,7 +74,7 @@ class Text(NamedTuple):
 def compared(
     estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()
 ) -> list[Text]:
-    """Return compared estimates as text, followed by their differences from the first estimate.
+    """Return compared estimates as text, then their differences from the first one.
 
     All numbers have equal decimals, and enough of them to show which number is larger.
     The text of a difference is the difference of the printed numbers.
@@ -102,7 +102,7 @@ def compared(
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """The format of compared numbers: the number of decimals after division by a power of ten."""
+    """The format of compared numbers: their decimals, after division by a power of ten."""
 
     decimals: int
     power: int = 0
@@ -111,7 +111,7 @@ class NumberFormat:
     def of(
         cls, estimates: Sequence[Estimate], margins: Sequence[Estimate] = ()
     ) -> Self:
-        """Return the format of estimates and of their differences from the first one."""
+        """Return the format of estimates and of differences from the first one."""
         sizes = [estimate.size for estimate in estimates if estimate.size]
         if not sizes:
             return cls(0)
@@ -195,7 +195,7 @@ def _exponent(number: float) -> int:
 
 
 def _decimals(estimate: Estimate) -> int:
-    """Return the decimals for two digits of the half width, and at most four digits of the ends."""
+    """Return the decimals for two digits of the half width, and four of the ends."""
     decimals = 3 - _exponent(estimate.size)
     half_width = (estimate.high - estimate.low) / 2
     if half_width > 0:
@@ -204,7 +204,7 @@ def _decimals(estimate: Estimate) -> int:
 
 
 def percents(*shares: float, unit: str = " %") -> list[str]:
-    """Return shares in percent, with equal decimals and enough of them to distinguish the shares from each other.
+    """Return shares in percent, with enough decimals to distinguish the shares.
 
     Examples
     --------

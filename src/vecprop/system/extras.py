@@ -4,7 +4,7 @@ from importlib import import_module
 
 
 def imported(name: str, user: str, extra: str):
-    """Import a module; if it is missing, raise ImportError that names its user and the extra to install."""
+    """Import a module, or raise ImportError that names the extra to install."""
     try:
         return import_module(name)
     except ModuleNotFoundError:

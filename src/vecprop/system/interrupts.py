@@ -1,4 +1,4 @@
-"""Handle Ctrl-C and SIGTERM: end commands at once, or after they have saved their work."""
+"""Handle Ctrl-C and SIGTERM: end commands at once, or after they saved their work."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ _deferred: list[bool] = []
 
 
 def defer_ignored_interrupt(unraisable) -> None:
-    """Deliver an interrupt again if Python ignored it, for example in a finalizer (an unraisable hook)."""
+    """Deliver an interrupt again if Python ignored it (an unraisable hook)."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
         _defer()
     else:
@@ -167,6 +167,6 @@ def terminated_as_interrupted() -> Iterator[None]:
 
 
 def _by_default(number: int) -> None:
-    """Restore the default action of a signal and send it to this process, which ends it."""
+    """End this process by the default action of a signal."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

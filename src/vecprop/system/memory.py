@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 def available_memory(root: str = "/") -> int | None:
-    """Return the available bytes, considering the system, the cgroup and ``ulimit``; None if unknown."""
+    """Return the bytes that the system, cgroup and ``ulimit`` allow; None if unknown."""
     limits = []
     for remaining_bytes in (_system_memory, _group_memory, _process_memory):
         limits += remaining_bytes(Path(root))
@@ -46,7 +46,7 @@ def _system_memory(root: Path) -> Iterator[int]:
 
 
 class _GroupFiles(NamedTuple):
-    """The files of a cgroup, and the entry of memory.stat with memory that can be freed."""
+    """The files of a cgroup, and the entry of memory.stat for memory to free."""
 
     limit: str
     used: str
@@ -62,7 +62,7 @@ _GROUP_FILES = {
 
 
 def group_folders(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
-    """Yield the version and the folder of the process's cgroups and of their parents."""
+    """Yield the version and folder of the process's cgroups and their parents."""
     lines = []
     with suppress(OSError):
         lines = _lines(root / "proc/self/cgroup")

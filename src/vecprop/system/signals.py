@@ -1,4 +1,4 @@
-"""End the command ``vecprop`` on Ctrl-C and SIGTERM. This module imports little, since it is loaded first."""
+"""End ``vecprop`` on Ctrl-C and SIGTERM; imports little, since it is loaded first."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 
 
 def leave(number: int, frame: object) -> None:
-    """End the program at once with one sentence, because there is nothing to save yet (a signal handler)."""
+    """End the program at once with one sentence (a signal handler)."""
     try:
         os.write(2, b"Interrupted.\n")
     finally:
@@ -21,7 +21,7 @@ def handle_signals(handler: object) -> None:
 
 
 def handle_signals_of_command() -> None:
-    """Let Ctrl-C and SIGTERM end this program at once if it is the command ``vecprop``."""
+    """Let Ctrl-C and SIGTERM end the command ``vecprop`` at once."""
     arguments = sys.orig_argv[1:3]
     if arguments == ["-m", "vecprop"] or (
         arguments and os.path.basename(arguments[0]) in ("vecprop", "vecprop.exe")

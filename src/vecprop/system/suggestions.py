@@ -18,7 +18,7 @@ suggested for "optimizer".
 
 
 def attach(module: str, package: str, file: str):
-    """Return `__getattr__`, `__dir__` and `__all__` of a module, whose names are listed in a .pyi file next to it."""
+    """Return `__getattr__`, `__dir__` and `__all__` of a module with a .pyi file."""
     load, listed, names = lazy_loader.attach_stub(package, file)
 
     def load_or_suggest(name: str) -> object:
@@ -37,7 +37,7 @@ def attach(module: str, package: str, file: str):
 
 
 def without_garbage_collection(load: Callable[[str], object], name: str) -> object:
-    """Load a name while the garbage collector is paused, because imports create many objects and almost no garbage."""
+    """Load a name without garbage collection, because imports create little garbage."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -61,7 +61,7 @@ def public_name(guess: str) -> str:
 
 
 def synonyms() -> list[str]:
-    """Return groups of names with one meaning, here and in other tools. The names to suggest come first."""
+    """Return groups of names with one meaning; names to suggest come first."""
     from importlib.resources import files
 
     return (
@@ -99,13 +99,13 @@ def closest(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str
 
 
 def suggestion(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str:
-    """Return the end of a sentence that suggests the most similar name, or an empty string."""
+    """Return the end of a sentence that suggests the most similar name, or ""."""
     question = _question(closest(guess, names, groups))
     return f": {question}" if question else ""
 
 
 def advice_on(name: str, *owners: str) -> str:
-    """Return the advice on a name that owners have in another library, or an empty string."""
+    """Return the advice on a name of another library, or ""."""
     from .other_names import ADVICE
 
     for owner in owners:
@@ -116,7 +116,7 @@ def advice_on(name: str, *owners: str) -> str:
 
 
 def missing_file(path: "Path") -> str:
-    """Return an error message for a missing file that suggests the most similar name in its folder."""
+    """Return an error message that suggests the most similar name in the folder."""
     folder = path.parent.absolute()
     if not folder.is_dir():
         return (
@@ -132,7 +132,7 @@ def missing_file(path: "Path") -> str:
 
 
 def unknown_keyword(called, guess: str, names: Sequence[str], owner: Any = None) -> str:
-    """Return the message for an unknown keyword argument of a class, of a function, or of a method of the owner."""
+    """Return the message for an unknown keyword argument."""
     function = called.__name__
     classes = getattr(called, "__mro__", [called])
     settings = owner.get_params(deep=False) if hasattr(owner, "get_params") else ()
@@ -149,7 +149,7 @@ def unknown_keyword(called, guess: str, names: Sequence[str], owner: Any = None)
 
 
 def setting_hint(name: str, value, options: Sequence[str]) -> str:
-    """Return what to do instead of giving a setting this value, or an empty string; options are the valid names."""
+    """Return what to do instead of giving a setting this value, or ""."""
     from .other_names import SETTINGS
 
     hint = ""
@@ -172,7 +172,7 @@ def setting_hint(name: str, value, options: Sequence[str]) -> str:
 
 
 class UnknownAttribute(AttributeError):
-    """The error for a missing attribute. The hint is computed when the error is printed, so that hasattr is fast."""
+    """The error for a missing attribute; computes its hint when it is printed."""
 
     def __init__(self, owner, name: str) -> None:
         # without name=, so that Python adds no second suggestion
@@ -211,7 +211,7 @@ class SuggestsNames:
 
 
 class SuggestsSettings:
-    """A mixin for estimators whose errors for invalid settings say what to pass instead."""
+    """A mixin for estimators whose errors say what to pass as a setting instead."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
@@ -253,7 +253,7 @@ def _question(meant: str) -> str:
 
 
 def wrong_part(name: str, part: object, needed: str) -> str:
-    """Return the error message for a value, such as a class or a name, where an object is needed."""
+    """Return the error message for a class, name or other value in place of an object."""
     from inspect import signature
 
     kind = "a class"

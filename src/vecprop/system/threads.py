@@ -39,7 +39,7 @@ def limit_threads(count: int) -> AbstractContextManager[None]:
 
 
 def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
-    """Use at most ``n_jobs`` threads in a block, as in joblib: -1 for all processors, None for no limit."""
+    """Use at most ``n_jobs`` threads in a block, as in joblib; None for no limit."""
     if n_jobs is None:
         return nullcontext()
     from joblib import effective_n_jobs
@@ -48,7 +48,7 @@ def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
 
 
 def usable_threads() -> int:
-    """Return the number of threads to use: `allowed_threads`, or fewer within `limit_threads`.
+    """Return `allowed_threads`, or fewer within `limit_threads`.
 
     The number affects the speed of training, but not its results.
     """
@@ -57,7 +57,7 @@ def usable_threads() -> int:
 
 
 def allowed_threads() -> int:
-    """Return VECPROP_NUM_THREADS, or the number of processors that this process may use."""
+    """Return VECPROP_NUM_THREADS, or the processors that this process may use."""
     setting = os.environ.get("VECPROP_NUM_THREADS", "")
     if setting.isdigit() and int(setting) > 0:
         return int(setting)
@@ -73,7 +73,7 @@ def allowed_threads() -> int:
 
 @lru_cache(maxsize=1)
 def _quota(root: str = "/") -> int:
-    """Return the container's processor quota, rounded up, or a large number if there is no quota."""
+    """Return the container's processor quota, rounded up, or a large number."""
     quotas = []
     for version, folder in group_folders("cpu", Path(root)):
         with suppress(OSError, ValueError):  # ValueError if the quota is "max"
@@ -118,7 +118,7 @@ def _serve(calls: "SimpleQueue[Any]", collected) -> None:
 
 
 class _Helper:
-    """A reusable thread that waits for work; waking it is four times as fast as starting a thread.
+    """A reusable thread, which wakes up four times as fast as a thread starts.
 
     The thread ends when its helper is garbage-collected, because an exception may lose
     a helper at any moment.
@@ -177,7 +177,7 @@ _before: list[int] = []  # the numbers of BLAS threads to restore
 
 
 def _start_child() -> None:
-    """After a fork, forget the threads of the parent, which do not exist in the child."""
+    """After a fork, forget the threads of the parent."""
     global _guard, _users
     _idle.clear()
     _guard = threading.Lock()
@@ -246,7 +246,7 @@ def interruptible(
     is_stopped: Callable[[], object] = lambda: False,
     stop: Callable[[], object] | None = None,
 ) -> Result:
-    """Run work() in another thread and return its result, while this thread can receive signals and exceptions.
+    """Return work() from another thread, while this thread can receive exceptions.
 
     is_stopped() is polled several times a second. If it returns True, or if an
     exception is raised in this thread, stop() is called, and work() must end soon. The
@@ -282,14 +282,14 @@ def interruptible(
 
 
 def shield_from_signals(work: Callable[[], Result]) -> Result:
-    """Run work() where signal handlers cannot raise, because their TimeoutError could look like a system error."""
+    """Run work() where signal handlers cannot raise, so that system errors are genuine."""
     return run_in_thread(work, stop=lambda: None)
 
 
 def run_in_thread(
     work: Callable[[], Result], stop: Callable[[], object] | None = None
 ) -> Result:
-    """Run work() in another thread if this is the main thread, and return its result; see `interruptible`.
+    """Return work(), from another thread if this is the main one; see `interruptible`.
 
     Signal handlers raise in the main thread. Their exceptions are raised at once, but
     work() still runs to its end.
@@ -307,23 +307,24 @@ _cancelled: ContextVar[list[Any]] = ContextVar("cancelled", default=[])  # noqa:
 
 
 def cancellable(cancelled: list[Any]) -> AbstractContextManager[None]:
-    """Let another thread stop training in a block, like Ctrl-C, by appending to a list."""
+    """Let another thread stop training in a block by appending to a list."""
     return _set(_cancelled, cancelled)
 
 
 def check_cancelled() -> None:
-    """Raise KeyboardInterrupt if another thread has requested a stop; see `cancellable`."""
+    """Raise KeyboardInterrupt if another thread requested it; see `cancellable`."""
     if _cancelled.get():
         raise KeyboardInterrupt
 
 
 def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
-    """Return work(received), and delay Ctrl-C until work is done, because threads at a barrier must stop together.
+    """Return work(received), and delay Ctrl-C until all threads of work have ended.
 
-    An entry is appended to `received` when Ctrl-C is pressed; outside the main thread,
-    `received` is the list of `cancellable`. A second Ctrl-C is not delayed: it raises
-    SecondInterrupt. This function is not a context manager, because the handler of
-    another signal may raise before a generator enters its ``try`` block.
+    Threads at a barrier must stop together. An entry is appended to `received` when
+    Ctrl-C is pressed; outside the main thread, `received` is the list of `cancellable`.
+    A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a
+    context manager, because the handler of another signal may raise before a generator
+    enters its ``try`` block.
     """
     is_main = threading.current_thread() is threading.main_thread()
     # None is a handler set in C, which cannot be restored
@@ -373,7 +374,7 @@ def _controller():
 
 
 def blas() -> str:
-    """Return the name, version and target architecture of the BLAS that compiled code calls."""
+    """Return the name, version and architecture of the BLAS that compiled code calls."""
     names = set()
     for library in _controller().info():
         names.add(
@@ -401,7 +402,7 @@ def _set_blas(counts: list[int]) -> list[int]:
 
 
 def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:
-    """Run work() with single-threaded BLAS; the last of several users restores the number of threads.
+    """Run work() with single-threaded BLAS; the last user restores the threads.
 
     This function is not a context manager for the reason given in `defer_sigint`.
     """

@@ -1,4 +1,4 @@
-"""Versions of packages. Pickles contain vecprop's version, because another version may interpret them differently."""
+"""Versions of packages, and pickles that contain the version of vecprop."""
 
 import pickle
 import platform
@@ -86,7 +86,7 @@ class Versioned(SuggestsNames):
 
 
 def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, Any]:
-    """Return the state of an object from another version, with defaults for missing attributes."""
+    """Return the state from another version, with defaults for missing attributes."""
     written = "an earlier vecprop" if version is None else f"vecprop {version}"
     warnings.warn(
         f"A pickle of {written} is read by vecprop {__version__}, which may fail or"

@@ -1,4 +1,4 @@
-"""The options of ``vecprop train``: validation, and conversion to a request, output files and an estimator."""
+"""The options of ``vecprop train``: validation and conversion."""
 
 import csv
 import json

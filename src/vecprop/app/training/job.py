@@ -1,4 +1,4 @@
-"""A run of ``vecprop train``: train, evaluate, refit, save and report, including interrupts and errors."""
+"""A run of ``vecprop train``: train, evaluate, refit, save and report."""
 
 import shlex
 import time
@@ -109,7 +109,7 @@ class TrainingJob:
             self.finish()
 
     def _begin(self, stack: ExitStack) -> None:
-        """Lock the checkpoint folder, if any, and check that the output files can be written."""
+        """Lock the checkpoint folder, and check that the output files can be written."""
         force = self.options["force"]
         if self.options["checkpoint"] is not None:
             try:  # before reading the table

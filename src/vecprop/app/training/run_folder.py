@@ -22,7 +22,7 @@ LIBRARIES = ("vecprop", "numpy", "scipy", "numba", "scikit-learn", "pandas", "py
 
 
 class RunFolder:
-    """A folder that saves the training of a run, so that the same command can resume it."""
+    """A folder that saves the training of a run, for the same command to resume."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.path: Path = options["checkpoint"]

@@ -1,4 +1,4 @@
-"""Split a table into training and test rows, and find test rows that are duplicates of training rows."""
+"""Split a table into training and test rows, and find duplicates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -147,7 +147,7 @@ def rows_of_parts(
 
 
 def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | None:
-    """Return the number of cross-validation folds, or None if the model is scored on a test set."""
+    """Return the number of cross-validation folds, or None for a test set."""
     if request.folds is not None or request.size is not None:
         return request.folds
     if not FEWEST <= len(y) < MIN_TEST_ROWS:
@@ -165,7 +165,7 @@ def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | 
 
 
 def split_table(request: Request) -> Parts:
-    """Split a table into training and test rows; return samples if the table exceeds memory."""
+    """Split a table, or a sample if it exceeds memory, into training and test rows."""
     if request.test is not None:
         _require_other_file(request.test, request.table)
     roles = Roles(
@@ -351,7 +351,7 @@ def _frame(request: Request, path: Path) -> Frame:
 
 
 def require_folds(estimator, parts: Parts, request: Request) -> None:
-    """Raise an error if a fold of the cross-validation leaves too few groups or times to train and validate."""
+    """Raise an error if a fold leaves too few groups or times to train and validate."""
     dependence = parts.dependence
     seed = request.seed
     folds = request.folds
@@ -396,7 +396,7 @@ def rows_of_training_groups(parts: Parts) -> list[str]:
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
-    """Return a note on test rows that duplicate training rows, or else on rows that duplicate earlier rows.
+    """Return a note on test rows that duplicate training rows, or on duplicates in general.
 
     Targets are compared too, but not excluded columns, such as row numbers and weights.
 
@@ -459,7 +459,7 @@ def _row_digests(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
-    """Convert a column of both parts to numbers, which are parsed as in training, or to text."""
+    """Convert a column of both parts to numbers as parsed in training, or to text."""
     reading = own_reading(train)
     x, is_unread = read_numbers(train, reading)
     x_test, is_unread_in_test = read_numbers(test, reading)
@@ -470,7 +470,7 @@ def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
 
 
 def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
-    """Describe the rows that a model was evaluated on, and how representative they are."""
+    """Describe the rows that a model was evaluated on."""
     if measured.how != "test":
         return f"There is no test set: {_how_predicted(request, measured)}"
     group = request.group

@@ -169,7 +169,7 @@ class Checkpoint(SuggestsNames):
     def _require_same_rates(
         self, state: TrainingState, epochs: int, schedule, batch_size: int
     ) -> None:
-        """Raise an error if the learning rates so far depend on the number of epochs; a sample of steps is compared."""
+        """Raise an error if the rates of some steps depend on the number of epochs."""
         start = schedule.init()
         batches = -(-state.rows // batch_size)
         steps = np.unique(
@@ -186,7 +186,7 @@ class Checkpoint(SuggestsNames):
             self._write(result)
 
     def _write(self, result: TrainingResult) -> None:
-        """Write a result of training, unless the recorded callback has not seen its last epoch."""
+        """Write a result of training if the recorded callback has seen its last epoch."""
         start = time.perf_counter()
         memory = None
         if self._record is not None:
@@ -223,7 +223,7 @@ class Checkpoint(SuggestsNames):
         return FitStore(self, identities)
 
     def _part(self, name: str, takes_others: bool = False) -> Self:
-        """Return the checkpoint for a part of the run, a file or folder in this folder."""
+        """Return the checkpoint for a part of the run, in this folder."""
         # With takes_others, no error is raised for files of another run; a single file
         # is replaced.
         part = type(self)(self.path / name, self.every)

@@ -1,4 +1,4 @@
-"""The identity of a run as JSON values: its settings, and digests of its arrays, files and results."""
+"""The identity of a run as JSON values, with digests of arrays and files."""
 
 import hashlib
 import inspect
@@ -28,7 +28,7 @@ another memory order.
 
 
 class RunIdentity:
-    """Converts the inputs of a run to JSON values, computing the digest of each array once.
+    """Converts the inputs of a run to JSON values, with one digest per array.
 
     Functions become names; arrays, selections of rows and files become digests. Other
     values are encoded as in model files.
@@ -64,7 +64,7 @@ class RunIdentity:
 
 
 def digest(value) -> str | None:
-    """Return a digest of an array, sparse matrix, selection or batch of rows, or None for None.
+    """Return a digest of an array, sparse matrix, selection or batch; None for None.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def bits_of(value) -> str:
 
 
 def digest_of_file(path: Path) -> str:
-    """Return a digest of a file's bytes, or of the names and bytes of all files in a folder.
+    """Return a digest of a file, or of the names and bytes of all files in a folder.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def digest_of_file(path: Path) -> str:
 
 
 def in_common(identities: Iterable[Document]) -> dict[str, str]:
-    """Return one digest per name, which covers the distinct values of the name in several mappings.
+    """Return a digest per name, which covers its distinct values in several mappings.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def in_common(identities: Iterable[Document]) -> dict[str, str]:
 
 
 def differing(run: Document, saved_run: Document) -> str:
-    """Return a clause that names the differences between two runs, or "" for equal runs.
+    """Return a clause that names the differences between two runs, or "".
 
     Examples
     --------
@@ -182,7 +182,7 @@ def differing(run: Document, saved_run: Document) -> str:
 
 
 def require_savable(theta) -> None:
-    """Raise an error for parameters that a model file cannot store, except for a seed."""
+    """Raise an error for parameters that a model file cannot store."""
     if isinstance(theta, int | np.integer):
         return
     kind = f"the type {type(theta).__name__}"
@@ -204,7 +204,7 @@ def made_with() -> dict[str, str]:
 
 
 def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
-    """Warn if a file or folder was written with other versions or on another processor."""
+    """Warn if a checkpoint was written with other versions or another processor."""
     changes = []
     for name, value in made_with().items():
         if saved.get(name, value) != value:

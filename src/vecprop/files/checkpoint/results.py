@@ -1,4 +1,4 @@
-"""Stores in a folder for finished members of a population and finished fits of estimators."""
+"""Stores in a folder for members of a population and fits of estimators."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ CURVES = (
 
 
 class _ResultStore:
-    """Results in the folder of a checkpoint, each under a key that identifies its inputs."""
+    """Results in the folder of a checkpoint, under digests of their inputs."""
 
     def __init__(self, checkpoint, run: Document, keys: Sequence[str]) -> None:
         self.store = Store(checkpoint.path, run, keys, checkpoint._takes_others)
@@ -68,7 +68,7 @@ class _ResultStore:
         raise NotImplementedError
 
     def _new(self, key: str, result) -> list[int]:
-        """Return the indices in this run for a key, or [] if the key is unknown or already has a result."""
+        """Return the indices for a key that is in this run and has no result yet, else []."""
         numbers = self.store.numbers.get(key, [])
         if key not in self._results:
             self._results[key] = result
@@ -82,7 +82,7 @@ class _ResultStore:
 
 
 class MemberStore(_ResultStore):
-    """Saves the results of members. The arrays of all groups are concatenated, because a file holds few arrays."""
+    """Saves the results of members, with the concatenated arrays of all groups."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class MemberStore(_ResultStore):
         return TrainingResult(plain["theta"], state.history, state, plain["reason"])
 
     def _read_group(self, keys: list[str], plain: Document, arrays: Arrays) -> None:
-        """Load compact results of a group. This run may contain only some of its members."""
+        """Load the compact results of those members of a group that this run contains."""
         shared_keys = [key for key in keys if key in self.store.numbers]
         if not shared_keys:
             return
@@ -163,7 +163,7 @@ class FitStore(_ResultStore):
             self.known.update(dict.fromkeys(self._new(key, outcome), outcome))
 
     def ended(self, number: int, outcome) -> None:
-        """Add the outcome of a finished fit; write all waiting outcomes if a write is due."""
+        """Add the outcome of a finished fit; write all outcomes if a write is due."""
         self.waiting[number] = outcome
         if self.throttle.is_due:
             self.write()
@@ -183,7 +183,7 @@ class FitStore(_ResultStore):
 
 
 def _digest(result) -> str:
-    """Return a digest of a result, or of a position in a group of results, without times."""
+    """Return a digest of a result, or of a position in a group, without times."""
     if isinstance(result, dict):
         return bits_of(result | {"seconds": 0.0})
     if isinstance(result, tuple):

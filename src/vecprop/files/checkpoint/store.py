@@ -1,4 +1,4 @@
-"""A folder with the results of many training runs, each under a digest of its inputs."""
+"""A folder with the results of training runs, under digests of their inputs."""
 
 import os
 import re

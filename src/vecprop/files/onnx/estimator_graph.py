@@ -66,7 +66,7 @@ def register() -> None:
 
 
 def traced(network: Network, theta: np.ndarray, X: TracedArray) -> TracedArray:
-    """Add a network's operations; return the symbol of its predictions, which are NaN for nonfinite inputs."""
+    """Return the symbol of a network's predictions, which are NaN for nonfinite inputs."""
     # A graph cannot raise errors, and ReLU would turn NaN into 0.
     outputs, _ = network.forward(theta.astype(X.dtype), X)
     zero_or_nan = X.graph.over_columns("ReduceSum", X * 0)
@@ -97,7 +97,7 @@ def _convert_regressor(scope, operator, container) -> None:
 
 
 def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
-    """Return a graph with an estimator's networks, and the symbol of their mean predictions."""
+    """Return a graph with an estimator's networks, and their mean predictions."""
     from skl2onnx.common.data_types import guess_numpy_type
 
     table = operator.inputs[0]
@@ -124,7 +124,7 @@ def _operator_graph(scope, container, dtype) -> Graph:
 
 
 def _fill(container, graph: Graph, results: list[TracedArray], operator) -> None:
-    """Add a graph's operations and constants to skl2onnx's container, with the names of the operator's outputs."""
+    """Add a graph to skl2onnx's container, with the names of the operator's outputs."""
     for symbol, output in zip(results, operator.outputs, strict=True):
         graph.output(symbol, output.full_name)
     for tensor in graph.tensors():
@@ -198,7 +198,7 @@ def _imputer_shape(operator) -> None:
 
 
 def _convert_imputer(scope, operator, container) -> None:
-    """Add the operations for imputation and missing indicators to skl2onnx's container."""
+    """Add imputation and missing indicators to skl2onnx's container."""
     from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
     dtype = _imputed_dtype(operator)
@@ -220,7 +220,7 @@ def _convert_imputer(scope, operator, container) -> None:
 
 
 def _imputed_dtype(operator):
-    """Return the floating dtype of an imputer that replaces nan, or None for other imputers."""
+    """Return the floating dtype of an imputer that replaces nan, else None."""
     from skl2onnx.common.data_types import guess_numpy_type
 
     missing = operator.raw_operator.missing_values
@@ -235,7 +235,7 @@ def _imputed_dtype(operator):
 
 
 def _imputer_columns(step) -> tuple[list[int], list[int]]:
-    """Return the imputed columns (others are dropped), and the columns with a missing indicator."""
+    """Return the imputed columns, and the columns with a missing indicator."""
     imputed = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
     marked = step.indicator_.features_.tolist() if step.add_indicator else []
     return imputed, marked
@@ -251,7 +251,7 @@ Model = TabularClassifier | TabularRegressor
 
 
 def predictions(model: Model, X: TracedArray) -> TracedArray:
-    """Add the operations of a tabular model, given its inputs; return the symbol of its predictions.
+    """Return the symbol of a tabular model's predictions, given its inputs.
 
     These are class probabilities, (N, C), or numbers in the units of the target, (N,
     1). The networks compute in the graph's dtype. As in the model, all later operations
@@ -282,7 +282,7 @@ def _class_indices(is_second: TracedArray) -> TracedArray:
 def interval(
     model: TabularRegressor, X: TracedArray, Y: TracedArray, coverage: float
 ) -> tuple[TracedArray, TracedArray]:
-    """Add the operations of ``predict_interval``; return the symbols of both bounds, (N, 1) each."""
+    """Return the symbols of both bounds of ``predict_interval``, (N, 1) each."""
     graph = X.graph
     residuals = model.residuals_
     level = level_for(coverage, residuals.groups)
@@ -299,7 +299,7 @@ def interval(
 def _quantile(
     folds: list[TracedArray], residuals: np.ndarray, level: float
 ) -> TracedArray:
-    """Return the symbol of a quantile over all sums of a fold's prediction and its residuals (M, R)."""
+    """Return the symbol of a quantile over all sums of predictions and residuals (M, R)."""
     graph = folds[0].graph
     sums = graph.concatenate(list(map(add, folds, residuals)))
     is_high = level >= 0.5
@@ -314,7 +314,7 @@ def _quantile(
 def _fold_predictions(
     model: Model, ensemble: Ensemble, X: TracedArray
 ) -> list[TracedArray]:
-    """Return the symbol of each fold's prediction: scaled probabilities, or numbers in the target's units and range."""
+    """Return the symbol of each fold's prediction, in the range of the target."""
     folds = _view_terms(ensemble.views[0], X)
     for view in ensemble.views[1:]:
         folds = list(map(add, folds, _view_terms(view, X)))
@@ -346,7 +346,7 @@ def _temperature_scaled(P: TracedArray, inverse_temperature: float) -> TracedArr
 
 
 class _Inputs:
-    """Blocks of network inputs, and each input's position: the index of its column, and its index in that column."""
+    """Blocks of inputs, and the positions of inputs: a column and an index in it."""
 
     def __init__(self) -> None:
         self.blocks: list[TracedArray] = []
@@ -358,7 +358,7 @@ class _Inputs:
 
 
 def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
-    """Add the operations that encode a table's columns; return the symbol of the networks' inputs, in float64.
+    """Return the symbol of the networks' inputs, in float64, for a table's columns.
 
     Numeric columns become inputs in the graph's dtype, with nan for missing values.
     Dates become days since 1970 in float64, with fractions for the time. Categories
@@ -393,7 +393,7 @@ def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
 
 
 def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
-    """Add a graph input for each column, and warn about columns that a graph cannot read."""
+    """Add an input for each column, and warn about columns that a graph cannot read."""
     columns = []
     unread = []
     for name, part in zip(encoder.names, encoder.parts, strict=True):
@@ -427,7 +427,7 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
 def _encode_numbers(
     parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _Inputs
 ) -> None:
-    """Add the inputs of numeric columns x, (N, K), given their parts by index; see `NumberInputs`."""
+    """Add the inputs of numeric columns x, (N, K); see `NumberInputs`."""
     graph = x.graph
     values = [(part.centre, part.scale, *part.standard) for part in parts.values()]
     centre, scale, mean, deviation = np.array(values).T
@@ -454,7 +454,7 @@ def _encode_numbers(
 def _encode_pieces(
     parts: Mapping[int, NumberInputs], filled: TracedArray, inputs: _Inputs
 ) -> None:
-    """Add the piecewise linear encodings and normal scores of numeric columns without missing values."""
+    """Add the piecewise linear encodings and normal scores of numeric columns."""
     columns = []  # of each piece
     positions = []
     edges = []

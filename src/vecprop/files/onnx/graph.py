@@ -1,4 +1,4 @@
-"""Tracing: call formulas with symbols instead of arrays, to record their operations as an ONNX graph.
+"""Tracing: formulas called with symbols record their operations as an ONNX graph.
 
 Therefore each formula is written only once, and custom layers written in NumPy can be
 exported too.
@@ -16,7 +16,7 @@ from .. import FileError
 
 
 class Node(NamedTuple):
-    """An operation of a graph: its ONNX name, the names of its inputs and outputs, and its attributes."""
+    """An operation of a graph: its ONNX name, inputs, outputs and attributes."""
 
     kind: str
     inputs: list[str]
@@ -74,7 +74,7 @@ class Graph:
         unused: int = 0,
         **attributes,
     ) -> "TracedArray":
-        """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
+        """Add an operation, and return the symbol of its first output.
 
         ``unused`` is the number of additional outputs, which are ignored. Arrays,
         numbers and (by default) the output get the floating dtype of the symbols.
@@ -159,7 +159,7 @@ def _refused(operation: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True, eq=False)
 class TracedArray(NDArrayOperatorsMixin):
-    """A stand-in for an array during tracing, with any number of rows on the first axis.
+    """A stand-in for an array in tracing, with any number of rows on the first axis.
 
     NumPy's functions and operators on symbols add operations to the graph.
     """
@@ -304,7 +304,7 @@ def _where(condition, a, b) -> TracedArray:
 
 
 def _expm1(z: TracedArray):
-    """Return exp(z) - 1 accurately, without an ONNX operation (Kahan; Higham, 2002, section 1.14.1)."""
+    """Return exp(z) - 1 accurately (Kahan; Higham, 2002, section 1.14.1)."""
     y = np.exp(z)
     # If y is 1, the result is z. If y is 0 or infinite, its logarithm is infinite, and
     # the result is y - 1.
