@@ -126,15 +126,17 @@ def one_line(text: str) -> str:
     ('two lines', 500)
     """
     line = printable(" ".join(text.split()))
-    return (
-        line if len(line) <= LONGEST else f"{line[:300]} … {line[-(LONGEST - 303) :]}"
-    )
+    if len(line) > LONGEST:
+        return f"{line[:300]} … {line[303 - LONGEST :]}"
+    return line
 
 
 def with_encoding(message: str, notes: Iterable[str]) -> str:
     """Add a note on a guessed encoding to an error about a missing column."""
-    note = next((note for note in notes if kind_of_note(note) == "encoding"), "")
-    return f"{message[:-1]} ({note[:-1]}){message[-1]}" if note else message
+    for note in notes:
+        if kind_of_note(note) == "encoding":
+            return f"{message[:-1]} ({note[:-1]}){message[-1]}"
+    return message
 
 
 def first_line(error: BaseException) -> str:

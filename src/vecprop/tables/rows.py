@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,16 +49,13 @@ class Roles:
     test: float = 0.0
 
     @classmethod
-    def named(cls, target: str | None, weight, group, time) -> "Roles":
-        """Return the roles that are given as column names, and ignore other values, such as arrays."""
-        roles = cls(target)
-        if isinstance(weight, str):
-            roles = replace(roles, weight=weight)
-        if isinstance(group, str):
-            roles = replace(roles, group=group)
-        if isinstance(time, str):
-            roles = replace(roles, time=time)
-        return roles
+    def named(cls, target: str | None, *, weight, group, time) -> "Roles":
+        """Return the roles of columns, and ignore values that are no names."""
+        roles = {"weight": weight, "group": group, "time": time}
+        names: dict[str, Any] = {
+            role: name for role, name in roles.items() if isinstance(name, str)
+        }
+        return cls(target, **names)
 
     def targets(self, frame: Frame) -> Any:
         """Return the target column, as integers if all values are integral."""
@@ -80,13 +77,13 @@ class Roles:
 
     def require(self, table) -> None:
         """Raise an error if a column is missing, or the target has another role."""
-        for name, role in (
-            (self.weight, "weights"),
-            (self.group, "groups"),
-            (self.time, "times"),
-        ):
-            if name is None:
-                continue
+        roles: dict[Any, str] = {
+            self.weight: "weights",
+            self.group: "groups",
+            self.time: "times",
+        }
+        roles.pop(None, None)
+        for name, role in roles.items():
             if name == self.target:
                 raise TableError(
                     f"Column {name!r} is the target and cannot contain the {role}: name"
@@ -124,29 +121,31 @@ class RowFilter:
     of_zero: int = 0
     of_tiny: int = 0
     counting: int = 0
-    range: tuple[float, float] = (np.inf, -np.inf)
+    lightest: float = np.inf
+    heaviest: float = -np.inf
     """The smallest and the largest positive weight."""
 
     def see(self, y, weight=None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a mask of the used rows, and the weights of all rows (0 if unused), or None without weights."""
-        counts = y.notna().to_numpy()
+        """Return a mask of the used rows, and the weights of all rows, if any.
+
+        The weights of unused rows are 0.
+        """
+        is_used = y.notna().to_numpy()
         self.total += len(y)
-        self.without_target += int((~counts).sum())
-        if weight is None:
-            self.counting += int(counts.sum())
-            return counts, None
-        values = np.where(counts, self._checked(weight, counts), 0.0)
-        is_tiny = (values > 0) & (values < 1 / LARGEST_WEIGHT)
-        self.of_zero += int((counts & (values == 0)).sum())
-        self.of_tiny += int(is_tiny.sum())
-        values[is_tiny] = 0.0
-        counts = values > 0
-        self.counting += int(counts.sum())
-        if counts.any():
-            positive = values[counts]
-            low, high = self.range
-            self.range = min(low, positive.min()), max(high, positive.max())
-        return counts, values
+        self.without_target += int((~is_used).sum())
+        weights = None
+        if weight is not None:
+            weights = np.where(is_used, self._checked(weight, is_used), 0.0)
+            is_tiny = (weights > 0) & (weights < 1 / LARGEST_WEIGHT)
+            self.of_zero += int((is_used & (weights == 0)).sum())
+            self.of_tiny += int(is_tiny.sum())
+            weights[is_tiny] = 0.0
+            is_used = weights > 0
+            positive = weights[is_used]
+            self.lightest = positive.min(initial=self.lightest)
+            self.heaviest = positive.max(initial=self.heaviest)
+        self.counting += int(is_used.sum())
+        return is_used, weights
 
     def _checked(self, weight, mask: np.ndarray) -> np.ndarray:
         """Return weights as numbers, or raise an error if a weight that the mask selects is invalid."""
@@ -166,11 +165,9 @@ class RowFilter:
                 )
         is_invalid = mask & ~((values >= 0) & (values <= LARGEST_WEIGHT))
         if is_invalid.any():
-            series = (
-                weight
-                if isinstance(weight, pandas().Series)
-                else pandas().Series(values)
-            )
+            series = weight
+            if not isinstance(weight, pandas().Series):
+                series = pandas().Series(values)
             raise TableError(
                 f"{self._named_weight} has {is_invalid.sum()} invalid value(s), such as"
                 f" {first_of(series, is_invalid)}: weights must be numbers from 0 to"
@@ -189,7 +186,7 @@ class RowFilter:
     @property
     def are_equal(self) -> bool:
         """Whether all positive weights are equal."""
-        return not self.range[0] < self.range[1]
+        return not self.lightest < self.heaviest
 
     def notes(self) -> list[str]:
         """Return notes on the rows that are not used, and raise an error if no row is used."""
@@ -264,30 +261,16 @@ class LearnedRows(NamedTuple):
     def of(
         cls, model, X, y, aside, sample_weight=None, groups=None, time=None
     ) -> "LearnedRows":
-        """Select the training rows of a table: those with a target and a positive weight."""
+        """Select the training rows of a table: rows with a target and a positive weight."""
         frame = as_frame(X, model, model.target)
         notes = list(frame.attrs.get("notes", []))
-        levels = [
-            level
-            for level in frame.attrs.get("index", [])
-            if y is not None or level != model.target
-        ]
+        levels = list(frame.attrs.get("index", []))
+        if y is None and model.target in levels:
+            levels.remove(model.target)
         if levels:
             notes.append(_note_on_index(levels))
-        name = type(model).__name__
-        if y is None:
-            if model.target is None:
-                raise TableError(
-                    f"{name} requires y to be passed, but the target y is None: pass y,"
-                    " or set target= to a column name."
-                )
-            y = column_of(frame, model.target)
-        if isinstance(y, str):
-            raise TableError(
-                f"y is the text {y!r}, but must contain the targets: pass the column"
-                f" name to the constructor, {name}(target={y!r})."
-            )
-        roles = Roles.named(model.target, sample_weight, groups, time)
+        y = _target(model, frame, y)
+        roles = Roles.named(model.target, weight=sample_weight, group=groups, time=time)
         roles.require(frame)
         if model.target in frame.columns:
             frame = frame.drop(columns=model.target)
@@ -297,44 +280,64 @@ class LearnedRows(NamedTuple):
                 if reason == OF_GROUPS and column in frame.columns:
                     groups = column
                     break
-        dependence = Dependence.of(frame, groups, time, model._column_options)
+        options = model._column_options
+        dependence = Dependence.of(frame, groups, time, options)
         if aside is None:
             aside = frame.attrs.get("aside")  # of the whole file
         if aside is None:
-            aside = roles.set_aside(frame, model._column_options)
+            aside = roles.set_aside(frame, options)
         columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
         validate_data(model, columns, skip_check_array=True)
-        if not isinstance(y, pandas().Series):
-            y = pandas().Series(column_or_1d(y, warn=True))
         if len(y) != len(frame):
             raise TableError(
                 f"The table has {len(frame)} rows, but y has {len(y)}: pass one target"
                 " per row."
             )
         rows = RowFilter(model.target, roles.weight)
-        counts, weight = rows.see(
+        is_used, weight = rows.see(
             y, sample_weight if roles.weight is None else frame[roles.weight]
         )
         notes += rows.notes()
-        if counts.sum() < 2:
+        if is_used.sum() < 2:
             raise TableError(
                 "There is only one sample: at least two rows need a target and a"
                 " positive weight."
             )
-        if not counts.all():
-            frame = frame[counts]
-            y = y[counts]
-            dependence = dependence[counts]
+        if not is_used.all():
+            frame = frame[is_used]
+            y = y[is_used]
+            dependence = dependence[is_used]
         if rows.without_target:
             y = as_whole(y)
-        notes += notes_on_groups(frame, groups)
-        weight = None if weight is None or rows.are_equal else weight[counts]
-        aside = {
-            name: reason for name, reason in aside.items() if name in frame.columns
-        }
         return cls(
-            frame, y, weight, dependence, aside=aside, is_used=counts, notes=notes
+            frame,
+            y,
+            weight=None if weight is None or rows.are_equal else weight[is_used],
+            dependence=dependence,
+            aside={name: aside[name] for name in aside if name in frame.columns},
+            is_used=is_used,
+            notes=notes + notes_on_groups(frame, groups),
         )
+
+
+def _target(model, frame: Frame, y):
+    """Return the target as a Series: y, or by default the target column of a table."""
+    name = type(model).__name__
+    if isinstance(y, str):
+        raise TableError(
+            f"y is the text {y!r}, but must contain the targets: pass the column"
+            f" name to the constructor, {name}(target={y!r})."
+        )
+    if y is None:
+        if model.target is None:
+            raise TableError(
+                f"{name} requires y to be passed, but the target y is None: pass y,"
+                " or set target= to a column name."
+            )
+        y = column_of(frame, model.target)
+    if isinstance(y, pandas().Series):
+        return y
+    return pandas().Series(column_or_1d(y, warn=True))
 
 
 def _note_on_index(levels: list[str]) -> str:
@@ -373,11 +376,9 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     reasons = {}
     for name in frame.columns:
         series = frame[name]
-        if (
-            name in but
-            or len(series) < MIN_ROWS
-            or _rising(series.iloc[:_FIRST]) is None
-        ):
+        if name in but or len(series) < MIN_ROWS:
+            continue
+        if _rising(series.iloc[:_FIRST]) is None:
             continue
         rising = _rising(series)
         if rising is None:

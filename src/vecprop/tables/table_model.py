@@ -323,7 +323,12 @@ class TableModel(SharedSettings):
             )
         return Streamed.of(
             X,
-            Roles.named(self.target, *names.values()),
+            Roles.named(
+                self.target,
+                weight=names["sample_weight"],
+                group=names["groups"],
+                time=names["time"],
+            ),
             self._seed,
             memory,
             self._column_options,

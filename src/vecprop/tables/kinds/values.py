@@ -31,15 +31,11 @@ def texts_of(series) -> list[str]:
     >>> texts_of(pandas().Series(["b", 1, None, "a", "b"]))
     ['b', 'a']
     """
-    if pandas().api.types.is_numeric_dtype(
-        series.dtype
-    ) or pandas().api.types.is_datetime64_any_dtype(series.dtype):
+    types = pandas().api.types
+    if types.is_numeric_dtype(series) or types.is_datetime64_any_dtype(series):
         return []
-    return [
-        value
-        for value in series.dropna().astype(object).unique()
-        if isinstance(value, str)
-    ]
+    values = series.dropna().astype(object).unique()
+    return [value for value in values if isinstance(value, str)]
 
 
 def read_numbers(series, reading: NumberReading) -> Values:

@@ -124,15 +124,13 @@ def _files_in(folder: Path) -> list[Path]:
 
 def several_paths(paths) -> list[Any]:
     """Return several paths as a list, and raise an error for other objects."""
-    listed = (
-        list(paths)
-        if isinstance(paths, Iterable) and not hasattr(paths, "columns")
-        else []
-    )
+    listed = []
+    if isinstance(paths, Iterable) and not hasattr(paths, "columns"):
+        listed = list(paths)
     if not is_path(listed):
-        advice = (
-            ": pass the list of its files" if hasattr(paths, "get_fragments") else ""
-        )
+        advice = ""
+        if hasattr(paths, "get_fragments"):
+            advice = ": pass the list of its files"
         raise TableError(
             "Expected a path or a list of at least one path, got a"
             f" {type(paths).__name__}{advice}."
@@ -176,23 +174,24 @@ def file_and_line(table: Path, line: str) -> tuple[Path, str]:
 def _kind(path: Path) -> str:
     """Return the kind of a file by its suffix, or "" if the suffix is unknown."""
     suffix = path.suffix.lower()
-    if suffix in PARQUET | ARROW:
-        return "Parquet" if suffix in PARQUET else "Arrow"
-    plain = path.with_suffix("").suffix.lower() if suffix in _PACKED else suffix
-    return "text" if plain in _TEXT else ""
+    if suffix in PARQUET:
+        return "Parquet"
+    if suffix in ARROW:
+        return "Arrow"
+    if suffix in _PACKED:
+        suffix = path.with_suffix("").suffix.lower()
+    return "text" if suffix in _TEXT else ""
 
 
 def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
     """Raise an error if a file lacks a column whose value is in the name of a folder, such as ``year=2024``."""
-    named = next(
-        (part for part in file.relative_to(folder).parts[:-1] if "=" in part), None
-    )
-    if named is not None:
-        column = named.partition("=")[0]
-        raise TableError(
-            f"{file} is in the folder {named!r}, whose name is a value of column"
-            f" {column!r}: {remedy}."
-        )
+    for part in file.relative_to(folder).parts[:-1]:
+        column, sign, _ = part.partition("=")
+        if sign:
+            raise TableError(
+                f"{file} is in the folder {part!r}, whose name is a value of column"
+                f" {column!r}: {remedy}."
+            )
 
 
 def require_equal_columns(

@@ -70,33 +70,31 @@ def as_frame(
             f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at"
             " least one of each is required."
         )
-    unusual = {
-        name: plain
-        for name in frame.columns
-        if (plain := plain_column(frame[name])) is not None
-    }
-    return frame.assign(**unusual) if unusual else frame
+    converted = {}
+    for name, series in frame.items():
+        column = plain_column(series)
+        if column is not None:
+            converted[name] = column
+    return frame.assign(**converted) if converted else frame
 
 
 def plain_column(series):
     """Convert times, durations, periods, intervals, complex numbers or objects. Return None for other columns."""
     pd = pandas()
-    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (
-        list,
-        dict,
-        bytes,
-        time,
-    ):
-        series = series.astype(object)
-        plain = plain_column(series)
-        return series if plain is None else plain
+    unusual = (list, dict, bytes, time)
+    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in unusual:
+        objects = series.astype(object)
+        column = plain_column(objects)
+        return objects if column is None else column
     if series.dtype.kind == "m":
         return series.dt.total_seconds()
     if isinstance(series.dtype, pd.PeriodDtype):
         return series.dt.to_timestamp()
     if series.dtype.kind == "c" or isinstance(series.dtype, pd.IntervalDtype):
         return series.astype(str)
-    inferred = pd.api.types.infer_dtype(series) if series.dtype == object else ""
+    if series.dtype != object:
+        return None
+    inferred = pd.api.types.infer_dtype(series)
     if inferred in ("timedelta", "timedelta64"):
         return pd.to_timedelta(series).dt.total_seconds()
     if inferred == "time":
@@ -106,9 +104,7 @@ def plain_column(series):
         pd.api.types.is_scalar(value) and not isinstance(value, bytes)
         for value in series
     )
-    if series.dtype == object and not all(are_plain):
-        return series.map(_as_text, na_action="ignore")
-    return None
+    return None if all(are_plain) else series.map(_as_text, na_action="ignore")
 
 
 def _as_text(value) -> str:

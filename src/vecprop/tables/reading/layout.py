@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
 from math import isfinite
 from pathlib import Path
 
@@ -141,12 +141,11 @@ def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:
     layouts = [(0, 0, usual)]
     for separator in separators:
         rows, ends = numbered_rows(lines, separator)
-        values = chain.from_iterable(
-            row[1:] for row in csv.reader(lines[:SAMPLED], delimiter=separator)
-        )
-        is_prose = any(value.startswith(" ") for value in values)
-        if place := header_row(rows, is_prose):
-            layouts.append((len(rows[place]), ends[place - 1], separator))
+        unstripped = csv.reader(lines[:SAMPLED], delimiter=separator)
+        values = chain.from_iterable(row[1:] for row in unstripped)
+        header = header_row(rows, any(value.startswith(" ") for value in values))
+        if header:
+            layouts.append((len(rows[header]), ends[header - 1], separator))
     _, above, separator = max(layouts)
     return above, separator
 
@@ -184,39 +183,33 @@ def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
     1
     """
     widths = Counter(len(row) for row in rows if len(row) > 1)
-    width = max(widths, key=lambda width: (widths[width], width), default=0)
-    titles: list[Sequence[str]] = []
-    for row in rows[:MOST_TITLES]:
-        if len(row) == width and all(row[1:]):
-            break
-        titles.append(row)
-    else:
-        return 0
-    if not titles:
-        return 0
-    names = rows[len(titles)]
-    below = [row for row in rows[len(titles) + 1 :] if any(row)]
+    width = max(sorted(widths, reverse=True), key=widths.__getitem__, default=0)
+    complete = [
+        index
+        for index, row in enumerate(rows[:MOST_TITLES])
+        if len(row) == width and all(row[1:])
+    ]
+    header = complete[0] if complete else 0
+    titles = rows[:header]
+    below = [row for row in rows[header + 1 :] if any(row)]
     regular = [row for row in below if len(row) == width]
+    if not titles or not regular or 2 * len(regular) < len(below):
+        return 0
+    names = rows[header]
     is_apart = not any(titles[-1])
     if not all(_is_title(title, width, is_apart) for title in titles):
         return 0
-    if (
-        not regular
-        or 2 * len(regular) < len(below)
-        or not _names_columns(names, regular)
-    ):
+    if not _names_columns(names, regular):
         return 0
+    if is_apart and not is_prose:
+        return header
     are_padded = width > 2 and all(
         len(title) == width and sum(map(bool, title)) < 2 for title in titles
     )
     has_years = any(map(_YEAR.fullmatch, names))
-    is_distinct = (
-        (is_apart and not is_prose)
-        or are_padded
-        or has_years
-        or differ_from_numbers(names, below)
-    )
-    return len(titles) if is_distinct else 0
+    if are_padded or has_years or differ_from_numbers(names, below):
+        return header
+    return 0
 
 
 def _is_title(row: Sequence[str], width: int, is_apart: bool) -> bool:
@@ -238,14 +231,12 @@ def _names_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 def differ_from_numbers(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Return whether most values of a column are numbers, but its name is text."""
-    for place, name in enumerate(names):
-        values = [
-            row[place]
-            for row in rows
-            if len(row) > place and row[place] not in MISSING_WORDS
-        ]
-        is_text = name not in MISSING_WORDS and not _NUMBER.match(name)
-        if is_text and sum(map(bool, map(_NUMBER.match, values))) > 0.8 * len(values):
+    for column, name in enumerate(names):
+        if name in MISSING_WORDS or _NUMBER.match(name):
+            continue
+        values = [row[column] for row in rows if len(row) > column]
+        values = [value for value in values if value not in MISSING_WORDS]
+        if len(list(filter(_NUMBER.match, values))) > 0.8 * len(values):
             return True
     return False
 
@@ -258,21 +249,16 @@ def second_header(rows: Sequence[Sequence[str]]) -> int:
     >>> second_header([["a", "b"], ["1", "2"], [], ["c", "d"], ["3", "4"]])
     3
     """
-    for place in range(3, len(rows) - 1):
-        names, above = rows[place], [row for row in rows[1:place] if any(row)]
-        is_complete = (
-            len(names) > 1 and all(names) and not any(map(_NUMBER.match, names))
-        )
-        is_new = differ_from_numbers(names, above) or differ_from_numbers(
-            names, rows[place + 1 :]
-        )
-        if (
-            not any(rows[place - 1])
-            and is_complete
-            and is_new
-            and MISSING_WORDS.isdisjoint(names)
-        ):
-            return place
+    for index in range(3, len(rows) - 1):
+        names = rows[index]
+        is_complete = len(names) > 1 and MISSING_WORDS.isdisjoint(names)
+        is_after_gap = not any(rows[index - 1])
+        if not is_complete or not is_after_gap or any(map(_NUMBER.match, names)):
+            continue
+        above = [row for row in rows[1:index] if any(row)]
+        below = rows[index + 1 :]
+        if differ_from_numbers(names, above) or differ_from_numbers(names, below):
+            return index
     return 0
 
 
@@ -297,28 +283,22 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
     >>> lines_above(["sep=;", "a;b"]), lines_above(["# made by hand", "a,b", "1,2"]), lines_above(["#a,b", "1,2"])
     ((1, ';'), (1, ''), (0, ''))
     """
-    if lines and (declared := declared_separator(lines[0])):
+    declared = declared_separator(lines[0]) if lines else ""
+    if declared:
         return 1, declared
-    count = 0
-    for number, line in enumerate(lines, 1):
-        if line.startswith("#"):
-            count = number
-        elif line.strip():
-            break
-    else:
+    top = list(takewhile(re.compile(r"#|\s*$").match, lines))
+    if len(top) == len(lines):
         return 0, ""
-    if not count:
+    while top and not top[-1].strip():
+        top.pop()
+    if not top:
         return 0, ""
-    below = [line for line in lines[count:] if line.strip()]
-    comment, *rows = rows_of([lines[count - 1], *below[:2]], separator_of(below))
-    is_header_below = (
-        len(rows) == 2
-        and not any(map(is_number, rows[0]))
-        and any(map(is_number, rows[1]))
-    )
-    if len(comment) == len(rows[0]) > 1 and not is_header_below:
-        count -= 1  # the last comment is the header
-    return count, ""
+    below = [line for line in lines[len(top) :] if line.strip()]
+    comment, *rows = rows_of([top[-1], *below[:2]], separator_of(below))
+    have_numbers = [any(map(is_number, row)) for row in rows]
+    if len(comment) == len(rows[0]) > 1 and have_numbers != [False, True]:
+        top.pop()  # the last comment is the header
+    return len(top), ""
 
 
 def separator_of(lines: list[str]) -> str:
@@ -336,7 +316,7 @@ def separator_of(lines: list[str]) -> str:
     lines = lines[:SAMPLED]
 
     def quality(separator: str) -> tuple[int, int]:
-        """Return the number of lines with as many values as the first line, and the number of values."""
+        """Return how many lines are as wide as the first line, and this width."""
         widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
         width = widths[0]
         return (widths.count(width) if width > 1 else 0, width)
@@ -346,10 +326,11 @@ def separator_of(lines: list[str]) -> str:
         _, width = quality(best)
         if width > 1:
             return best
-        rows = rows_of(lines, " ")
-    are_equal = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
-    has_numbers = any(is_number(value) for row in rows[1:] for value in row)
-    return " " if are_equal and has_numbers else best
+        first, *rows = rows_of(lines, " ")
+    are_equal = len(first) > 1 and all(len(row) == len(first) for row in rows)
+    if are_equal and any(map(is_number, chain.from_iterable(rows))):
+        return " "
+    return best
 
 
 def names_are_values(rows: list[list[str]]) -> bool:
@@ -367,22 +348,23 @@ def names_are_values(rows: list[list[str]]) -> bool:
     False
     """
     names = rows[0]
-    others = [row for row in rows[1:] if len(row) == len(names) and row != names]
+    equal_rows = [row for row in rows[1:] if len(row) == len(names) and row != names]
     numbers = []
     occurrences = []
-    for name, *column in zip(names, *others, strict=True):
+    for name, *column in zip(names, *equal_rows, strict=True):
         values = [value for value in column if value not in MISSING_WORDS]
         if name in MISSING_WORDS or not values:
             continue
-        if is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)):
+        are_numbers = len(list(filter(is_number, values))) > 0.9 * len(values)
+        if is_number(name) != are_numbers:
             return False
-        if is_number(name):
+        if are_numbers:
             numbers.append(float(name))
         else:
             occurrences.append(name in values)
-    if numbers and _are_marks(numbers):
-        return any(occurrences)
-    return bool(numbers) or (bool(occurrences) and all(occurrences))
+    if not numbers:
+        return bool(occurrences) and all(occurrences)
+    return not _are_marks(numbers) or any(occurrences)
 
 
 def _are_marks(numbers: Sequence[float]) -> bool:
@@ -404,8 +386,8 @@ def is_number(text: str) -> bool:
 @contextmanager
 def long_values() -> Iterator[None]:
     """Let the csv module read values of any length, as pandas does. Its default limit is 131,072 characters."""
-    before = csv.field_size_limit(2**31 - 1)
+    limit = csv.field_size_limit(2**31 - 1)
     try:
         yield
     finally:
-        csv.field_size_limit(before)
+        csv.field_size_limit(limit)

@@ -386,13 +386,11 @@ def _batches(dataset, rows: int) -> Iterator[tuple[Path, Any]]:
 
 def typed(frame: Frame) -> Frame:
     """Convert the columns of a text table that contain only plain numbers or only Booleans."""
-    columns = {
-        name: plain_values(frame[name].mask(frame[name] == "None"))
-        for name in frame.columns
-    }
-    plain = {
-        name: column for name, column in columns.items() if column.dtype.kind in "biuf"
-    }
+    plain = {}
+    for name, series in frame.items():
+        column = plain_values(series.mask(series == "None"))
+        if column.dtype.kind in "biuf":
+            plain[name] = column
     result = frame.assign(**plain).reset_index(drop=True)
     result.attrs = {"notes": frame.attrs.get("notes", [])}
     return result
@@ -409,25 +407,24 @@ def plain_values(series):
     pd = pandas()
     if pd.api.types.infer_dtype(series) not in ("string", "empty"):
         return series
-    known = series.dropna()
-    if len(known) == len(series) and known.str.lower().isin(["true", "false"]).all():
-        return known.str.lower() == "true"
+    texts = series.dropna()
+    words = texts.str.lower()
+    if len(texts) == len(series) and words.isin(["true", "false"]).all():
+        return words == "true"
     numbers = pd.to_numeric(series, errors="coerce")
+    have_zeros = texts.str.match(r"[+-]?0\d").any()
+    if have_zeros or numbers.notna().sum() < len(texts):
+        return series
     # 2**53 and more
-    is_cut = numbers.dtype.kind == "f" and known.str.fullmatch(r"[+-]?\d{16,}").any()
-    is_plain = (
-        numbers.notna().sum() == len(known) and not known.str.match(r"[+-]?0\d").any()
-    )
-    return numbers if is_plain and not is_cut else series
+    is_cut = numbers.dtype.kind == "f" and texts.str.fullmatch(r"[+-]?\d{16,}").any()
+    return series if is_cut else numbers
 
 
-def as_classes(known):
-    """Convert the classes of a target: text by `plain_values`, Python objects by their type."""
-    return (
-        as_whole(plain_values(known))
-        if known.attrs.get("is_text")
-        else known.infer_objects()
-    )
+def as_classes(series):
+    """Convert the classes of a target: text by `plain_values`, objects by their type."""
+    if series.attrs.get("is_text"):
+        return as_whole(plain_values(series))
+    return series.infer_objects()
 
 
 def _arrow_parts(

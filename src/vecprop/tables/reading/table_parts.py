@@ -227,11 +227,9 @@ def frames_of(
     >>> [len(frame) for frame in frames_of(np.eye(3))]
     [3]
     """
-    return (
-        TableParts.of(table).joined()
-        if may_be_in_parts(table)
-        else [as_frame(table, estimator, target, classes)]
-    )
+    if may_be_in_parts(table):
+        return TableParts.of(table).joined()
+    return [as_frame(table, estimator, target, classes)]
 
 
 def chunks_if_several(table) -> Iterator[Frame] | None:
