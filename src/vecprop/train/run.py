@@ -321,17 +321,17 @@ class Run:
         is_start: bool = False,
     ) -> None:
         """Add the values of epochs to the history."""
-        curves = {"time": seconds}
-        if not (is_start and self.plan.running):
-            curves["loss"] = results.losses[:count]
+        history = self.state.history
+        history._time.append(seconds)
+        if not is_start or not self.plan.running:
+            history._loss.append(results.losses[:count])
         if self.validates:
-            curves["validation_loss"] = results.validation_losses[:count]
+            history._validation_loss.append(results.validation_losses[:count])
         if self.plan.score:
-            curves["validation_score"] = results.validation_scores[:count]
+            history._validation_score.append(results.validation_scores[:count])
         if not is_start:
-            curves["gradient_norm"] = results.norms[:count]
-            curves["step_size"] = results.sizes[:count]
-        self.state.history._extend(**curves)
+            history._gradient_norm.append(results.norms[:count])
+            history._step_size.append(results.sizes[:count])
 
     def notify(self, results: EpochResults | None) -> Reason | None:
         """Call early stopping and the schedule after epochs, and callbacks also after windows.
