@@ -174,15 +174,18 @@ class Program:
                 h[:] = hyperparameters(layer)
             self._describe(layer, row)
         self.tile = self._rows_of_tile()
-        self.workspace_size *= self.tile
-        self.table["output_at"] *= self.tile
-        self.table["extra_at"] *= self.tile
+        # offsets and sizes in bytes from here on
+        column = self.tile * self.number
+        self.workspace_size *= column
+        self.table["output_at"] *= column
+        self.table["extra_at"] *= column
+        self.table["start"] *= self.number
         self.width = max(network.inputs, *network.widths)
-        self.tile_features = network.inputs + 1
+        self.tile_size = (network.inputs + 1) * column
         # tiles of sparse rows do not hold all columns
         if algorithms[:1] == [Algorithm.SPARSE]:
             self.width = max(network.widths)
-            self.tile_features = SPARSE_ROW_WORDS * 8 // self.number
+            self.tile_size = SPARSE_ROW_WORDS * 8 * self.tile
 
     def _describe(self, layer, row) -> None:
         """Set the addresses of a layer's kernels, and reserve its memory in the workspace."""
@@ -292,7 +295,7 @@ class Program:
             inputs=network.inputs,
             outputs=network.outputs,
             workspace_size=self.workspace_size,
-            tile_features=self.tile_features,
+            tile_size=self.tile_size,
             tile_rows=self.tile,
         )
         if not isinstance(network.layers[0], SparseDense):
@@ -328,7 +331,7 @@ class Program:
             noisy=network._random,
             row_multiple=VECTOR_BYTES // self.number if is_padded else 1,
             # the softmax loss needs three additional features
-            delta_size=(self.width + 3) * self.tile,
+            delta_size=(self.width + 3) * self.tile * self.number,
             blocks=self.blocks,
             block_count=len(self.blocks),
             **strengths,
@@ -348,16 +351,16 @@ class Program:
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with one tile of memory per worker."""
         context = Context(self._prediction_template(), workers=workers)
-        context.reserve(**self._tile_memory(workers * self.number))
+        context.reserve(**self._tile_memory(workers))
         return context
 
     def training_context(self, workers: int, **memory: int) -> Context:
         """Return a context for losses and gradients, with memory per worker or shard and for additional fields."""
         context = Context(self._training_template(), workers=workers)
-        numbers = self.number * (
-            max(self.shards(self.batch), workers) if self.split_layers else workers
-        )
-        rows = numbers * self.tile
+        tiles = workers
+        if self.split_layers:
+            tiles = max(self.shards(self.batch), workers)
+        rows = tiles * self.tile * self.number
         memory |= {
             "row_weights": rows,
             "row_losses": rows,
@@ -368,13 +371,12 @@ class Program:
             "tile_contents": workers * TILE_CONTENTS,
         }
         memory["tile_places"] = workers * self.tile * 8
-        context.reserve(**self._tile_memory(numbers), **memory)
+        context.reserve(**self._tile_memory(tiles), **memory)
         return context
 
-    def _tile_memory(self, numbers: int) -> dict[str, int]:
-        rows = numbers * self.tile
+    def _tile_memory(self, tiles: int) -> dict[str, int]:
         return {
-            "tile": rows * self.tile_features,
-            "targets": rows * self.network.outputs,
-            "workspace": numbers * self.workspace_size,
+            "tile": tiles * self.tile_size,
+            "targets": tiles * self.tile * self.number * self.network.outputs,
+            "workspace": tiles * self.workspace_size,
         }

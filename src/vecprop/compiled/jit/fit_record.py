@@ -67,12 +67,12 @@ FIT = np.dtype(
         *fields("mean penalize spans weight_spans"),
         *fields("l2 l2_averaged l1 l1_averaged", np.float64),
         # Memory for tiles: one per worker, or one per shard for model-parallel layers.
-        # A tile has tile_features numbers for each of tile_rows rows, padded to a
-        # multiple of row_multiple. The workspace holds outputs of layers, values for
+        # A tile has tile_size bytes for at most tile_rows rows, padded to a multiple of
+        # row_multiple. The workspace holds outputs of layers, values for
         # the backward pass, and packed matrices. A dense layer reads one of two deltas
         # and writes the other.
         *fields(
-            "tile tile_features tile_rows row_multiple tile_contents tile_places"
+            "tile tile_size tile_rows row_multiple tile_contents tile_places"
             " targets row_weights row_losses"
         ),
         *fields("workspace workspace_size deltas delta_size transposed moved"),

@@ -64,11 +64,9 @@ def rows_of(c, B, shard):
 
 
 @inner
-def _layer_inputs(c, layer, shard, size):
+def _layer_inputs(c, layer, shard):
     """Return the address of a layer's inputs in a shard."""
-    return inputs_at(
-        c, layer, tile_of(c, shard, size), workspace_of(c, shard, size), size
-    )
+    return inputs_at(c, layer, shard, tile_of(c, shard))
 
 
 # Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
@@ -86,27 +84,25 @@ def forward_by_inputs(context, layer, worker, B):
     row = layer_at(c.table, layer)
     barrier = words_at(c.barrier, BARRIER_WORDS)
     I, O, workers = row.inputs, row.outputs, c.workers
-    p = c.theta + row.start * size
+    p = c.theta + row.start
     first, end = quarters_of(worker, workers)
     if layer:
         # the outputs of the preceding layer are complete
         wait_for_all(barrier, workers)
     for shard in range(c.shards):
         S = rows_of(c, B, shard)[1]
-        A = _layer_inputs(c, layer, shard, size)
+        A = _layer_inputs(c, layer, shard)
         if end == QUARTERS:
             put_ones(A + I * S * size, S, zero)
         for quarter in range(first, end):
-            products = workspace_of(c, shard, size) + row.extra_at * size
+            products = workspace_of(c, shard) + row.extra_at
             multiply_quarter(row.product, quarter, I, O, S, p, A, products, size)
     wait_for_all(barrier, workers)  # the products of all workers are complete
     for shard in range(worker, c.shards, workers):
         count = O * rows_of(c, B, shard)[1]
-        workspace = workspace_of(c, shard, size)
-        products = numbers_at(workspace + row.extra_at * size, QUARTERS * count, zero)
-        sum_quarters(
-            products, numbers_at(workspace + row.output_at * size, count, zero)
-        )
+        workspace = workspace_of(c, shard)
+        products = numbers_at(workspace + row.extra_at, QUARTERS * count, zero)
+        sum_quarters(products, numbers_at(workspace + row.output_at, count, zero))
 
 
 def backward_by_inputs(context, layer, worker, B, current):
@@ -115,19 +111,19 @@ def backward_by_inputs(context, layer, worker, B, current):
     none = np.int64(0)
     row = layer_at(c.table, layer)
     barrier = words_at(c.barrier, BARRIER_WORDS)
-    transposed = transposed_of(c, worker, size)
+    transposed = transposed_of(c, worker)
     I = row.inputs
     O = row.outputs
     first, end = quarters_of(worker, c.workers)
     low = inputs_of(first, I)
     high = inputs_of(end, I)
-    p = c.theta + (row.start + low * O) * size
-    J = c.gradients + (row.start + low * O) * size
+    p = c.theta + row.start + low * O * size
+    J = c.gradients + row.start + low * O * size
     wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
     for shard in range(c.shards):
         S = rows_of(c, B, shard)[1]
-        delta = delta_of(c, shard, current, size)
-        A = _layer_inputs(c, layer, shard, size) + low * S * size
+        delta = delta_of(c, shard, current)
+        A = _layer_inputs(c, layer, shard) + low * S * size
         # Treat the quarters as a dense layer of high - low features, whose last feature
         # takes the role of the ones.
         operands = (O, S, p, A, delta)
@@ -138,7 +134,7 @@ def backward_by_inputs(context, layer, worker, B, current):
             row.backward, (high - low - 1, *operands, J, add, *unused, none, *scratch)
         )
         if layer:
-            before = delta_of(c, shard, 1 - current, size) + low * S * size
+            before = delta_of(c, shard, 1 - current) + low * S * size
             calls.backward(
                 row.backward,
                 (
@@ -160,10 +156,10 @@ def backward_by_columns(context, layer, worker, B, current):
     """Compute the gradient of a worker's columns, from the rows of all shards."""
     c = fit_at(context)
     row = layer_at(c.table, layer)
-    transposed = transposed_of(c, worker, size)
+    transposed = transposed_of(c, worker)
     I = row.inputs
     O = row.outputs
-    J = c.gradients + row.start * size
+    J = c.gradients + row.start
     first, end = quarters_of(worker, c.workers)
     low = inputs_of(first, I)
     high = inputs_of(end, I)
@@ -171,11 +167,11 @@ def backward_by_columns(context, layer, worker, B, current):
     wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)
     for shard in range(c.shards):
         S = rows_of(c, B, shard)[1]
-        delta = delta_of(c, shard, current, size)
+        delta = delta_of(c, shard, current)
         add = np.int64(shard > 0)
         calls.columns(
             row.product,
-            (low, high, I, O, S, tile_of(c, shard, size), delta, J, add, transposed),
+            (low, high, I, O, S, tile_of(c, shard), delta, J, add, transposed),
         )
 
 
@@ -199,7 +195,7 @@ def _multiply_weights(c, layer, worker, B, current, back, size):
     for the others.
     """
     row = layer_at(c.table, layer)
-    workspace = workspace_of(c, worker, size) + row.extra_at * size
+    workspace = workspace_of(c, worker) + row.extra_at
     M = row.outputs
     K = row.inputs + 1
     stride_m = np.int64(size)
@@ -210,14 +206,14 @@ def _multiply_weights(c, layer, worker, B, current, back, size):
     depth = piece_depth(K)
     for first in range(low, high, PIECE_ROWS):
         for k in range(0, K, depth):
-            W = c.theta + row.start * size + first * stride_m + k * stride_k
+            W = c.theta + row.start + first * stride_m + k * stride_k
             is_packed = np.int64(0)
             for shard in range(c.shards):
-                right = delta_of(c, shard, current, size)
-                out = delta_of(c, shard, 1 - current, size)
+                right = delta_of(c, shard, current)
+                out = delta_of(c, shard, 1 - current)
                 if not back:
-                    right = _layer_inputs(c, layer, shard, size)
-                    out = workspace_of(c, shard, size) + row.output_at * size
+                    right = _layer_inputs(c, layer, shard)
+                    out = workspace_of(c, shard) + row.output_at
                 S = rows_of(c, B, shard)[1]
                 row_bytes = S * size
                 calls.packed(
@@ -249,7 +245,7 @@ def forward_by_results(context, layer, worker, B):
     barrier = words_at(c.barrier, BARRIER_WORDS)
     for shard in range(worker, c.shards, c.workers):
         S = rows_of(c, B, shard)[1]
-        put_ones(_layer_inputs(c, layer, shard, size) + I * S * size, S, number(0))
+        put_ones(_layer_inputs(c, layer, shard) + I * S * size, S, number(0))
     wait_for_all(barrier, c.workers)  # inputs and ones of all shards are complete
     _multiply_weights(c, layer, worker, B, np.int64(0), False, size)
     wait_for_all(barrier, c.workers)  # the next layer reads outputs of all workers
@@ -261,8 +257,8 @@ def backward_by_results(context, layer, worker, B, current):
     row = layer_at(c.table, layer)
     barrier = words_at(c.barrier, BARRIER_WORDS)
     O = row.outputs
-    J = c.gradients + row.start * size
-    workspace = workspace_of(c, worker, size) + row.extra_at * size
+    J = c.gradients + row.start
+    workspace = workspace_of(c, worker) + row.extra_at
     wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
     if layer:
         _multiply_weights(c, layer, worker, B, current, True, size)
@@ -270,9 +266,9 @@ def backward_by_results(context, layer, worker, B, current):
     for first in range(low, high, PIECE_ROWS):
         for shard in range(c.shards):
             S = rows_of(c, B, shard)[1]
-            delta = delta_of(c, shard, current, size)
+            delta = delta_of(c, shard, current)
             item = np.int64(size)
-            A = _layer_inputs(c, layer, shard, size) + first * S * size
+            A = _layer_inputs(c, layer, shard) + first * S * size
             calls.packed(
                 row.product,
                 (
@@ -305,7 +301,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
     zero = number(0)
     workers, shards, data, I = c.workers, c.shards, c.training, c.inputs
     partial = doubles_at(c.partial_losses, shards)
-    transposed = transposed_of(c, worker, size)
+    transposed = transposed_of(c, worker)
     # the tile is overwritten
     words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0
     # A worker gathers the data of its shards or, if the first layer is split by inputs,
@@ -328,9 +324,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
             find_rows(
                 data, rows_address + 8 * first_row, S, scale, indices, S, weights, zero
             )
-            gather_inputs(
-                c, data, indices, S, low, high - low, tile_of(c, shard, size), size
-            )
+            gather_inputs(c, data, indices, S, low, high - low, tile_of(c, shard), size)
             if is_worker_shard:
                 gather_targets(
                     c, data, indices, S, c.targets + tile_offset * O, size, zero
@@ -343,25 +337,16 @@ def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
         else:
             for shard in range(worker, shards, workers):
                 first, S = rows_of(c, B, shard)
-                A = _layer_inputs(c, layer, shard, size)
-                forward(
-                    c,
-                    layer,
-                    A,
-                    S,
-                    step,
-                    rows_address + 8 * first,
-                    workspace_of(c, shard, size),
-                    size,
-                )
+                rows = rows_address + 8 * first
+                forward(c, layer, shard, tile_of(c, shard), S, step, rows)
     current = np.int64(0)
     for shard in range(worker, shards, workers):
         S = rows_of(c, B, shard)[1]
-        Z = _layer_inputs(c, c.layers, shard, size)
+        Z = _layer_inputs(c, c.layers, shard)
         first_row = shard * size * c.tile_rows
         targets = c.targets + first_row * c.outputs
         weights = c.row_weights + first_row
-        delta = delta_of(c, shard, current, size)
+        delta = delta_of(c, shard, current)
         losses = c.row_losses + first_row
         operands = S, c.outputs, S, Z, targets, weights, delta, losses, c.loss_h
         partial[shard] = calls.loss(c.loss, operands)
@@ -374,25 +359,10 @@ def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
         else:
             for shard in range(worker, shards, workers):
                 S = rows_of(c, B, shard)[1]
-                A = _layer_inputs(c, layer, shard, size)
-                delta = delta_of(c, shard, current, size)
-                before = delta_of(c, shard, 1 - current, size)
-                workspace = workspace_of(c, shard, size)
                 J = c.gradients + shard * size * c.p
-                backward(
-                    c,
-                    layer,
-                    A,
-                    S,
-                    step,
-                    workspace,
-                    delta,
-                    before,
-                    transposed,
-                    J,
-                    np.int64(0),
-                    size,
-                )
+                tile = tile_of(c, shard)
+                add = np.int64(0)
+                backward(c, layer, shard, transposed, tile, S, step, current, J, add)
         if row.is_dense:
             current = 1 - current
 

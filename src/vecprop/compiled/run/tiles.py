@@ -31,9 +31,9 @@ from ..jit.tracing import WORD, branch, each, larger, of_numbers, smaller, where
 from ..lower.formulas import H_SIZE
 from .steps import are_finite
 
-# start: the offset of the parameters in theta. product, forward, backward: addresses.
-# output_at, extra_at: offsets in the workspace of the output and of values for the
-# backward pass. forward_of_all, backward_of_all: functions for all shards, if threads
+# start: the offset of the parameters in theta, in bytes. product, forward, backward:
+# addresses. output_at, extra_at: offsets in the workspace, in bytes, of the output and
+# of values for the backward pass. forward_of_all, backward_of_all: functions for all shards, if threads
 # split the layer; see `batches`.
 LAYER = np.dtype(
     fields(
@@ -53,42 +53,40 @@ layer_at = records_at(LAYER)
 """Return a layer's row in the network's table."""
 
 
-tile_of = of_numbers(
-    lambda c, worker, size: c.tile + worker * size * c.tile_features * c.tile_rows
-)
+tile_of = of_numbers(lambda c, worker: c.tile + worker * c.tile_size)
 """Return the address of the inputs of a worker or a shard."""
 
-workspace_of = of_numbers(
-    lambda c, worker, size: c.workspace + worker * size * c.workspace_size
-)
+workspace_of = of_numbers(lambda c, worker: c.workspace + worker * c.workspace_size)
 """Return the address of a worker's or a shard's workspace, where a worker packs
 matrices.
 """
 
 delta_of = of_numbers(
-    lambda c, worker, which, size: c.deltas + (worker * 2 + which) * size * c.delta_size
+    lambda c, worker, which: c.deltas + (worker * 2 + which) * c.delta_size
 )
 """Return the address of one of the two deltas of a worker or a shard."""
 
-transposed_of = of_numbers(
-    lambda c, worker, size: c.transposed + worker * size * c.delta_size
-)
+transposed_of = of_numbers(lambda c, worker: c.transposed + worker * c.delta_size)
 """Return the address where a worker may transpose a delta."""
 
 
 @of_numbers
-def inputs_at(c, number, tile, workspace, size):
+def inputs_at(c, number, worker, tile):
     """Return the address of a layer's inputs: the output of the preceding layer, or the tile."""
     preceding = layer_at.formula(c.table, where(number > 0, number - 1, 0))
-    return where(number > 0, workspace + size * preceding.output_at, tile)
+    output = workspace_of.formula(c, worker) + preceding.output_at
+    return where(number > 0, output, tile)
 
 
 @of_numbers
-def forward(c, number, A, S, step, rows, workspace, size):
-    """Compute a layer's output for a tile in the workspace, and return its address. There is no noise if step is -1."""
+def forward(c, number, worker, tile, S, step, rows):
+    """Compute a layer's output in the workspace of a worker or a shard, and return its address.
+
+    There is no noise if step is -1.
+    """
     layer = layer_at.formula(c.table, number)
-    Z = workspace + size * layer.output_at
-    extra = workspace + size * layer.extra_at
+    workspace = workspace_of.formula(c, worker)
+    Z = workspace + layer.output_at
     # c.numbers is the offset from the list of all rows to the global row indices that
     # determine the noise.
     calls.forward.formula(
@@ -97,11 +95,11 @@ def forward(c, number, A, S, step, rows, workspace, size):
             layer.inputs,
             layer.outputs,
             S,
-            c.theta + size * layer.start,
-            A,
+            c.theta + layer.start,
+            inputs_at.formula(c, number, worker, tile),
             Z,
             c.h + H_BYTES * number,
-            extra,
+            workspace + layer.extra_at,
             layer.by_rows,
             layer.product,
             rows + c.numbers,
@@ -114,30 +112,29 @@ def forward(c, number, A, S, step, rows, workspace, size):
 
 
 @of_numbers
-def backward(
-    c, number, A, S, step, workspace, delta, before, transposed, gradient, add, size
-):
-    """Store or add a layer's gradient, compute the delta of the preceding layer, and return its address.
+def backward(c, number, worker, transposed, tile, S, step, current, gradient, add):
+    """Store or add a layer's gradient, and compute the delta of the preceding layer; return the index of its buffer.
 
-    A dense layer writes the preceding layer's delta to another buffer; the first layer
-    does not compute one.
+    A dense layer reads the current delta of a worker or a shard and writes the
+    preceding layer's delta to the other buffer; the first layer does not compute one.
     """
     layer = layer_at.formula(c.table, number)
-    start = size * layer.start
+    workspace = workspace_of.formula(c, worker)
+    before = delta_of.formula(c, worker, 1 - current)
     calls.backward.formula(
         layer.backward,
         (
             layer.inputs,
             layer.outputs,
             S,
-            c.theta + start,
-            A,
-            delta,
-            gradient + start,
+            c.theta + layer.start,
+            inputs_at.formula(c, number, worker, tile),
+            delta_of.formula(c, worker, current),
+            gradient + layer.start,
             add,
-            workspace + size * layer.output_at,
+            workspace + layer.output_at,
             c.h + H_BYTES * number,
-            workspace + size * layer.extra_at,
+            workspace + layer.extra_at,
             where(number > 0, before, 0),
             transposed,
             layer.by_rows,
@@ -145,34 +142,7 @@ def backward(
             step,
         ),
     )
-    return where(layer.is_dense > 0, before, delta)
-
-
-@of_numbers
-def _back(c, worker, number, inputs, S, step, delta, gradient, add, size):
-    """Call `backward` with the memory of a worker."""
-    workspace = workspace_of.formula(c, worker, size)
-    both = worker.of(0)
-    A = inputs_at.formula(c, number, inputs, workspace, size)
-    before = (
-        delta_of.formula(c, worker, both, size)
-        + delta_of.formula(c, worker, both + 1, size)
-        - delta
-    )
-    return backward.formula(
-        c,
-        number,
-        A,
-        S,
-        step,
-        workspace,
-        delta,
-        before,
-        transposed_of.formula(c, worker, size),
-        gradient,
-        add,
-        size,
-    )
+    return where(layer.is_dense > 0, 1 - current, current)
 
 
 # Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
@@ -394,9 +364,9 @@ def gradient_of_rows(
     first = worker * size * c.tile_rows
     data = c.validation if is_validation else c.training
     # The worker's parts of the memory.
-    tile = tile_of(c, worker, size)
-    workspace = workspace_of(c, worker, size)
-    deltas = delta_of(c, worker, none, size)
+    tile = tile_of(c, worker)
+    deltas = delta_of(c, worker, none)
+    transposed = transposed_of(c, worker)
     targets = c.targets + first * c.outputs
     weights = c.row_weights + first
     losses = c.row_losses + first
@@ -417,29 +387,21 @@ def gradient_of_rows(
             gather_targets(c, data, indices, S, targets, size, zero)
             if not stays:
                 gather_inputs(c, data, indices, S, none, c.inputs, tile, size)
-        A = inputs
+        Z = inputs
         for layer in range(c.layers):
-            A = forward(c, layer, A, S, step, rows, workspace, size)
+            Z = forward(c, layer, worker, inputs, S, step, rows)
         if is_validation and c.store:  # needed for a score or for the history
-            calls.store(c.store, (context, A, rows, S, deltas))
+            calls.store(c.store, (context, Z, rows, S, deltas))
         total += calls.loss(
-            c.loss, (S, c.outputs, count, A, targets, weights, deltas, losses, c.loss_h)
+            c.loss, (S, c.outputs, count, Z, targets, weights, deltas, losses, c.loss_h)
         )
-        delta = deltas
+        current = none
         layer = c.layers if gradient else none
         while layer > 0:
             layer -= 1  # the first tile stores the gradient
-            delta = _back(
-                c,
-                worker,
-                layer,
-                inputs,
-                S,
-                step,
-                delta,
-                gradient,
-                smaller(start, 1),
-                size,
+            add = smaller(start, 1)
+            current = backward(
+                c, layer, worker, transposed, inputs, S, step, current, gradient, add
             )
         start += most
     return total
@@ -460,11 +422,11 @@ def predict_rows(context, rows_address, n):
         rows = rows_address + 8 * first
         S = smaller(start + most, n) - first
         gather_inputs(c, c.training, rows, S, np.int64(0), I, c.tile, size)
-        A = c.tile
+        Z = c.tile
         for layer in range(c.layers):
-            A = forward(c, layer, A, S, np.int64(-1), rows, c.workspace, size)
+            Z = forward(c, layer, np.int64(0), c.tile, S, np.int64(-1), rows)
         tile = numbers_at(c.tile, I * S, zero)
-        _store_predictions(c, c.training, A, words_at(rows, S), Y)
+        _store_predictions(c, c.training, Z, words_at(rows, S), Y)
         if not are_finite(tile):
             _spoil_predictions(c, c.training, tile, words_at(rows, S), Y)
 
