@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import product
 
 import numpy as np
 
@@ -26,7 +25,7 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     if reason := trial.missing():
         raise RuntimeError(f"No kernels can be compiled: {reason}.")
     yield "shuffle", shuffle_address
-    every: dict[str, Callable[[type], object]] = {
+    addresses: dict[str, Callable[[type], object]] = {
         "gradient": gradient_address,
         "gradient of split layers": batch_address,
         "epochs": epochs_address,
@@ -49,29 +48,27 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     }
     for F in (np.float32, np.float64):
         name = F.__name__
-        for kind, address in every.items():
+        for kind, address in addresses.items():
             yield f"{name} {kind}", partial(address, F)
-        by = (
-            (Algorithm.BLOCKS, Algorithm.PACKED)
-            if uses_blocks()
-            else (Algorithm.LOOPS, Algorithm.BLAS)
-        )
-        for each in (*by, Algorithm.SPARSE):
-            yield f"{name} Dense by {each.value}", partial(dense_addresses, each, F)
-            yield f"{name} product by {each.value}", partial(product_address, each, F)
+        algorithms = [Algorithm.LOOPS, Algorithm.BLAS, Algorithm.SPARSE]
+        if uses_blocks():
+            algorithms = [Algorithm.BLOCKS, Algorithm.PACKED, Algorithm.SPARSE]
+        for algorithm in algorithms:
+            by = f"by {algorithm.value}"
+            yield f"{name} Dense {by}", partial(dense_addresses, algorithm, F)
+            yield f"{name} product {by}", partial(product_address, algorithm, F)
         for split in WeightSplit:
             if split is not WeightSplit.NONE:
                 yield (
                     f"{name} layers split by {split.name.lower()}",
                     partial(split_addresses, split, F),
                 )
-        for own, way in product({F, np.float64}, (False, True)):
-            yield (
-                f"{name} scaling by {own.__name__} {'factors' if way else 'divisors'}",
-                partial(scale_address, F, own, way),
-            )
-        for given in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
-            yield f"{name} conversion of {given}", partial(convert_address, F, given)
+        for scaling in {F, np.float64}:
+            scales = f"{name} scaling by {scaling.__name__}"
+            yield f"{scales} factors", partial(scale_address, F, scaling, True)
+            yield f"{scales} divisors", partial(scale_address, F, scaling, False)
+        for dtype in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
+            yield f"{name} conversion of {dtype}", partial(convert_address, F, dtype)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
                 f"{name} {activation.__name__}",

@@ -56,53 +56,19 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
         adds = np.int64(add != 0 or k > 0)
         for m in range(0, M, rows):
             A_at = A + m * A_m + k * A_k
-            B_at = B + k * B_k
             C_at = C + m * C_m
-            # few rows left: use blocks with fewer rows and more columns
-            if M - m <= rows // 4:
-                for n in range(0, N, 2 * columns):
+            left = M - m
+            few = left <= rows // 2  # use blocks with fewer rows and more columns
+            for n in range(0, N, 2 * columns if few else columns):
+                B_n = B + k * B_k + n * size
+                C_n = C_at + n * size
+                if left > rows // 2:
+                    block(left, N - n, K_here, A_at, A_m, A_k, B_n, B_k, C_n, C_m, adds)
+                elif left > rows // 4:
+                    half(left, N - n, K_here, A_at, A_m, A_k, B_n, B_k, C_n, C_m, adds)
+                else:
                     quarter(
-                        M - m,
-                        N - n,
-                        K_here,
-                        A_at,
-                        A_m,
-                        A_k,
-                        B_at + n * size,
-                        B_k,
-                        C_at + n * size,
-                        C_m,
-                        adds,
-                    )
-            elif M - m <= rows // 2:
-                for n in range(0, N, 2 * columns):
-                    half(
-                        M - m,
-                        N - n,
-                        K_here,
-                        A_at,
-                        A_m,
-                        A_k,
-                        B_at + n * size,
-                        B_k,
-                        C_at + n * size,
-                        C_m,
-                        adds,
-                    )
-            else:
-                for n in range(0, N, columns):
-                    block(
-                        M - m,
-                        N - n,
-                        K_here,
-                        A_at,
-                        A_m,
-                        A_k,
-                        B_at + n * size,
-                        B_k,
-                        C_at + n * size,
-                        C_m,
-                        adds,
+                        left, N - n, K_here, A_at, A_m, A_k, B_n, B_k, C_n, C_m, adds
                     )
 
 

@@ -51,6 +51,8 @@ first argument, `typing`.
 def use_widest_vectors(typing):
     """Make a function's loops use the widest vectors; call this at the start of the function.
 
+    Array arguments of the function must not overlap.
+
     Wide vectors are faster for loops with many operations per number. They are slower
     for short loops that end in a sum over the lanes, and for loops dominated by
     divisions. In functions with the widest vectors, the estimates of
@@ -64,16 +66,6 @@ def use_widest_vectors(typing):
         ):
             # llvmlite rejects unknown attributes
             set.add(builder.function.attributes, attribute)
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@intrinsic
-def without_overlaps(typing):
-    """Declare that the array arguments of a function do not overlap; call this at the start of the function."""
-
-    def generate(context, builder, signature, arguments):
         for argument in builder.function.args:
             if isinstance(argument.type, ir.PointerType):
                 argument.add_attribute("noalias")

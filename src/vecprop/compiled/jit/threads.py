@@ -115,16 +115,17 @@ def _atomic_load(address):
 
 
 @inner
-def wait_for_all(barrier, workers):
+def wait_for_all(c):
     """Wait until all workers have called this function; afterwards, each worker sees all earlier writes of the others.
 
     The count is reset to 0 before the round ends, so that a fast thread can use the
     barrier again immediately.
     """
+    workers = c.workers
     if workers == 1:
         return
-    arrived = barrier.ctypes.data
-    round_of = barrier.ctypes.data + 64
+    arrived = c.barrier
+    round_of = arrived + 64
     this_round = _atomic_load(round_of)
     if this_round < 0:
         return
@@ -140,6 +141,6 @@ def wait_for_all(barrier, workers):
 
 
 @inlined
-def is_abandoned(barrier):
+def is_abandoned(c):
     """Return whether a thread will never arrive, so that the others must stop."""
-    return _atomic_load(barrier.ctypes.data + 64) < 0
+    return _atomic_load(c.barrier + 64) < 0

@@ -9,14 +9,11 @@ import numpy as np
 
 from ...system.threads import run_in_thread
 from ...system.versions import numba_fails
-from .addresses import record_at, words_at
-from .fit_record import fields
+from .addresses import words_at
+from .fit_record import Context, fit_at
 from .machine_code import address_of
 from .numba_internals import setting
 from .threads import MISSING, wait_for_all
-
-_record = record_at(np.dtype(fields("numbers size")))
-
 
 _known: list[str | None] = []
 
@@ -44,21 +41,18 @@ def _missing() -> str | None:
 
 def _doubled(address):
     """Double the numbers of a record, using the features that all kernels use: addresses, records and threads."""
-    record = _record(address)
-    numbers = words_at(record.numbers, record.size)
-    # the same type as in fits, to avoid a second compilation
-    wait_for_all(numbers, np.int64(1))
+    c = fit_at(address)
+    numbers = words_at(c.theta, c.p)
+    wait_for_all(c)
     for i in range(numbers.size):
         numbers[i] *= 2
 
 
 def _try() -> None:
     numbers = np.arange(3)
-    # must outlive the call: an address holds no reference
-    record = np.array([numbers.ctypes.data, numbers.size])
-    ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(_doubled, float))(
-        record.ctypes.data
-    )
+    context = Context(theta=numbers, p=numbers.size, workers=1)
+    run = ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(_doubled, float))
+    run(context.address)
     if numbers.tolist() != [0, 2, 4]:
         raise ValueError(f"doubled numbers are {numbers.tolist()}")
 

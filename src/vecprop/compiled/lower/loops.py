@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import from_dtype, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
-from ..jit import inner, intrinsic, use_widest_vectors, without_overlaps
+from ..jit import inner, intrinsic, use_widest_vectors
 from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
@@ -66,7 +66,6 @@ def unpacked(typing, h):
 
 def _map(I, O, rows, p, z, y, h):
     use_widest_vectors()
-    without_overlaps()
     z = vector(z, I * rows)
     y = vector(y, I * rows)
     h = unpacked(h)
@@ -76,7 +75,6 @@ def _map(I, O, rows, p, z, y, h):
 
 def _derivative(I, O, rows, p, z, delta, J, add, y, h):
     use_widest_vectors()
-    without_overlaps()
     n = I * rows
     h = unpacked(h)
     z = vector(z, n)
@@ -97,7 +95,6 @@ def _weighted(weight, loss, n):
 
 def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> float:
     use_widest_vectors()
-    without_overlaps()
     z = matrix(z, outputs, rows)
     t = matrix(t, outputs, rows)
     delta = matrix(delta, outputs, rows)
@@ -116,7 +113,6 @@ def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> 
 def _softmax_link(outputs, O, rows, p, z, y, h):
     """Apply the softmax; see `SoftmaxCrossEntropy.predict`."""
     use_widest_vectors()
-    without_overlaps()
     z = matrix(z, outputs, rows)
     y = matrix(y, outputs, rows)
     for s in range(rows):
@@ -138,7 +134,6 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> floa
     and its logarithm.
     """
     use_widest_vectors()
-    without_overlaps()
     z = matrix(z, outputs, rows)
     t = matrix(t, outputs, rows)
     delta = matrix(delta, outputs + 3, rows)
@@ -173,7 +168,6 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> floa
 
 def _update0(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
     use_widest_vectors()
-    without_overlaps()
     theta = vector(theta, n)
     J = vector(J, n)
     moved = vector(moved, n)
@@ -189,7 +183,6 @@ def _update0(n, rate: float, t: float, theta, J, first, second, moved, h) -> flo
 
 def _update1(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
     use_widest_vectors()
-    without_overlaps()
     theta = vector(theta, n)
     J = vector(J, n)
     first = vector(first, n)
@@ -206,7 +199,6 @@ def _update1(n, rate: float, t: float, theta, J, first, second, moved, h) -> flo
 
 def _update2(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
     use_widest_vectors()
-    without_overlaps()
     theta = vector(theta, n)
     J = vector(J, n)
     moved = vector(moved, n)

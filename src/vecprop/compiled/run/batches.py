@@ -28,7 +28,7 @@ from ..jit import calls, inner
 from ..jit.addresses import doubles_at, numbers_at, put_ones, words_at
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of, addresses_of
-from ..jit.threads import BARRIER_WORDS, wait_for_all
+from ..jit.threads import wait_for_all
 from ..jit.tracing import larger, portion, smaller
 from .parallelism import (
     QUARTERS,
@@ -57,10 +57,15 @@ from .tiles import (
 
 
 @inner
-def rows_of(c, B, shard):
-    """Return the first row of a shard in a batch of B rows, and the shard's number of rows."""
-    first = portion(B, shard, c.shards)
-    return first, portion(B, shard + 1, c.shards) - first
+def _first_row(c, B, shard):
+    """Return the first row of a shard in a batch of B rows."""
+    return portion(B, shard, c.shards)
+
+
+@inner
+def _rows(c, B, shard):
+    """Return the number of rows of a shard in a batch of B rows."""
+    return _first_row(c, B, shard + 1) - _first_row(c, B, shard)
 
 
 @inner
@@ -82,24 +87,23 @@ def forward_by_inputs(context, layer, worker, B):
     c = fit_at(context)
     zero = number(0)
     row = layer_at(c.table, layer)
-    barrier = words_at(c.barrier, BARRIER_WORDS)
     I, O, workers = row.inputs, row.outputs, c.workers
     p = c.theta + row.start
     first, end = quarters_of(worker, workers)
     if layer:
         # the outputs of the preceding layer are complete
-        wait_for_all(barrier, workers)
+        wait_for_all(c)
     for shard in range(c.shards):
-        S = rows_of(c, B, shard)[1]
+        S = _rows(c, B, shard)
         A = _layer_inputs(c, layer, shard)
         if end == QUARTERS:
             put_ones(A + I * S * size, S, zero)
         for quarter in range(first, end):
             products = workspace_of(c, shard) + row.extra_at
             multiply_quarter(row.product, quarter, I, O, S, p, A, products, size)
-    wait_for_all(barrier, workers)  # the products of all workers are complete
+    wait_for_all(c)  # the products of all workers are complete
     for shard in range(worker, c.shards, workers):
-        count = O * rows_of(c, B, shard)[1]
+        count = O * _rows(c, B, shard)
         workspace = workspace_of(c, shard)
         products = numbers_at(workspace + row.extra_at, QUARTERS * count, zero)
         sum_quarters(products, numbers_at(workspace + row.output_at, count, zero))
@@ -110,7 +114,6 @@ def backward_by_inputs(context, layer, worker, B, current):
     c = fit_at(context)
     none = np.int64(0)
     row = layer_at(c.table, layer)
-    barrier = words_at(c.barrier, BARRIER_WORDS)
     transposed = transposed_of(c, worker)
     I = row.inputs
     O = row.outputs
@@ -119,9 +122,9 @@ def backward_by_inputs(context, layer, worker, B, current):
     high = inputs_of(end, I)
     p = c.theta + row.start + low * O * size
     J = c.gradients + row.start + low * O * size
-    wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
+    wait_for_all(c)  # the deltas of all shards are complete
     for shard in range(c.shards):
-        S = rows_of(c, B, shard)[1]
+        S = _rows(c, B, shard)
         delta = delta_of(c, shard, current)
         A = _layer_inputs(c, layer, shard) + low * S * size
         # Treat the quarters as a dense layer of high - low features, whose last feature
@@ -149,7 +152,7 @@ def backward_by_inputs(context, layer, worker, B, current):
             )
     if layer:
         # the preceding layer overwrites this delta and reads its whole delta
-        wait_for_all(barrier, c.workers)
+        wait_for_all(c)
 
 
 def backward_by_columns(context, layer, worker, B, current):
@@ -164,9 +167,9 @@ def backward_by_columns(context, layer, worker, B, current):
     low = inputs_of(first, I)
     high = inputs_of(end, I)
     # the rows and deltas of all shards are complete
-    wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)
+    wait_for_all(c)
     for shard in range(c.shards):
-        S = rows_of(c, B, shard)[1]
+        S = _rows(c, B, shard)
         delta = delta_of(c, shard, current)
         add = np.int64(shard > 0)
         calls.columns(
@@ -214,7 +217,7 @@ def _multiply_weights(c, layer, worker, B, current, back, size):
                 if not back:
                     right = _layer_inputs(c, layer, shard)
                     out = workspace_of(c, shard) + row.output_at
-                S = rows_of(c, B, shard)[1]
+                S = _rows(c, B, shard)
                 row_bytes = S * size
                 calls.packed(
                     row.product,
@@ -242,30 +245,28 @@ def forward_by_results(context, layer, worker, B):
     """Compute a worker's share of a layer's outputs."""
     c = fit_at(context)
     I = layer_at(fit_at(context).table, layer).inputs
-    barrier = words_at(c.barrier, BARRIER_WORDS)
     for shard in range(worker, c.shards, c.workers):
-        S = rows_of(c, B, shard)[1]
+        S = _rows(c, B, shard)
         put_ones(_layer_inputs(c, layer, shard) + I * S * size, S, number(0))
-    wait_for_all(barrier, c.workers)  # inputs and ones of all shards are complete
+    wait_for_all(c)  # inputs and ones of all shards are complete
     _multiply_weights(c, layer, worker, B, np.int64(0), False, size)
-    wait_for_all(barrier, c.workers)  # the next layer reads outputs of all workers
+    wait_for_all(c)  # the next layer reads outputs of all workers
 
 
 def backward_by_results(context, layer, worker, B, current):
     """Compute a worker's share of the preceding layer's delta and of the gradient [J_W; J_b] = [A; 1] deltaᵀ."""
     c = fit_at(context)
     row = layer_at(c.table, layer)
-    barrier = words_at(c.barrier, BARRIER_WORDS)
     O = row.outputs
     J = c.gradients + row.start
     workspace = workspace_of(c, worker) + row.extra_at
-    wait_for_all(barrier, c.workers)  # the deltas of all shards are complete
+    wait_for_all(c)  # the deltas of all shards are complete
     if layer:
         _multiply_weights(c, layer, worker, B, current, True, size)
     low, high = _own_rows(row.inputs + 1, worker, c.workers)
     for first in range(low, high, PIECE_ROWS):
         for shard in range(c.shards):
-            S = rows_of(c, B, shard)[1]
+            S = _rows(c, B, shard)
             delta = delta_of(c, shard, current)
             item = np.int64(size)
             A = _layer_inputs(c, layer, shard) + first * S * size
@@ -289,7 +290,7 @@ def backward_by_results(context, layer, worker, B, current):
                 ),
             )
     # the preceding layer overwrites this delta and reads its whole delta
-    wait_for_all(barrier, c.workers)
+    wait_for_all(c)
 
 
 # All layers.
@@ -315,7 +316,8 @@ def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
         high = smaller(inputs_of(end, I), I)
     for shard in range(shards):
         is_worker_shard = shard % workers == worker
-        first_row, S = rows_of(c, B, shard)
+        first_row = _first_row(c, B, shard)
+        S = _rows(c, B, shard)
         if is_worker_shard or by_inputs:
             indices = c.tile_places + 8 * worker * c.tile_rows
             O = c.outputs
@@ -336,12 +338,12 @@ def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
             )
         else:
             for shard in range(worker, shards, workers):
-                first, S = rows_of(c, B, shard)
-                rows = rows_address + 8 * first
+                S = _rows(c, B, shard)
+                rows = rows_address + 8 * _first_row(c, B, shard)
                 forward(c, layer, shard, tile_of(c, shard), S, step, rows)
     current = np.int64(0)
     for shard in range(worker, shards, workers):
-        S = rows_of(c, B, shard)[1]
+        S = _rows(c, B, shard)
         Z = _layer_inputs(c, c.layers, shard)
         first_row = shard * size * c.tile_rows
         targets = c.targets + first_row * c.outputs
@@ -358,7 +360,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale: float, step):
             )
         else:
             for shard in range(worker, shards, workers):
-                S = rows_of(c, B, shard)[1]
+                S = _rows(c, B, shard)
                 J = c.gradients + shard * size * c.p
                 tile = tile_of(c, shard)
                 add = np.int64(0)

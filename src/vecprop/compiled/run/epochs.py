@@ -218,8 +218,8 @@ def run_epochs(context, worker):
                 c.shuffle,
                 (c.seed, c.first_epoch + epoch, N, none, c.keys, c.places, c.order),
             )
-        wait_for_all(barrier, workers)  # A
-        if is_abandoned(barrier):
+        wait_for_all(c)  # A
+        if is_abandoned(c):
             return
         first_step, stopped = step, False
         running_loss, norm, moved_by = 0.0, 0.0, 0.0
@@ -246,7 +246,7 @@ def run_epochs(context, worker):
                     step_number,
                     size,
                 )
-            wait_for_all(barrier, workers)  # B
+            wait_for_all(c)  # B
             if worker == 0:
                 look_for_stop(c)
             loss = total(partial)
@@ -277,7 +277,7 @@ def run_epochs(context, worker):
                     moves[number_of_block] = move_block(
                         c, J, block.low, block.high, rate, t, 1.0, moved_parameters
                     )
-            wait_for_all(barrier, workers)  # C
+            wait_for_all(c)  # C
             slope = length(squares)
             penalty = total(penalties)
             finite = True
@@ -304,7 +304,7 @@ def run_epochs(context, worker):
                     moves[number_of_block] = move_block(
                         c, J, block.low, block.high, rate, t, shorten, moved_parameters
                     )
-                wait_for_all(barrier, workers)  # D
+                wait_for_all(c)  # D
             # Add the step to the means of the epoch.
             step += 1
             moved = length(moves)
@@ -350,7 +350,7 @@ def run_epochs(context, worker):
         if c.stopping:
             if worker == 0 and calls.judge(c.judge, (context, epoch)):
                 done[3] = Ended.STALLED
-            wait_for_all(barrier, workers)
+            wait_for_all(c)
             if done[3]:
                 return
         if barrier[STOPPED]:

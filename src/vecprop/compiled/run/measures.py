@@ -18,7 +18,7 @@ from ..jit.addresses import (
 )
 from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
 from ..jit.machine_code import addresses_of
-from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
+from ..jit.threads import STOPPED, wait_for_all
 from ..jit.tracing import branch, each, is_finite, of_numbers, portion, where
 from .parallelism import first_quarter
 from .steps import block_at, is_of
@@ -135,15 +135,15 @@ def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
 @inlined
 def _loss(context, c, worker, is_validation, N, parts):
     """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
-    barrier = words_at(c.barrier, BARRIER_WORDS)
-    workers = c.workers
-    data, offset = (
-        (c.validation, VALIDATION) if is_validation else (c.training, TRAINING)
-    )
+    data = c.training
+    offset = TRAINING
+    if is_validation:
+        data = c.validation
+        offset = VALIDATION
     scale = scale_of(c, data, context + offset, c.all_rows, N)
-    wait_for_all(barrier, workers)  # all workers have read the previous sums
+    wait_for_all(c)  # all workers have read the previous sums
     _measure_rows(context, c, worker, is_validation, N, parts, scale)
-    wait_for_all(barrier, workers)
+    wait_for_all(c)
     return total(doubles_at(c.partial_losses, parts)) + total(
         doubles_at(c.penalties, c.block_count)
     )
