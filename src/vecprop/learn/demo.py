@@ -146,10 +146,8 @@ def try_claim(X, T, seed: int) -> dict[str, Claim]:
     thetas = 0.1 * np.random.default_rng(seed).standard_normal(
         (STARTS, NETWORK.layout.size)
     )
-    descent, momentum = (
-        GradientDescent(LEARNING_RATE),
-        Momentum(LEARNING_RATE, MOMENTUM),
-    )
+    descent = GradientDescent(LEARNING_RATE)
+    momentum = Momentum(LEARNING_RATE, MOMENTUM)
     claims = {}
     for method, optimizer, steps, starts in (
         ("gradient descent", descent, STEPS, STARTS),
@@ -190,16 +188,15 @@ def _plots(story):
     """Return the functions that draw the pictures, by file name."""
     from .. import pictures
 
-    data = (story.X, story.t)
-    network = (NETWORK, story.result.theta)
-    names = {"class_names": ("orange star", "blue circle")}
+    theta = story.result.theta
+    points = {"X": story.X, "t": story.t, "class_names": ("orange star", "blue circle")}
     losses = {method: claim.losses for method, claim in story.claims.items()}
     return {
-        "classes": partial(pictures.plot_classes, *data, **names),
+        "classes": partial(pictures.plot_classes, **points),
         "loss": partial(pictures.plot_loss, story.result.history),
-        "boundary": partial(pictures.plot_decision_boundary, *network, *data, **names),
+        "boundary": partial(pictures.plot_decision_boundary, NETWORK, theta, **points),
         "hidden": partial(
-            pictures.plot_hidden_space, *network, *data, layer=1, **names
+            pictures.plot_hidden_space, NETWORK, theta, layer=1, **points
         ),
         "gradients": story.report.plot,
         "momentum": plot_momentum,

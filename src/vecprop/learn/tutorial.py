@@ -11,10 +11,9 @@ Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ of the output la
 the hidden layer.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import wraps
 from inspect import signature
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,8 +40,6 @@ __all__ = [
     "update_momentum",
     "update_params",
 ]
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _AXES = {
     "X": ("rows", "inputs"),

@@ -165,7 +165,7 @@ def explained(
     return None
 
 
-def explains(function: Function, trials: Sequence[Trial]) -> bool:
+def explains(function, trials: Sequence[Trial]) -> bool:
     """Return whether a wrong function gives the results of all trials."""
     for trial in trials:
         try:

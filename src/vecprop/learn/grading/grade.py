@@ -295,17 +295,18 @@ print(grades["{name}"])
         "locked": True,
         "points": points,
         "schema_version": 3,
+        "solution": False,
+        "task": False,
+        "cell_type": "code",
     }
-    metadata = {
-        "nbgrader": {**details, "solution": False, "task": False, "cell_type": "code"}
-    }
-    cell = {
+    return {
         "cell_type": "code",
         "id": f"test-{name}".replace("_", "-"),
-        "metadata": metadata,
+        "metadata": {"nbgrader": details},
         "source": source,
+        "execution_count": None,
+        "outputs": [],
     }
-    return {**cell, "execution_count": None, "outputs": []}
 
 
 def otter_test(name: str, points: float = 1) -> str:
@@ -330,9 +331,8 @@ def otter_test(name: str, points: float = 1) -> str:
 >>> from vecprop import learn
 >>> print(learn.grade_all(globals(), ["{name}"])["{name}"].message)
 right."""
-    case = {"code": code, "hidden": False, "locked": False}
     suite = {
-        "cases": [case],
+        "cases": [{"code": code, "hidden": False, "locked": False}],
         "scored": True,
         "setup": "",
         "teardown": "",

@@ -209,11 +209,9 @@ def _mistake_with_soft_targets(task, caller):
         trials.append(
             Trial.from_call(task, case, arguments, caller(task.name, arguments, False))
         )
-    return (
-        explained(task, trials, {})
-        if all(trial.has_value for trial in trials)
-        else None
-    )
+    if all(trial.has_value for trial in trials):
+        return explained(task, trials, {})
+    return None
 
 
 def _wrong_type(trial):
@@ -266,17 +264,10 @@ def _unknown(task, trials):
     first = wrong_trials[0]
     misfit = None
     if task.result != "list":
-        arrays = (
-            trial for trial in wrong_trials if isinstance(trial.value, np.ndarray)
-        )
-        misfit = next(
-            (
-                trial
-                for trial in arrays
-                if not fits(trial.value, trial.expected, task.result)
-            ),
-            None,
-        )
+        for trial in reversed(wrong_trials):
+            is_array = isinstance(trial.value, np.ndarray)
+            if is_array and not fits(trial.value, trial.expected, task.result):
+                misfit = trial
     if trials[0].is_right:
         return _unknown_in_some_cases(wrong_trials, misfit)
     values = [trial.value for trial in trials if trial.has_value]

@@ -122,8 +122,7 @@ def with_activation(
 
 
 NAMED = {
-    "logistic": (
-        """
+    "logistic": """
 sign | the sign in the exponent is wrong | 1 / (1 + np.exp(z))
 terms | the 1 in the denominator is missing | 1 / np.exp(-z)
 order | the parentheses of the denominator are missing | 1 / 1 + np.exp(-z)
@@ -139,10 +138,8 @@ function | the arctangent is used instead | 0.5 + np.arctan(z) / np.pi
 function | z / (1 + abs(z)) is used instead | z / (1 + np.abs(z))
 function | the first terms of a series are used instead | 0.5 + z / 4 - z**3 / 48
 function | the first terms of a series are used instead | 0.5 + z / 4
-"""
-    ),
-    "softmax": (
-        """
+""",
+    "softmax": """
 axis | the sum is along the wrong axis, over the rows | softmax(z, 0)
 axis | the sum is over all entries instead of each row | softmax(z, None)
 function | the exponential is missing | z / z.sum(1, keepdims=True)
@@ -157,10 +154,8 @@ order | the exponential of the sum is taken, not the sum of exponentials | np.ex
 terms | the largest entry is subtracted in the numerator only | softmax(z) / np.exp(z.max(1, keepdims=True))
 terms | the largest entry is subtracted in the denominator only | softmax(z) * np.exp(z.max(1, keepdims=True))
 terms | the sum omits the entry itself | 1 / (1 / softmax(z) - 1)
-"""
-    ),
-    "hidden_activations": (
-        """
+""",
+    "hidden_activations": """
 terms | the bias is forgotten | logistic(X @ Wh)
 function | the logistic function is missing | X @ Wh + bh
 order | the bias is added after the logistic function | logistic(X @ Wh) + bh
@@ -172,10 +167,8 @@ shape | the product is elementwise, not a matrix product | logistic(X * Wh + bh)
 order | the logistic function is applied before the product | logistic(X) @ Wh + bh
 order | the bias is added before the product | logistic((X + bh) @ Wh)
 order | the bias is added to the exponential | 1 / (1 + np.exp(-X @ Wh) + bh)
-"""
-    ),
-    "output_activations": (
-        """
+""",
+    "output_activations": """
 terms | the bias is forgotten | softmax(H @ Wo)
 function | the softmax is missing | H @ Wo + bo
 order | the bias is added after the softmax | softmax(H @ Wo) + bo
@@ -185,10 +178,8 @@ shape | the weights are transposed | softmax(H @ Wo.T + bo)
 shape | the factors are in the wrong order | softmax(Wo @ H + bo)
 shape | the product is elementwise, not a matrix product | softmax(H * Wo + bo)
 order | the bias is added before the product | softmax((H + bo) @ Wo)
-"""
-    ),
-    "loss": (
-        """
+""",
+    "loss": """
 size | it is the mean over all entries instead of the sum | -(T * np.log(Y)).mean()
 size | it is averaged over the classes | -(T * np.log(Y)).sum() / Y.shape[1]
 shape | a matrix product is used instead of an elementwise product | -(T @ np.log(Y)).sum()
@@ -220,10 +211,8 @@ function | the number of correct classes is returned | (Y.argmax(1) == T.argmax(
 function | the exponential of the mean loss is returned | np.exp(-(T * np.log(Y)).sum() / len(Y))
 axis | the median of the rows is used, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
 factors | each term has the factor (1 - Y)², as in the focal loss | -(T * (1 - Y) ** 2 * np.log(Y)).sum()
-"""
-    ),
-    "error_output": (
-        """
+""",
+    "error_output": """
 sign | the sign is wrong | T - Y
 size | it is divided by N, the number of rows | (Y - T) / len(Y)
 terms | T is left out | Y
@@ -236,12 +225,10 @@ terms | only the true classes are kept | T * (Y - T)
 terms | only the classes that are not true are kept | (1 - T) * Y
 function | the terms of the loss are returned | -T * np.log(Y)
 axis | it is summed over the rows | (Y - T).sum(axis=0)
-"""
-    ),
+""",
     "gradient_weight_out": _WEIGHT_GRADIENT.replace("A", "H").replace("E", "Eo"),
     "gradient_bias_out": _BIAS_GRADIENT.replace("E", "Eo"),
-    "error_hidden": (
-        """
+    "error_hidden": """
 factors | the derivative of the logistic function is missing | Eo @ Wo.T
 argument | the derivative is evaluated at H instead of Z_h | slope(logistic(H)) * (Eo @ Wo.T)
 factors | the derivative of the hyperbolic tangent is used | (1 - H**2) * (Eo @ Wo.T)
@@ -266,8 +253,7 @@ point | updated weights are used: the output weights have moved | slope(H) * (Eo
 point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 0.5 * H.T @ Eo).T)
 point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - 1 * H.T @ Eo).T)
 axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
-"""
-    ),
+""",
     "gradient_weight_hidden": (
         _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh")
     ),
@@ -305,14 +291,12 @@ point | {_AHEAD} evaluated after a step | {_step_at("P + 0 * M - learning_rate *
 point | {_AHEAD} evaluated after a step | {_step_at("P + momentum_term * M - learning_rate * J")}
 point | {_EACH} | one_by_one(X, T, ls_of_params, Ms, momentum_term, learning_rate)
 """.replace("Js", "backprop_gradients(X, T, *ls_of_params)"),
-    "update_params": (
-        """
+    "update_params": """
 sign | the moments are subtracted | [P - M for P, M in zip(ls_of_params, Ms)]
 terms | the moments are returned without the parameters | Ms
 terms | the parameters do not change | ls_of_params
 list | the two lists are concatenated instead of added | [*ls_of_params, *Ms]
-"""
-    ),
+""",
 }
 
 _SCOPE = functions(

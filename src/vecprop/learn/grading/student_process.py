@@ -99,12 +99,8 @@ class StudentProcess:
         if not self.used:
             return ()
         uses = sorted(self.used, key=lambda text: "it reads" in text)
-        return (
-            (
-                "The file uses vecprop, which contains the solutions:"
-                f" {'; '.join(uses[:3])}."
-            ),
-        )
+        text = "; ".join(uses[:3])
+        return (f"The file uses vecprop, which contains the solutions: {text}.",)
 
     def call(
         self, name: str, arguments: Mapping, lists: bool, instead: str = ""

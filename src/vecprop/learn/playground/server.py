@@ -121,10 +121,8 @@ class GuardedApplication(BokehTornado):
         if is_full and not is_static:
             return (
                 503,
-                (
-                    f"{MOST_WINDOWS} windows are open already: close one and reload"
-                    " this page."
-                ),
+                f"{MOST_WINDOWS} windows are open already: close one and reload"
+                " this page.",
             )
         return None
 

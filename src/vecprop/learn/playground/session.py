@@ -64,12 +64,9 @@ class Curves:
         return self._table()[:, 1:]
 
     def _table(self):
-        ends_with_last = (self._added - 1) % self._stride == 0
-        return (
-            self._entries
-            if ends_with_last
-            else np.concatenate([self._entries, self._last])
-        )
+        if (self._added - 1) % self._stride == 0:  # the last entry is retained
+            return self._entries
+        return np.concatenate([self._entries, self._last])
 
 
 class Session:
@@ -94,9 +91,9 @@ class Session:
         self, settings: Settings | None = None, table: PlaygroundTable | None = None
     ):
         self.table = table
-        self._prepare(
-            settings or Settings(data="circles" if table is None else "table"), None
-        )
+        if settings is None:
+            settings = Settings(data="circles" if table is None else "table")
+        self._prepare(settings, self.drawn(settings))
         self.edits: list[tuple] = []
         self.restart()
 
@@ -189,7 +186,7 @@ class Session:
         if after.of_points == before.of_points:
             self._prepare(after, self.points)
         else:
-            self._prepare(after, None)
+            self._prepare(after, self.drawn(after))
             self.edits = []
         if _shapes(self.network) != shapes or after.start != before.start:
             self.restart()
@@ -263,10 +260,8 @@ class Session:
         X = features(self.settings.features, self.points.XY[selected])
         return X, np.eye(self.class_count)[t] if self.class_count else t
 
-    def _prepare(self, settings: Settings, points: Points | None):
+    def _prepare(self, settings, points):
         """Apply settings; invalid settings leave the session unchanged."""
-        if points is None:
-            points = self.drawn(settings)
         network = network_of(settings, len(points.class_names))
         self.trained: Network = with_mistake(network, settings.mistake)
         self.settings = settings

@@ -85,12 +85,10 @@ class Grid(NamedTuple):
 
 
 def as_matrix(value: Value) -> Array:
-    columns = (
-        1
-        if value.of_rows and value.array.ndim == 1
-        else np.atleast_1d(value.array).shape[-1]
-    )
-    return value.array.reshape(-1, columns)
+    array = np.atleast_1d(value.array)
+    if array.ndim == 1 and value.of_rows:
+        return array[:, None]
+    return array.reshape(-1, array.shape[-1])
 
 
 def _grid(value):
@@ -120,11 +118,9 @@ def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
 
 
 def _head(row):
-    rows = (
-        "All rows"
-        if row is None
-        else f"Row {row} and its contribution to each gradient"
-    )
+    rows = "All rows"
+    if row is not None:
+        rows = f"Row {row} and its contribution to each gradient"
     return f"{rows}. {LEGEND}"
 
 

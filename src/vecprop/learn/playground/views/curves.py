@@ -114,11 +114,9 @@ class StartsView:
 
 def _thinned(count, most):
     """Return evenly spaced indices below count, including the first and the last."""
-    return (
-        np.unique(np.linspace(0, count - 1, most).astype(int))
-        if count
-        else np.empty(0, int)
-    )
+    if not count:
+        return np.empty(0, int)
+    return np.unique(np.linspace(0, count - 1, most).astype(int))
 
 
 def described(losses) -> str:
