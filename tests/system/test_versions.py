@@ -125,7 +125,8 @@ def test_incompatible_pickles_are_refused(monkeypatch):
 
 def test_missing_attributes_get_their_defaults():
     history = vp.History()
-    history._extend(loss=np.array([2.0]), time=np.array([0.0]))
+    history._loss.append(np.array([2.0]))
+    history._time.append(np.array([0.0]))
     state = history.__getstate__()
     del state["_validation_score"], state["_vecprop_version"]
     again = vp.History.__new__(vp.History)

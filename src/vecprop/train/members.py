@@ -289,15 +289,20 @@ class GroupResults(Versioned):
         reason = REASONS[self.reasons[index]]
         history = History()
         if self.measured[index]:
-            history._extend(
-                loss=self.losses[index, : epochs + (not self.running)],
-                validation_loss=self.validation_losses[index, : epochs + 1],
-                validation_score=self.validation_scores[index, : epochs + 1],
-                validation_predictions=self.validation_predictions[index, : epochs + 1],
-                gradient_norm=self.norms[index, :epochs],
-                step_size=self.sizes[index, :epochs],
-                time=self.seconds[index] / max(epochs, 1) * np.arange(epochs + 1),
-            )
+            curves = {
+                "_loss": self.losses[index, : epochs + (not self.running)],
+                "_validation_loss": self.validation_losses[index, : epochs + 1],
+                "_validation_score": self.validation_scores[index, : epochs + 1],
+                "_validation_predictions": self.validation_predictions[
+                    index, : epochs + 1
+                ],
+                "_gradient_norm": self.norms[index, :epochs],
+                "_step_size": self.sizes[index, :epochs],
+                "_time": self.seconds[index] / max(epochs, 1) * np.arange(epochs + 1),
+            }
+            for name, values in curves.items():
+                if len(values):
+                    getattr(history, name).append(values)
         has_diverged = reason == "diverged"
         theta = self.last_finite[index] if has_diverged else self.thetas[index]
         moments = {name: moment[index] for name, moment in self.moments.items()}

@@ -80,12 +80,6 @@ class History(Versioned):
     _step_size: list[np.ndarray] = field(default_factory=list)
     _time: list[np.ndarray] = field(default_factory=list)
 
-    def _extend(self, **values: np.ndarray | None) -> None:
-        """Append the values of several epochs, named like the attributes; the first axis is the epoch."""
-        for name, several in values.items():
-            if several is not None and len(several):
-                getattr(self, f"_{name}").append(several)
-
     def _joined(self) -> Self:
         """Return a copy that holds each curve as one contiguous array."""
         joined = type(self)()
@@ -128,7 +122,7 @@ class History(Versioned):
     )
 
     def _latest(self, name: str) -> np.ndarray:
-        """Return the values of E epochs that the latest `_extend` added to a curve, (E, *M)."""
+        """Return the values of E epochs that were added last to a curve, (E, *M)."""
         return np.concatenate(getattr(self, f"_{name}")[-1:] or NOTHING)
 
     def to_frame(self) -> "pd.DataFrame":

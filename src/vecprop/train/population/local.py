@@ -273,7 +273,7 @@ def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingRes
     except DivergenceError as error:
         result = error.result
     if predictions:
-        result.history._extend(validation_predictions=np.stack(predictions))
+        result.history._validation_predictions.append(np.stack(predictions))
     return result
 
 
