@@ -51,17 +51,14 @@ class Commands(TyperGroup):
     ):
         """Run a command, and end the program with its exit code."""
         args = list(sys.argv[1:] if args is None else args)
+        settings["standalone_mode"] = False
         try:
-            code = (
-                super().main(args, "vecprop", *names, standalone_mode=False, **settings)
-                or 0
-            )
-        except (UsageError, _WrongUsage) as error:
-            say(
-                str(error)
-                if isinstance(error, UsageError)
-                else sentence_of(error, self, args)
-            )
+            code = super().main(args, "vecprop", *names, **settings) or 0
+        except UsageError as error:
+            say(str(error))
+            code = USAGE
+        except _WrongUsage as error:
+            say(sentence_of(error, self, args))
             code = USAGE
         except BrokenPipeError:
             code = 0
@@ -78,7 +75,7 @@ class Commands(TyperGroup):
         try:
             sys.stdout.flush()
         except OSError as error:
-            if not (reader_has_ended() or code):
+            if not reader_has_ended() and not code:
                 say(sentence(error))
                 code = FAILURE
             discard(sys.stdout)

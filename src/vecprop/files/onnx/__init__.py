@@ -160,24 +160,26 @@ def _onnx_model(graph: Graph):
 
     def declared(symbol: TracedArray):
         dtype = helper.np_dtype_to_tensor_dtype(symbol.dtype)
-        return helper.make_tensor_value_info(
-            symbol.name, dtype, ["N", *symbol.shape[1:]]
-        )
+        shape = ["N", *symbol.shape[1:]]
+        return helper.make_tensor_value_info(symbol.name, dtype, shape)
 
-    nodes = [
-        helper.make_node(kind, inputs, outputs, **attributes)
-        for kind, inputs, outputs, attributes in graph.nodes
-    ]
-    inputs = list(map(declared, graph.inputs))
-    outputs = list(map(declared, graph.outputs))
-    onnx_graph = helper.make_graph(nodes, "vecprop", inputs, outputs, graph.tensors())
+    nodes = []
+    for kind, inputs, outputs, attributes in graph.nodes:
+        nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
+    onnx_graph = helper.make_graph(
+        nodes,
+        "vecprop",
+        inputs=list(map(declared, graph.inputs)),
+        outputs=list(map(declared, graph.outputs)),
+        initializer=graph.tensors(),
+    )
     opsets = {"": OPSET, "ai.onnx.ml": 3}
-    versions = [
-        helper.make_opsetid(domain, opsets[domain])
-        for domain in sorted({node.domain for node in nodes})
-    ]
+    domains = sorted({node.domain for node in nodes})
     return helper.make_model(
-        onnx_graph, producer_name="vecprop", opset_imports=versions, ir_version=8
+        onnx_graph,
+        producer_name="vecprop",
+        opset_imports=[helper.make_opsetid(name, opsets[name]) for name in domains],
+        ir_version=8,
     )
 
 
@@ -189,16 +191,19 @@ def _estimator_graph(model, X, dtype) -> Any:
     register()
     check_is_fitted(model)
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    options = {id(last): {"zipmap": False}} if isinstance(last, CLASSIFIERS) else None
+    options = None
+    if isinstance(last, CLASSIFIERS):
+        options = {id(last): {"zipmap": False}}
     # One row determines the input types; floating-point columns get the graph's dtype.
-    row: Any = np.zeros((1, model.n_features_in_)) if X is None else X[:1]
+    if X is None:
+        X = np.zeros((1, model.n_features_in_))
+    row: Any = X[:1]
     dtypes = dtype
     if hasattr(row, "dtypes"):
-        dtypes = {
-            name: dtype
-            for name, column in row.dtypes.items()
-            if getattr(column, "kind", "") == "f"
-        }
+        dtypes = {}
+        for name, column_dtype in row.dtypes.items():
+            if getattr(column_dtype, "kind", "") == "f":
+                dtypes[name] = dtype
     else:
         row = np.asarray(row)
     types = guess_initial_types(row.astype(dtypes), None)
