@@ -23,6 +23,7 @@ from numpy import ndarray
 
 from ...core.rows.inputs import Batch
 from .running_error import Arithmetic, Bounded
+from .steps import Moved
 
 POINTS = 9
 """The number of points on a line: enough for three differences of the highest order."""
@@ -79,10 +80,7 @@ class Noise(NamedTuple):
     nearest: ndarray
 
 
-Line = Callable[[ndarray], ndarray]
-
-
-def noise_along(lines: list[Line], may_be_coarse: bool = True) -> Noise:
+def noise_along(lines: list[Moved], may_be_coarse: bool = True) -> Noise:
     """Measure the rounding noise of values along lines through a point.
 
     Each line maps distances, (T,), to values, (T, n). At a distance of 1, the
@@ -105,7 +103,7 @@ def noise_along(lines: list[Line], may_be_coarse: bool = True) -> Noise:
     return Noise(near, np.fmax(near, farther), nearest)
 
 
-def _farther(line: Line, start: float) -> ndarray:
+def _farther(line: Moved, start: float) -> ndarray:
     """Measure noise that does not depend on the distance between the points, (n,)."""
     noises = np.stack(
         [_noise(line(start + distance * np.arange(POINTS))) for distance in FARTHER]
@@ -114,7 +112,7 @@ def _farther(line: Line, start: float) -> ndarray:
     return np.where(is_flat, np.median(noises, axis=0), 0)
 
 
-def _near(line: Line, may_be_coarse: bool) -> tuple[ndarray, ndarray]:
+def _near(line: Moved, may_be_coarse: bool) -> tuple[ndarray, ndarray]:
     """Measure the noise over short distances, and over the shortest distance, each (n,)."""
     values = line(np.zeros(1))
     noise = np.zeros(values.shape[1:])
@@ -208,36 +206,32 @@ def rounding_bound(
     gradient and for the expected derivatives, so they count as exact. ``elsewhere``,
     they have errors, and equal numbers may differ by rounding.
     """
+    is_short = np.dtype(dtype).itemsize < 8
 
     def running(arithmetic: Arithmetic) -> tuple[ndarray, float]:
         rows = batch
-        if elsewhere or np.dtype(dtype).itemsize < 8:
-            rows = replace(
-                batch, X=Bounded(batch.X, np.zeros(batch.X.shape), arithmetic)
-            )
-        loss, gradient = loss_and_gradient(
-            Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), rows
-        )
+        if elsewhere or is_short:
+            X = Bounded(batch.X, np.zeros(batch.X.shape), arithmetic)
+            rows = replace(batch, X=X)
+        parameters = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
+        loss, gradient = loss_and_gradient(parameters, rows)
         return finite_bound(gradient.companion), float(finite_bound(loss.companion))
 
     # Bounds are computed in float64, so treat longer dtypes as float64.
-    arithmetic = Arithmetic(
-        dtype if np.dtype(dtype).itemsize < 8 else np.float64, elsewhere=elsewhere
-    )
+    arithmetic = Arithmetic(np.float64, elsewhere=elsewhere)
+    if is_short:
+        arithmetic = Arithmetic(dtype, elsewhere=elsewhere)
     bound, value = running(arithmetic)
-    if arithmetic.dtype.itemsize < 8:
+    if is_short:
         # In float32 the bound would hide too much, so scale it to measured errors. Do
         # not scale the part of the bound that is due to comparisons, whose outcome is
         # either right or wrong.
         smooth, _ = running(Arithmetic(dtype, branching=False, elsewhere=elsewhere))
-        measured = smooth * _tightness(
-            loss_and_gradient, theta, batch, smooth, arithmetic.dtype
+        tightness = _tightness(
+            loss_and_gradient, theta, batch, bound=smooth, dtype=arithmetic.dtype
         )
-        bound = (
-            (bound - smooth)
-            + measured
-            + running(Arithmetic(np.float64, elsewhere=elsewhere))[0]
-        )
+        in_float64, _ = running(Arithmetic(np.float64, elsewhere=elsewhere))
+        bound = (bound - smooth) + smooth * tightness + in_float64
     return Bound(bound[None], arithmetic.tied, value=value)
 
 
@@ -259,16 +253,14 @@ def _tightness(
     generator = np.random.default_rng(0)
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
-        near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(
-            dtype
+        moves = 1 + distance * generator.uniform(-1, 1, theta.shape)
+        near = (theta * moves).astype(dtype)
+        moves = 1 + distance * generator.uniform(-1, 1, single.X.shape)
+        X = (single.X * moves).astype(dtype)
+        _, rounded = loss_and_gradient(near, replace(single, X=X))
+        _, exact = loss_and_gradient(
+            near.astype(float), replace(batch, X=X.astype(float))
         )
-        inputs = (
-            single.X * (1 + distance * generator.uniform(-1, 1, single.X.shape))
-        ).astype(dtype)
-        rounded = loss_and_gradient(near, replace(single, X=inputs))[1]
-        exact = loss_and_gradient(
-            near.astype(float), replace(batch, X=inputs.astype(float))
-        )[1]
         filled = abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
         share = max(share, float(np.nan_to_num(filled, nan=1).max()))
     return float(np.clip(3 * share, 2e-3, 1))

@@ -19,7 +19,7 @@ from ... import catalog
 from ...core import Activation, Identity, Layer, Loss, Network, logistic, one_hot
 from ..arithmetic.steps import STEP
 from ..points.function import random_signs
-from ..points.network import Changed, NetworkPoint, penalty_divisor
+from ..points.network import Changed, NetworkPoint
 from .error_patterns import ratio_in_words
 
 BUILT_IN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
@@ -111,8 +111,7 @@ def _wrong_penalties(point: NetworkPoint) -> Faults:
             continue
         for penalty in network.penalties:
             slope = penalty.gradient(point.theta[tensor.span])
-            divisor = penalty_divisor(network, penalty, point.batch)
-            on_biases[tensor.span] += slope / divisor
+            on_biases[tensor.span] += slope / point.penalty_divisor(penalty)
     yield "the penalty is missing", unpenalized
     yield "the penalty is added twice", 2 * gradient - unpenalized
     yield "the penalty is also applied to biases", gradient + on_biases

@@ -46,13 +46,6 @@ class Changed:
         return getattr(vars(self)["part"], name)
 
 
-def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
-    """Return the divisor of a penalty: the divisor of the sum over rows if the penalty is averaged, else 1."""
-    return (
-        float(network._divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
-    )
-
-
 @dataclass(frozen=True)
 class JudgedGradient:
     gradient: Callable[[ndarray], tuple[Any, ndarray]]
@@ -243,6 +236,12 @@ class NetworkPoint(Point):
             *self.network.forward(self.theta, self.batch.X, self.noise_key)[0],
         ]
 
+    def penalty_divisor(self, penalty: Penalty) -> float:
+        """Return the divisor of a penalty: the divisor of the sum over rows if the penalty is averaged, else 1."""
+        if getattr(penalty, "averaged", False):
+            return float(self.network._divisor(self.batch))
+        return 1.0
+
     def _noise_at(self, layer: int) -> RandomKey | None:
         return self.noise_key and self.noise_key._at_layer(layer)
 
@@ -320,8 +319,8 @@ class NetworkPoint(Point):
                 if not tensor.penalized:
                     continue
                 for column, penalty in enumerate(network.penalties, batch.rows):
-                    divisor = penalty_divisor(network, penalty, batch)
-                    derivatives = penalty.value(values).tangent / divisor
+                    slope = penalty.value(values).tangent
+                    derivatives = slope / self.penalty_divisor(penalty)
                     summands[start : start + len(U), column] = derivatives
             X, _ = network.layers[number].forward(p, X, self._noise_at(number))
         loss = network.loss_function.value(X, batch.T)
