@@ -51,7 +51,7 @@ class Run:
 def page_of(
     measured: Measured, run: Run | None = None, interrupts: Sequence[int] = ()
 ) -> str:
-    """Return a report as HTML. If Ctrl-C is pressed, sections that have not started are left out."""
+    """Return a report as HTML. After Ctrl-C, sections that have not started are left out."""
     imported("matplotlib", "A report", "pictures")
     run = run or Run(
         f"{measured.model.target or 'The target'}, predicted by a"
@@ -75,35 +75,21 @@ def page_of(
 def sections_of(
     measured: Measured, run: Run
 ) -> list[tuple[str, str, Callable[[Measured], Html]]]:
-    """Return the sections in order: the title, the width on large screens, and the function that writes it."""
+    """Return the title, the width on large screens, and the function of each section."""
     scores = partial(
         metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured
     )
-    worst = partial(worst_rows, explain=run.explain)
-    losses = partial(training, seconds=run.seconds)
-    is_classifier = measured.is_classifier
-    is_wide = is_classifier and len(measured.model.classes_) > 8
-    sections = [
-        ("Metrics", "most tall", scores),
-        (
-            "Target",
-            "least",
-            target.target_of_classes if is_classifier else target.target_of_numbers,
-        ),
-        ("Columns", "", columns),
-        ("Worst predictions", "", worst),
-        (
-            "Errors",
-            "" if is_wide else "most",
-            target.errors_of_classes if is_classifier else target.errors_of_numbers,
-        ),
-        ("Training", "least", losses),
-    ]
-    if is_classifier:
-        sections.insert(2, ("Calibration", "least", target.calibration_of_classes))
-    else:
-        sections.append(("Calibration", "", target.calibration_of_numbers))
-    return sections
+    worst = ("Worst predictions", "", partial(worst_rows, explain=run.explain))
+    losses = ("Training", "least", partial(training, seconds=run.seconds))
+    sections = [("Metrics", "most tall", scores), ("Columns", "", columns), worst]
+    if not measured.is_classifier:
+        sections.insert(1, ("Target", "least", target.target_of_numbers))
+        sections.append(("Errors", "most", target.errors_of_numbers))
+        return [*sections, losses, ("Calibration", "", target.calibration_of_numbers)]
+    width = "most" if len(measured.model.classes_) <= 8 else ""
+    sections.insert(1, ("Target", "least", target.target_of_classes))
+    sections.insert(2, ("Calibration", "least", target.calibration_of_classes))
+    return [*sections, ("Errors", width, target.errors_of_classes), losses]
 
 
 def verdict_box(measured: Measured, run: Run) -> Html:
@@ -117,34 +103,32 @@ def verdict_box(measured: Measured, run: Run) -> Html:
         return parts().verdict("Not compared with baselines", measured.notes)
     headline, _, reason = verdict.says.partition(": ")
     deciding = measured._worse.measured if measured._worse else measured
-    texts, _ = deciding._compared(deciding._loss)
-    scale = (
-        intervals(deciding._losses, list(texts.values())) if deciding.units > 1 else ""
-    )
-    return parts().verdict(
-        headline, measured.notes, verdict, reason[0].upper() + reason[1:], scale
-    )
+    scale = ""
+    if deciding.units > 1:
+        texts, _ = deciding._compared(deciding._loss)
+        scale = intervals(deciding._losses, list(texts.values()))
+    reason = reason[0].upper() + reason[1:]
+    return parts().verdict(headline, measured.notes, verdict, reason, scale)
 
 
 def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
-    """Draw the loss intervals of the model and the baselines on one scale, which may exclude "naive"."""
-    shown = [loss for name, loss in losses.items() if name != NAIVE]
-    start = min(loss.low for loss in shown)
-    end = max(loss.high for loss in shown)
-    length = (end - start) or 1.0
+    """Draw the loss intervals of all models on one scale, which may exclude "naive"."""
+    scaled = [loss for name, loss in losses.items() if name != NAIVE]
+    start = min(loss.low for loss in scaled)
+    length = max(loss.high for loss in scaled) - start
+    if not length:
+        length = 1.0
     lines = []
     for (name, loss), text in zip(losses.items(), texts, strict=True):
-        left, middle, right = np.clip(
-            (np.array([loss.low, loss.value, loss.high]) - start) / length, 0, 1
-        )
-        lines.append(
-            (name, text.value, loss.low > start + length, left, middle, right - left)
-        )
+        ends = np.array([loss.low, loss.value, loss.high])
+        left, middle, right = np.clip((ends - start) / length, 0, 1)
+        is_beyond = loss.low > start + length
+        lines.append((name, text.value, is_beyond, left, middle, right - left))
     return parts().intervals(lines)
 
 
 def origin(run: Run) -> Html:
-    """Return the date, the digest of the data, the path of the model, and the command with its settings."""
+    """Return the date, the files, the versions, and the command with its settings."""
     versions = [
         f"vecprop {importlib.metadata.version('vecprop')}",
         f"Python {platform.python_version()}",

@@ -40,33 +40,25 @@ def columns(measured: Measured) -> Html:
     heads = dict(HEADS)
     drifts = {}
     if measured.has_test:
-        heads["drift" if measured.how == "table" else "drift (test vs training)"] = (
-            "drift"
-        )
+        drift = "drift" if measured.how == "table" else "drift (test vs training)"
+        heads[drift] = "drift"
         for name, comparison in comparisons(model, tallies(model, measured.X)).items():
             drifts[name] = "; ".join(comparison.notes()) or "none found"
-    kinds = encoder.kinds | dict.fromkeys(encoder.codes, "codes")
     names = list(dict.fromkeys([*bars, *encoder.dropped, *encoder.names]))
     rows = []
     for name in names[:LISTED]:
-        kind = kinds.get(name, "not used")
-        reading = encoder.dropped.get(name, "")
-        if name in kinds and encoder.readings[name] != kind:
-            reading = encoder.readings[name].removeprefix(f"{kind}, ")
-        bar = bars.get(name, "not computed" if name in kinds else "")
-        rows.append(
-            [*_described(measured, name, kind, reading), bar, drifts.get(name, "")]
-        )
-    leading = dependences(model, measured.X, leading_columns(measured)[:LEADING])
+        bar = bars.get(name, "")
+        if not bar and name in encoder.kinds:
+            bar = "not computed"
+        rows.append([*_described(measured, name), bar, drifts.get(name, "")])
+    output = ""
     plots = []
-    for dependence in leading:
+    names_of_plots = leading_columns(measured)[:LEADING]
+    for dependence in dependences(model, measured.X, names_of_plots):
+        output = dependence.output
         name = printable(dependence.column)
-        plots.append(
-            (
-                name,
-                drawn(f"{dependence.output} by {name}", _draw_dependence, dependence),
-            )
-        )
+        plot = drawn(f"{output} by {name}", _draw_dependence, dependence)
+        plots.append((name, plot))
     return parts().columns(
         loss_name(model),
         ROWS.get(measured.how, "training rows"),
@@ -74,7 +66,7 @@ def columns(measured: Measured) -> Html:
         rows,
         MAX_COLUMNS,
         len(names) - LISTED,
-        leading[0].output if leading else "",
+        output,
         plots,
     )
 
@@ -85,12 +77,12 @@ def _draw_dependence(ax, dependence: Dependence) -> None:
 
 
 def leading_columns(measured: Measured) -> list[str]:
-    """Return the most important column of each group of redundant columns, most important group first."""
-    leading = [
-        importance.alone[0] if importance.alone else importance
-        for importance in measured.importances
-    ]
-    return [importance.columns[0] for importance in leading]
+    """Return the most important column of each redundant group, most important first."""
+    columns = []
+    for group in measured.importances:
+        importance = group.alone[0] if group.alone else group
+        columns.append(importance.columns[0])
+    return columns
 
 
 def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
@@ -102,49 +94,51 @@ def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _bars(measured: Measured) -> dict[str, Html]:
-    """Return a bar for each column that shows its importance and the importance of its group."""
+    """Return a bar with the importance of each column and of its redundant group."""
     bar = parts().bar
-    ends = [
-        end
-        for importance in measured.importances
-        for end in (importance.rise, importance.high)
-    ]
-    largest = max(ends, default=0.0) or 1.0  # an end may be nan
+    ends = [0.0]  # an end may be nan
+    for group in measured.importances:
+        ends += [group.rise, group.high]
+    largest = max(ends) or 1.0
     texts = as_texts(measured.importances)
     bars = {}
     for group in measured.importances:
+        group_share = group.rise / largest
+        group_text = texts[group.columns]
         if not group.alone:
-            bars[group.columns[0]] = bar(group.rise / largest, texts[group.columns])
+            bars[group.columns[0]] = bar(group_share, group_text)
         for importance in group.alone:
             column = importance.columns[0]
             others = [printable(name) for name in group.columns if name != column]
             listed = ", ".join(others[:3])
             if len(others) > 3:
                 listed += f" and {len(others) - 3} more"
-            together = f"with {listed}: {texts[group.columns]}"
-            text = texts[importance.columns]
             bars[column] = bar(
-                importance.rise / largest, text, together, group.rise / largest
+                importance.rise / largest,
+                texts[importance.columns],
+                f"with {listed}: {group_text}",
+                group_share,
             )
     return bars
 
 
-def _described(measured: Measured, name: str, kind: str, reading: str) -> list[Html]:
-    """Return the cells that describe a column's training values."""
+def _described(measured: Measured, name: str) -> list[Html]:
+    """Return the cells that describe a column's kind and its training values."""
+    encoder = measured.model.encoder_
+    title = printable(str(name))
     series = (measured.learned or measured).X.get(name)
+    if name not in encoder.kinds:
+        kind = "not used"
+        reading = encoder.dropped.get(name, "")
+    else:
+        kind = "codes" if name in encoder.codes else encoder.kinds[name]
+        reading = encoder.readings[name]
+        reading = "" if reading == kind else reading.removeprefix(f"{kind}, ")
     if series is None:  # an unused column
-        return [printable(str(name)), kind, reading, "", "", ""]
-    missing = int(series.isna().sum())
-    known = series.dropna()
+        return [title, kind, reading, "", "", ""]
+    values = series.dropna()
+    missing = len(series) - len(values)
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"
-    examples = parts().examples(
-        [shown(value) for value in known.drop_duplicates().iloc[:EXAMPLES]]
-    )
-    return [
-        printable(str(name)),
-        kind,
-        reading,
-        empty,
-        f"{known.nunique():,}",
-        examples,
-    ]
+    examples = values.drop_duplicates().iloc[:EXAMPLES].map(shown)
+    distinct = f"{values.nunique():,}"
+    return [title, kind, reading, empty, distinct, parts().examples(examples)]

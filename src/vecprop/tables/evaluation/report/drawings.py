@@ -1,15 +1,18 @@
 """The plots of a report: errors, calibration, coverage, targets and losses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ....pictures.style import INK, colour
 
+DOTTED: dict[str, Any] = {"color": INK, "linewidth": 1, "linestyle": ":"}
+"""The style of reference lines."""
+
 
 def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
-    """Sort rows by x, divide them into at most ``most`` groups of about equal size, and return their indices.
+    """Sort rows by x, and return the rows of at most ``most`` groups of about equal size.
 
     Equal numbers are in the same group. Each group has about ten rows or more.
 
@@ -24,18 +27,22 @@ def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
-def shares(ax, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
-    """Draw the share of True in each group as a point, with Wilson's 95 % interval as an error bar."""
+def shares(ax, samples: Mapping[float, np.ndarray]) -> None:
+    """Draw the share of True in each sample at its x, with Wilson's 95 % interval."""
     from scipy.stats import binomtest
 
-    shares = np.array([rows.mean() for rows in groups])
-    tests = [binomtest(int(rows.sum()), len(rows)) for rows in groups]
-    intervals = np.array([test.proportion_ci(method="wilson") for test in tests])
-    errors = np.maximum([shares - intervals[:, 0], intervals[:, 1] - shares], 0)
+    heights = []
+    errors = []
+    for is_true in samples.values():
+        share = is_true.mean()
+        test = binomtest(int(is_true.sum()), len(is_true))
+        low, high = test.proportion_ci(method="wilson")
+        heights.append(share)
+        errors.append((max(share - low, 0), max(high - share, 0)))
     ax.errorbar(
-        x,
-        shares,
-        errors,
+        list(samples),
+        heights,
+        np.transpose(errors),
         marker="o",
         markersize=4,
         color=colour(1),
@@ -50,13 +57,11 @@ def roc(
     """Draw ROC curves, the diagonal, and a point for the model's decisions."""
     from sklearn.metrics import roc_curve
 
-    ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+    ax.plot([0, 1], [0, 1], **DOTTED)
     for number, (name, chance) in enumerate(chances.items()):
         false, true, _ = roc_curve(is_positive, chance)
         ax.plot(false, true, label=name, **_style(number))
-    ax.plot(
-        decided[~is_positive].mean(), decided[is_positive].mean(), "o", color=colour(1)
-    )
+    _mark(ax, decided[~is_positive].mean(), decided[is_positive].mean())
     ax.set(
         xlabel="false positive rate",
         ylabel="true positive rate",
@@ -70,20 +75,15 @@ def roc(
 def precision(
     ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray
 ) -> None:
-    """Draw precision against recall, the precision of guessing, and a point for the model's decisions."""
+    """Draw precision against recall, the precision of guessing, and the model's decisions."""
     from sklearn.metrics import precision_recall_curve
 
-    ax.axhline(is_positive.mean(), color=INK, linewidth=1, linestyle=":")
+    ax.axhline(is_positive.mean(), **DOTTED)
     for number, (name, chance) in enumerate(chances.items()):
         precision, recall, _ = precision_recall_curve(is_positive, chance)
         ax.step(recall, precision, where="post", label=name, **_style(number))
     if decided.any():
-        ax.plot(
-            decided[is_positive].mean(),
-            is_positive[decided].mean(),
-            "o",
-            color=colour(1),
-        )
+        _mark(ax, decided[is_positive].mean(), is_positive[decided].mean())
     ax.set(
         xlabel="recall",
         ylabel="precision",
@@ -96,28 +96,28 @@ def precision(
 
 def _style(number: int) -> dict[str, Any]:
     """Return the line style of the model (0) or of a baseline."""
-    colors = colour(1), colour(0), colour(2)
-    return {
-        "color": colors[number],
-        "linewidth": 1 if number else 2,
-        "zorder": 3 - number,
-    }
+    color = (colour(1), colour(0), colour(2))[number]
+    width = 1 if number else 2
+    return {"color": color, "linewidth": width, "zorder": 3 - number}
 
 
-def calibration(ax, chance: np.ndarray, is_true: np.ndarray, what: str) -> None:
+def _mark(ax, x: float, y: float) -> None:
+    ax.plot(x, y, "o", color=colour(1))
+
+
+def calibration(ax, chance: np.ndarray, is_true: np.ndarray, quantity: str) -> None:
     """Draw observed frequencies against mean predicted probabilities."""
-    groups = groups_by(chance, 10)
+    samples = {}
+    for group in groups_by(chance, 10):
+        samples[chance[group].mean()] = is_true[group]
     edges = np.linspace(0, 1, 21)
-    ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
-    weights = np.full(len(chance), 0.25 / np.histogram(chance, edges)[0].max())
+    counts, _ = np.histogram(chance, edges)
+    ax.plot([0, 1], [0, 1], **DOTTED)
+    weights = np.full(len(chance), 0.25 / counts.max())
     ax.hist(chance, edges, weights=weights, color=INK, alpha=0.25)
-    shares(
-        ax,
-        [float(chance[group].mean()) for group in groups],
-        [is_true[group] for group in groups],
-    )
+    shares(ax, samples)
     ax.set(
-        xlabel=what,
+        xlabel=quantity,
         ylabel="observed frequency",
         xlim=(0, 1),
         ylim=(0, 1.03),
@@ -138,7 +138,7 @@ def scattered(ax, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None
     """Draw true values or errors against predictions, with the line of exact predictions."""
     both = np.append(x, y) if slope else x
     ends = np.array([both.min(), both.max()])
-    ax.plot(ends, slope * ends, color=INK, linewidth=1, linestyle=":")
+    ax.plot(ends, slope * ends, **DOTTED)
     rows = np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).astype(int)
     ax.scatter(x[rows], y[rows], s=9, alpha=0.5, color=colour(1), linewidths=0)
     ax.set(xlabel="predicted", ylabel=name)
@@ -147,8 +147,8 @@ def scattered(ax, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None
 
 def nominal_coverage(ax, within: dict[float, np.ndarray]) -> None:
     """Draw the observed against the nominal coverage of intervals."""
-    ax.plot([0.45, 1], [0.45, 1], color=INK, linewidth=1, linestyle=":")
-    shares(ax, list(within), list(within.values()))
+    ax.plot([0.45, 1], [0.45, 1], **DOTTED)
+    shares(ax, within)
     ax.set(
         xlabel="nominal coverage",
         ylabel="observed coverage",
@@ -158,17 +158,15 @@ def nominal_coverage(ax, within: dict[float, np.ndarray]) -> None:
 
 
 def coverage(
-    ax, size: np.ndarray, within: np.ndarray, coverage: float, what: str
+    ax, size: np.ndarray, is_inside: np.ndarray, coverage: float, quantity: str
 ) -> None:
     """Draw the observed coverage of intervals in groups of rows, sorted by ``size``."""
-    groups = groups_by(size, 5)
-    ax.axhline(coverage, color=INK, linewidth=1, linestyle=":")
-    shares(
-        ax,
-        [float(np.median(size[group])) for group in groups],
-        [within[group] for group in groups],
-    )
-    ax.set(xlabel=what, ylabel="observed coverage", ylim=(None, 1.02))
+    samples = {}
+    for group in groups_by(size, 5):
+        samples[np.median(size[group])] = is_inside[group]
+    ax.axhline(coverage, **DOTTED)
+    shares(ax, samples)
+    ax.set(xlabel=quantity, ylabel="observed coverage", ylim=(None, 1.02))
     ax.locator_params(axis="x", nbins=TICKS)
 
 
@@ -199,12 +197,11 @@ def losses(ax, histories: list[Any]) -> None:
         ax.plot(validation, color=colour(0), linewidth=0.9)
         ax.plot(best, validation[best], "o", color=INK, markersize=3.5)
         losses += [*history.loss, *validation[1:]]
-    ax.set(
-        xlabel="epoch",
-        ylabel="loss",
-        xlim=(0, max(len(history.loss) for history in histories)),
-    )
-    finite = [loss for loss in losses if np.isfinite(loss)]
-    margin = 0.05 * (max(finite) - min(finite))
-    ax.set_ylim(min(finite) - margin, max(finite) + margin or None)
+    longest = max(len(history.loss) for history in histories)
+    ax.set(xlabel="epoch", ylabel="loss", xlim=(0, longest))
+    finite = list(filter(np.isfinite, losses))
+    lowest = min(finite)
+    highest = max(finite)
+    margin = 0.05 * (highest - lowest)
+    ax.set_ylim(lowest - margin, highest + margin or None)
     ax.legend(ax.get_lines()[:3], ["training", "validation", "selected"])

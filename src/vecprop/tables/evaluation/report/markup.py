@@ -51,7 +51,7 @@ def code_in(text: str) -> Html:
 
 
 def shown(value) -> str:
-    """Return a value as text: an integer, a number with four digits, or at most 24 characters.
+    """Return a value as an integer, a number with four digits, or at most 24 characters.
 
     Examples
     --------
@@ -61,11 +61,8 @@ def shown(value) -> str:
     # more digits than a reader needs
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.\d{6,}", value):
         value = float(value)
-    if (
-        isinstance(value, (int, float, np.number))
-        and np.isfinite(value)
-        and not isinstance(value, bool)
-    ):
+    is_number = isinstance(value, int | float | np.number)
+    if is_number and not isinstance(value, bool) and np.isfinite(value):
         if not float(value).is_integer():
             return figures(float(value))
         return f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
@@ -86,16 +83,11 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    **dict.fromkeys(
-        (
-            "text.color",
-            "axes.edgecolor",
-            "axes.labelcolor",
-            "xtick.color",
-            "ytick.color",
-        ),
-        INK,
-    ),
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
 """Text stays text in the page's fonts, and a dollar sign is literal."""
 COLORS = {
@@ -115,7 +107,7 @@ def picture(
 
 
 def drawn(alt: str, draw: Callable[..., Any], *arguments, height: float = 2.8) -> Html:
-    """Return the plot that a function draws on Axes as an SVG element without fonts and styles."""
+    """Return the plot that a function draws on Axes as an SVG element without fonts."""
     from markupsafe import Markup
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -141,9 +133,8 @@ def drawn(alt: str, draw: Callable[..., Any], *arguments, height: float = 2.8) -
     _, _, below_style = text.partition("</style>")
     _, _, body = below_style.partition("</defs>")
     body = re.sub(r"<[^>]*>", _in_style_of_page, body.strip())
-    return Markup(f'<svg role="img" aria-label="{{}}" {size}>').format(alt) + Markup(
-        body
-    )
+    start = Markup(f'<svg role="img" aria-label="{{}}" {size}>').format(alt)
+    return start + Markup(body)
 
 
 def _in_style_of_page(match: re.Match[str]) -> str:

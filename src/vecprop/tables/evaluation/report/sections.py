@@ -35,15 +35,17 @@ MAX_INPUTS = 5_000_000
 
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
-    """Return the metrics of the model and the baselines, and a description of the scored rows."""
+    """Return the metrics of all models, and a description of the scored rows."""
     learned = measured.learned
     rows = f"The metrics were computed on {len(measured.truth):,} rows."
     if chosen:
         rows = code_in(chosen)
-    elif measured.margins and learned is None:
-        rows += " The baselines were cross-validated on these rows."
-    elif measured.margins and learned is not None:
-        rows += f" The baselines were fitted on the {learned.rows:,} training rows."
+    elif measured.margins:
+        rows += " The baselines were "
+        if learned is None:
+            rows += "cross-validated on these rows."
+        else:
+            rows += f"fitted on the {learned.rows:,} training rows."
     if not is_measured:
         return parts().metrics(rows)
     positive = positive_class(measured.model)
@@ -54,23 +56,24 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
         decided = f"Class {positive} is predicted if its probability is above {above}."
         if measured.thresholds is not None and len(np.unique(measured.thresholds)) > 1:
             decided += " For the metrics, this threshold was chosen on other rows."
-    heads, _ = scores
-    folds = (heads, measured._rows_of_folds()) if measured.folds else None
-    judged = [
-        (judgement.note, *table_of_scores(judgement.measured))
-        for judgement in measured.judgements
-    ]
+    folds = None
+    if measured.folds:
+        heads, _ = scores
+        folds = (heads, measured._rows_of_folds())
+    judged = []
+    for judgement in measured.judgements:
+        judged.append((judgement.note, *table_of_scores(judgement.measured)))
     return parts().metrics(rows, scores, measured, decided, refit, folds, judged)
 
 
 def table_of_scores(measured: Measured) -> tuple[dict[str, str], list[list[Html]]]:
-    """Return the heads and rows of a table with the metrics of the model and the baselines."""
+    """Return the heads and rows of a table with the metrics of all models."""
     heads = {"": "name", **dict.fromkeys(measured.scores, "number")}
     return heads, measured._rows_of_metrics(shown=parts().stacked)
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:
-    """Return the ten rows with the largest loss, the columns that drove them, and worse subgroups."""
+    """Return the ten rows with the largest loss, their main drivers, and worse subgroups."""
     worst = measured.worst_rows
     if not worst:
         return ""
@@ -78,43 +81,29 @@ def worst_rows(measured: Measured, explain: str) -> Html:
     encoder = measured.model.encoder_
     if measured.is_classifier:
         text = "These rows had the lowest probabilities of their true class."
-        heads = {
-            "": "row",
-            "true": "name",
-            "predicted": "name",
-            "P(true class)": "number",
-        }
-        rows = [
-            [
-                row.row,
-                name_of(row.truth),
-                name_of(row.predicted),
-                f"{exp(-row.loss):.2%}",
-            ]
-            for row in worst
-        ]
+        heads = {"": "row", "true": "name", "predicted": "name"}
+        heads["P(true class)"] = "number"
+        rows = _rows_with_classes(worst)
+        output = "the probability of the predicted class"
     else:
-        loss = (
-            "errors"
-            if loss_name(measured.model) == "squared error"
-            else "quantile loss"
-        )
+        loss = "quantile loss"
+        if loss_name(measured.model) == "squared error":
+            loss = "errors"
         text = f"These rows had the largest {loss} (error: true − predicted)."
         heads = {"": "row", "true": "number", "predicted": "number", "error": "number"}
         rows = _rows_with_errors(worst)
+        output = "the prediction"
+    columns = dict(encoder.columns)
     for name in (leading_columns(measured) or encoder.names)[:VALUES]:
-        is_number = dict(encoder.columns)[name].holds == "numbers"
-        # a blank: it can be "predicted"
-        heads[f"{printable(name)} "] = "number value" if is_number else "value"
-        values = X[name] if is_number else X[name].astype("string")
+        values = X[name]
+        kind = "number value"
+        if columns[name].holds != "numbers":
+            values = values.astype("string")
+            kind = "value"
+        heads[f"{printable(name)} "] = kind  # a blank: it can be "predicted"
         for row, value in zip(rows, values, strict=True):
             row.append(shown(value))
     if encoder.width * len(encoder.names) < MAX_INPUTS:
-        output = (
-            "the probability of the predicted class"
-            if measured.is_classifier
-            else "the prediction"
-        )
         text += (
             f" The last column lists which inputs moved {output} most, up (+) or down"
             " (-) from its mean."
@@ -122,31 +111,35 @@ def worst_rows(measured: Measured, explain: str) -> Html:
         if not measured.has_test:
             text += " It explains the final model, which was trained on these rows too."
         heads["main drivers"] = "examples drivers"
-        for row, explanation in zip(
-            rows, explanations(measured.model, X, most=DRAWN), strict=True
-        ):
+        explained = explanations(measured.model, X, most=DRAWN)
+        for row, explanation in zip(rows, explained, strict=True):
             row.append(drivers(explanation))
     return parts().worst_rows(text, heads, rows, explain, worse_subgroups(measured))
 
 
+def _rows_with_classes(worst: Sequence[WorstRow]) -> list[list[Any]]:
+    """Return the label, the classes and the probability of the true class of each row."""
+    rows = []
+    for row in worst:
+        chance = f"{exp(-row.loss):.2%}"
+        rows.append([row.row, name_of(row.truth), name_of(row.predicted), chance])
+    return rows
+
+
 def _rows_with_errors(worst: Sequence[WorstRow]) -> list[list[Any]]:
-    """Return the label, the target, the prediction and the error of each row with equal decimals."""
+    """Return the label, target, prediction and error of each row with equal decimals."""
     first = worst[0]
     error = Estimate(first.truth - first.predicted)
     form = NumberFormat.of([Estimate(first.predicted), Estimate(first.truth)], [error])
-    return [
-        [
-            row.row,
-            form(row.truth),
-            form(row.predicted),
-            form.difference(row.truth, row.predicted),
-        ]
-        for row in worst
-    ]
+    rows = []
+    for row in worst:
+        difference = form.difference(row.truth, row.predicted)
+        rows.append([row.row, form(row.truth), form(row.predicted), difference])
+    return rows
 
 
 def drivers(explanation: Explanation) -> Html:
-    """Return the largest contributions that exceed 5 % of the first one and their sampling errors."""
+    """Return the largest contributions that exceed sampling errors and 5 % of the first."""
     leading = explanation.contributions[:DRIVERS]
     least = 0.05 * abs(leading[0].contribution)
     texts = []
@@ -165,26 +158,23 @@ def name_of(label: object) -> str:
 
 
 def training(measured: Measured, seconds: float | None) -> Html:
-    """Return the size and duration of training, its losses, and a gradient check on training rows."""
+    """Return the size, the duration and the losses of training, and a gradient check."""
     model = measured.model
-    networks = sum(len(ensemble) for ensemble in model._ensembles)
+    networks = sum(map(len, model._ensembles))
     parameters = sum(ensemble.theta.size for ensemble in model._ensembles)
-    time = "" if seconds is None else f" in {seconds:.1f} s"
+    time = ""
+    if seconds is not None:
+        time = f" in {seconds:.1f} s"
     text = (
         f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on"
         f" {model.trained_rows_.rows:,} rows{time}."
-    )
-    text += (
         " Each network holds out some rows and keeps the parameters with the lowest"
         " loss on them."
     )
     losses = ""
     if model._histories:
-        losses = picture(
-            "Losses of each network up to its last epoch.",
-            draw.losses,
-            model._histories,
-        )
+        caption = "Losses of each network up to its last epoch."
+        losses = picture(caption, draw.losses, model._histories)
     X = measured.X
     y = measured.truth
     if measured.learned is not None:
@@ -197,9 +187,9 @@ def training(measured: Measured, seconds: float | None) -> Html:
         return parts().training(text, losses, unknown, "")
     with threadpool_limits(1, "blas"):  # one thread is faster for products this small
         report = check_of_first_network(model, X, y, method="directions").text()
-    return parts().training(
-        text, losses, report.rpartition("\n\n")[2].partition("\n")[0], report
-    )
+    _, _, conclusion = report.rpartition("\n\n")
+    gradients, _, _ = conclusion.partition("\n")
+    return parts().training(text, losses, gradients, report)
 
 
 def check_of_first_network(model, X, y: np.ndarray, **settings) -> Report:

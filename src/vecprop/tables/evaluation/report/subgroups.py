@@ -37,43 +37,34 @@ class Subgroup(NamedTuple):
 
 
 def worse_subgroups(measured: Measured) -> Html:
-    """Return a table of the subgroups whose loss is significantly higher than the loss of all rows."""
+    """Return a table of the subgroups whose loss is significantly above the mean loss."""
     from scipy.stats import norm
 
     subgroups, whole = subgroups_of(measured)
     least = np.inf
     if measured.units > 1 and subgroups:
         least = norm.isf(0.05 / len(subgroups))
-    worse = [
-        subgroup
-        for subgroup in subgroups
-        if subgroup.score > least and subgroup.loss > whole
-    ]
-    worse = sorted(worse, reverse=True)[:MAX_SUBGROUPS]
-    whole_text, *texts = compared(
-        [Estimate(whole), *(Estimate(subgroup.loss) for subgroup in worse)]
-    )
+    worse = []
+    for subgroup in sorted(subgroups, reverse=True):
+        if subgroup.score > least and subgroup.loss > whole:
+            worse.append(subgroup)
+    worse = worse[:MAX_SUBGROUPS]
+    losses = [whole, *(subgroup.loss for subgroup in worse)]
+    whole_text, *texts = compared(list(map(Estimate, losses)))
     rows = []
     for subgroup, text in zip(worse, texts, strict=True):
-        increase = f"+{subgroup.loss / whole - 1:.0%}"
+        column = printable(subgroup.column)
         label = printable(shortened(subgroup.label))
-        rows.append(
-            (
-                printable(subgroup.column),
-                label,
-                f"{subgroup.rows:,}",
-                text.value,
-                increase,
-            )
-        )
+        increase = f"+{subgroup.loss / whole - 1:.0%}"
+        rows.append((column, label, f"{subgroup.rows:,}", text.value, increase))
     name = loss_name(measured.model)
-    return parts().subgroups(
-        "RMSE" if name == "squared error" else name, whole_text.value, rows
-    )
+    if name == "squared error":
+        name = "RMSE"
+    return parts().subgroups(name, whole_text.value, rows)
 
 
 def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
-    """Return the subgroups of rows by category or by range of numbers, and the loss of all rows.
+    """Return the subgroups of rows by category or range of numbers, and the mean loss.
 
     The test divides the sum of excess losses by the root of their sum of squares, which
     is robust for skewed losses. Its level is 5 %, Bonferroni-corrected. Absolute errors
@@ -84,10 +75,11 @@ def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
     excess = weight * (losses**power - np.average(losses**power, weights=weight))
     units = np.arange(len(losses)) if measured.groups is None else measured.groups
     columns = dict(measured.model.encoder_.columns)
-    numbers = [
-        name for name in leading_columns(measured) if columns[name].holds == "numbers"
-    ]
     names = [name for name, part in columns.items() if part.holds == "names"]
+    numbers = []
+    for name in leading_columns(measured):
+        if columns[name].holds == "numbers":
+            numbers.append(name)
     subgroups = []
     for column in names + numbers[:MAX_NUMBERS]:
         labels = _labels(columns[column], measured.X[column])
@@ -97,7 +89,9 @@ def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
                 continue
             sums = np.bincount(units[rows], excess[rows])
             spread = sqrt((sums**2).sum() * (1 - len(rows) / len(losses)))
-            score = sums.sum() / spread if spread else 0.0
+            score = 0.0
+            if spread:
+                score = sums.sum() / spread
             loss = np.average(losses[rows], weights=weight[rows]) ** power
             subgroups.append(Subgroup(score, column, label, len(rows), loss))
     return subgroups, whole**power
@@ -109,11 +103,11 @@ def _labels(part: Column, series) -> np.ndarray:
     if part.holds == "names":
         return np.where(values == MISSING, "missing", values)
     labels = np.full(len(values), "missing", object)
-    known = np.flatnonzero(~np.isnan(values))
-    if not len(known):
+    present = np.flatnonzero(~np.isnan(values))
+    if not len(present):
         return labels
-    for group in groups_by(values[known], BINS):
-        rows = known[group]
+    for group in groups_by(values[present], BINS):
+        rows = present[group]
         ends = np.quantile(values[rows], (0, 1))
         if isinstance(part, Dates):
             ends = ends.astype("datetime64[D]")

@@ -50,7 +50,7 @@ def target_of_classes(measured: Measured) -> Html:
 
 
 def errors_of_classes(measured: Measured) -> Html:
-    """Return the confused classes, the scores of each class, and the ROC and precision-recall curves."""
+    """Return the confused classes, the scores of each class, and curves of two classes."""
     is_known = measured.truth >= 0
     if not is_known.any():
         return parts().paragraph(
@@ -62,10 +62,12 @@ def errors_of_classes(measured: Measured) -> Html:
     curves = []
     if len(names) == 2 and len(np.unique(truth)) == 2:
         curves = curves_of_classes(measured, is_known)
-    confused = confusion_matrix if len(names) <= MAX_CLASSES else confused_pairs
-    return parts().errors_of_classes(
-        confused(truth, decided, names), each_class(truth, decided, names), curves
-    )
+    if len(names) <= MAX_CLASSES:
+        confused = confusion_matrix(truth, decided, names)
+    else:
+        confused = confused_pairs(truth, decided, names)
+    scores = each_class(truth, decided, names)
+    return parts().errors_of_classes(confused, scores, curves)
 
 
 def curves_of_classes(measured: Measured, is_known: np.ndarray) -> list[Html]:
@@ -73,11 +75,10 @@ def curves_of_classes(measured: Measured, is_known: np.ndarray) -> list[Html]:
     positive = positive_of(measured.model)
     is_positive = measured.truth[is_known] == positive
     is_alarm = measured.decided[is_known] == positive
-    chances = {
-        name: P[is_known, positive]
-        for name, P in measured.predictions.items()
-        if name != NAIVE
-    }
+    chances = {}
+    for name, P in measured.predictions.items():
+        if name != NAIVE:
+            chances[name] = P[is_known, positive]
     guess = f"for {_names(measured)[positive]}. The dotted line shows guessing"
     point = "; the point marks the decisions of the model"
     roc = picture(
@@ -95,9 +96,8 @@ def confusion_matrix(
     """Return a confusion matrix with counts, normalized over the true classes."""
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (truth, decided), 1)
-    return parts().confusion_matrix(
-        names, counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    )
+    class_counts = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return parts().confusion_matrix(names, counts, counts / class_counts)
 
 
 def confused_pairs(
@@ -109,15 +109,10 @@ def confused_pairs(
     class_counts = np.bincount(truth, minlength=len(names))
     rows = []
     for k in np.argsort(-counts, kind="stable")[:MAX_PAIRS]:
-        true, other = confused[k]
+        true, predicted = confused[k]
         text = f"{counts[k]:,} of {class_counts[true]:,}"
-        rows.append(
-            [
-                names[true],
-                names[other],
-                parts().bar(counts[k] / class_counts[true], text),
-            ]
-        )
+        bar = parts().bar(counts[k] / class_counts[true], text)
+        rows.append([names[true], names[predicted], bar])
     heads = {"true": "name", "predicted": "name", "rows of the true class": "bars"}
     return parts().confused_pairs(len(confused), heads, rows)
 
@@ -127,21 +122,15 @@ def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> 
     from sklearn.metrics import precision_recall_fscore_support
 
     undefined: Any = np.nan
-    scores = precision_recall_fscore_support(
+    *ratios, support = precision_recall_fscore_support(
         truth, decided, labels=range(len(names)), zero_division=undefined
     )
-    *ratios, support = map(np.asarray, scores)
     rows = []
     for k in np.argsort(-support, kind="stable"):
         shares = [f"{ratio[k]:.1%}".replace("nan%", "–") for ratio in ratios]
         rows.append([names[k], *shares, f"{support[k]:,}"])
-    heads = {
-        "class": "name",
-        "precision": "number",
-        "recall": "number",
-        "F1": "number",
-        "rows": "number",
-    }
+    scores = ("precision", "recall", "F1", "rows")
+    heads = {"class": "name", **dict.fromkeys(scores, "number")}
     return parts().each_class(heads, rows, MAX_CLASSES)
 
 
@@ -163,23 +152,16 @@ def calibration_of_classes(measured: Measured) -> Html:
         " Below the dotted line, the probabilities are too high; above it, they are"
         " too low. Gray bars show how often each probability occurs."
     )
-    return picture(
-        text,
-        draw.calibration,
-        chance[is_known],
-        is_true[is_known],
-        quantity,
-        height=3.5,
-    )
+    chance = chance[is_known]
+    is_true = is_true[is_known]
+    return picture(text, draw.calibration, chance, is_true, quantity, height=3.5)
 
 
 def intervals_of(measured: Measured) -> str:
     """Return what the error bars of a plot show: intervals that ignore groups."""
-    return (
-        "95 % intervals"
-        if measured.groups is None
-        else "95 % intervals for independent rows"
-    )
+    if measured.groups is None:
+        return "95 % intervals"
+    return "95 % intervals for independent rows"
 
 
 def _names(measured: Measured) -> list[str]:
@@ -190,14 +172,15 @@ def target_of_numbers(measured: Measured) -> Html:
     """Return a histogram of the target, and its range and quartiles as text."""
     learned = measured.learned
     y = measured.truth if learned is None else learned.y
-    low, first, middle, third, high = map(
-        figures, np.quantile(y, [0, 0.25, 0.5, 0.75, 1])
-    )
+    quantiles = np.quantile(y, [0, 0.25, 0.5, 0.75, 1])
+    low, first, middle, third, high = map(figures, quantiles)
     text = f"Range {low} to {high}, median {middle}, quartiles {first} and {third}."
     if learned is not None and len(y) < learned.rows:
         text = f"A sample of {len(y):,} training rows. {text}"
-    targets = {"table" if learned is None else "training": y}
-    if learned is not None and measured.has_test:
+    if learned is None:
+        return picture(text, draw.targets, {"table": y})
+    targets = {"training": y}
+    if measured.has_test:
         targets["test"] = measured.truth
     return picture(text, draw.targets, targets)
 
@@ -227,41 +210,33 @@ def errors_of_numbers(measured: Measured) -> Html:
         )
     if len(y) > draw.MAX_POINTS:
         values += f" Only {draw.MAX_POINTS:,} of {len(y):,} rows are drawn."
-    return parts().pictures(
-        [
-            picture(values, draw.scattered, x, y, 1, "true"),
-            picture(errors, draw.scattered, x, y - x, 0, "true − predicted"),
-        ]
-    )
+    true = picture(values, draw.scattered, x, y, 1, "true")
+    difference = picture(errors, draw.scattered, x, y - x, 0, "true − predicted")
+    return parts().pictures([true, difference])
 
 
 def calibration_of_numbers(measured: Measured) -> Html:
-    """Return plots of the coverage of intervals: overall, by prediction and by interval width."""
+    """Return plots of the coverage of intervals: of all rows, by prediction and by width."""
     if not measured.has_test:
         return parts().paragraph(
             "The intervals are calibrated on the training rows, so only a test can"
             " check them."
         )
-    within = {}
+    is_inside = {}
     widths = {}
     for share in draw.COVERAGES:
         low, high = measured.model.predict_interval(measured.X, share).T
-        within[share] = (low <= measured.truth) & (measured.truth <= high)
+        is_inside[share] = (low <= measured.truth) & (measured.truth <= high)
         widths[share] = high - low
     nominal = (
         "Observed against nominal coverage of the intervals, with"
         f" {intervals_of(measured)}."
+        " Points below the dotted line mean that the intervals are too narrow."
     )
-    nominal += " Points below the dotted line mean that the intervals are too narrow."
     observed = f"Observed coverage of {JUDGED:.0%} intervals, in groups of rows by"
-    pictures = [picture(nominal, draw.nominal_coverage, within)]
-    for name, size in {
-        "prediction": measured.predicted,
-        "interval width": widths[JUDGED],
-    }.items():
-        pictures.append(
-            picture(
-                f"{observed} {name}.", draw.coverage, size, within[JUDGED], JUDGED, name
-            )
-        )
+    pictures = [picture(nominal, draw.nominal_coverage, is_inside)]
+    sizes = {"prediction": measured.predicted, "interval width": widths[JUDGED]}
+    for name, size in sizes.items():
+        arguments = (size, is_inside[JUDGED], JUDGED, name)
+        pictures.append(picture(f"{observed} {name}.", draw.coverage, *arguments))
     return parts().pictures(pictures)
