@@ -1,9 +1,9 @@
-"""The predictions of a model and its baselines, their metrics with intervals, and the verdict on the model."""
+"""The predictions of a model and its baselines, their metrics, and the verdict."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -42,7 +42,7 @@ CHANCE = (
 
 
 class Learned(NamedTuple):
-    """Training rows or a sample, their targets in the model's encoding, and the number of all training rows."""
+    """Training rows or a sample, their encoded targets, and the number of all rows."""
 
     X: Any
     y: np.ndarray
@@ -103,7 +103,7 @@ class Measured(SuggestsNames):
 
     @property
     def predicted(self) -> np.ndarray:
-        """The model's probabilities or predictions. If it predicts three quantiles, the middle one is used."""
+        """The model's probabilities or predictions, or the middle one of three quantiles."""
         Y = self.predictions[OURS]
         levels = levels_of(self.model)
         return Y[:, len(levels) // 2] if levels else Y
@@ -118,29 +118,44 @@ class Measured(SuggestsNames):
         """The number of scored groups, or of scored rows without groups."""
         return len(self.truth) if self.groups is None else len(np.unique(self.groups))
 
-    def _metrics_of(self, rows: Any = slice(None)) -> dict[str, Metrics[str]]:
-        """Return the metrics of the model and the baselines on all or some rows. The first metric is the loss."""
-        truth = self.truth[rows]
-        weight = self.weight[rows]
-        thresholds = None if self.thresholds is None else self.thresholds[rows]
+    def take(self, rows: np.ndarray) -> Self:
+        """Return some of the scored rows, given a mask or indices."""
+        predictions = {name: Y[rows] for name, Y in self.predictions.items()}
+        taken = replace(
+            self,
+            X=self.X.iloc[rows],
+            index=self.index[rows],
+            truth=self.truth[rows],
+            weight=self.weight[rows],
+            predictions=predictions,
+        )
+        if self.thresholds is not None:
+            taken = replace(taken, thresholds=self.thresholds[rows])
+        if self.groups is not None:
+            taken = replace(taken, groups=self.groups[rows])
+        return taken
+
+    @property
+    def _metric_functions(self) -> dict[str, Metrics[str]]:
+        """The metrics of the model and of each baseline. The first metric is the loss."""
         levels = levels_of(self.model)
         functions: dict[str, Metrics[str]] = {}
-        for name, predictions in self.predictions.items():
-            Y = predictions[rows]
+        for name, Y in self.predictions.items():
             if self.is_classifier:
-                classes = decided(Y, thresholds, self.model)
+                classes = decided(Y, self.thresholds, self.model)
+                positive = positive_of(self.model)
                 functions[name] = metrics_of_classes(
-                    truth, Y, classes, weight, positive_of(self.model)
+                    self.truth, Y, classes, self.weight, positive
                 )
             elif levels:
-                functions[name] = metrics_of_quantiles(truth, Y, levels)
+                functions[name] = metrics_of_quantiles(self.truth, Y, levels)
             else:
-                functions[name] = metrics_of_numbers(truth, Y)
+                functions[name] = metrics_of_numbers(self.truth, Y)
         return functions
 
     @cached_property
     def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
-        functions = self._metrics_of()
+        functions = self._metric_functions
 
         def metrics(counts: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
             values: dict[tuple[str, str], np.ndarray] = {}
@@ -153,15 +168,14 @@ class Measured(SuggestsNames):
             return values
 
         scores: Scores = {name: {} for name in functions}
+        margins = {}
         with threadpool_limits(1):
-            for (name, metric), estimate in estimates(
-                metrics, self.weight, self.seed, self.groups
-            ).items():
+            pairs = estimates(metrics, self.weight, self.seed, self.groups)
+        for (name, metric), estimate in pairs.items():
+            if metric == MARGIN:
+                margins[name] = estimate.widened(self._widening)
+            else:
                 scores[name][metric] = estimate
-        margins = {
-            name: metrics.pop(MARGIN).widened(self._widening)
-            for name, metrics in scores.items()
-        }
         del margins[OURS]
         return scores, margins
 
@@ -171,21 +185,21 @@ class Measured(SuggestsNames):
         return widening(self.how, self.units, len(self.folds))
 
     def _judged(self, names: Iterable[str]) -> list[tuple[str, Estimate]]:
-        """Return some metrics of the model with intervals that are as wide as the intervals of differences."""
-        return [
-            (name, self.metrics[name].widened(self._widening))
-            for name in names
-            if name in self.metrics
-        ]
+        """Return metrics of the model with intervals as wide as intervals of differences."""
+        judged = []
+        for name in names:
+            if name in self.metrics:
+                judged.append((name, self.metrics[name].widened(self._widening)))
+        return judged
 
     @property
     def scores(self) -> Scores:
-        """The metrics and intervals of the model ("vecprop"), followed by the metrics of each baseline."""
+        """The metrics of the model ("vecprop"), followed by the metrics of each baseline."""
         return self._estimates[0]
 
     @property
     def metrics(self) -> dict[str, Estimate]:
-        """The metrics of the model with their intervals. The first metric is the loss that decides the verdict."""
+        """The metrics of the model. The first one is the loss that decides the verdict."""
         return self.scores[OURS]
 
     @property
@@ -220,14 +234,15 @@ class Measured(SuggestsNames):
         }
         with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
             for rows in self.folds:
-                for name, metrics in self._metrics_of(rows).items():
-                    for metric, (value,) in metrics(self.weight[None, rows]).items():
+                fold = self.take(rows)
+                for name, metrics in fold._metric_functions.items():
+                    for metric, (value,) in metrics(fold.weight[None]).items():
                         scores[name].setdefault(metric, []).append(float(value))
         return scores
 
     @cached_property
     def worst_rows(self) -> list[WorstRow]:
-        """The ten rows with the largest loss, worst first, or an empty list if the model is not tabular."""
+        """The ten rows with the largest loss, worst first, or [] if the model is not tabular."""
         if not isinstance(self.model, TableModel):
             return []
         return worst_rows(
@@ -240,7 +255,7 @@ class Measured(SuggestsNames):
 
     @cached_property
     def importances(self) -> list[Importance]:
-        """The rise of the loss when a column is shuffled, or an empty list if the model is not tabular.
+        """The rise of the loss when a column is shuffled, or [] if the model is not tabular.
 
         Bootstrap samples contain whole groups of rows.
 
@@ -279,7 +294,7 @@ class Measured(SuggestsNames):
 
     @property
     def summary(self) -> str:
-        """The accuracy, the typical error or the coverage in plain words, for the rows that decide the verdict."""
+        """The accuracy, the typical error or the coverage in plain words."""
         if self._worse is None:
             return summary_of(self)
         return f"{self._worse.note} {summary_of(self._worse.measured)}"
@@ -298,34 +313,26 @@ class Measured(SuggestsNames):
         return "\n\n".join(paragraphs)
 
     def _compared(self, metric: str) -> tuple[dict[str, Text], dict[str, Text]]:
-        """Return a metric of the model and each baseline as text and, for the loss, the differences."""
+        """Return a metric of all models as text and, for the loss, the differences."""
         margins = self.margins if metric == self._loss else {}
-        texts = compared(
-            [metrics[metric] for metrics in self.scores.values()],
-            list(margins.values()),
-        )
-        count = len(self.scores)
-        return dict(zip(self.scores, texts[:count], strict=True)), dict(
-            zip(margins, texts[count:], strict=True)
-        )
+        scores = [metrics[metric] for metrics in self.scores.values()]
+        texts = compared(scores, list(margins.values()))
+        count = len(scores)
+        values = dict(zip(self.scores, texts[:count], strict=True))
+        return values, dict(zip(margins, texts[count:], strict=True))
 
     def _rows_of_metrics(
         self, name: str = OURS, shown: Callable[[Text], Any] = str
     ) -> list[list[Any]]:
-        """Return the rows of a table: the title of a metric, and the metric of the model and of each baseline."""
+        """Return the rows of a table: the title of a metric, and the metric of each model."""
         rows = []
         for metric in self.metrics:
             scores, margins = self._compared(metric)
-            rows.append(
-                [
-                    title(metric, positive_class(self.model)),
-                    *map(shown, scores.values()),
-                ]
-            )
+            heading = title(metric, positive_class(self.model))
+            rows.append([heading, *map(shown, scores.values())])
             if margins:
-                rows.append(
-                    [f"  difference from {name}", "", *map(shown, margins.values())]
-                )
+                heading = f"  difference from {name}"
+                rows.append([heading, "", *map(shown, margins.values())])
         return rows
 
     def _rows_of_folds(self) -> list[list[str]]:
@@ -356,7 +363,7 @@ def worries_of(measured: Measured) -> Iterator[str]:
 
 
 def _worries_of_baselines(measured: Measured) -> Iterator[str]:
-    """Yield baselines that are worse than guessing, and probabilities that are worse than class frequencies."""
+    """Yield notes on baselines and probabilities that are worse than guessing."""
     losses = measured._losses
     least = losses[NAIVE].value * (1 + NOTABLE)
     poor = [name for name in measured.baselines if losses[name].value > least]
@@ -404,20 +411,19 @@ def _worries_of_training(model) -> Iterator[str]:
     """Yield a note if most networks were still improving at the end of training."""
     epochs = model._training(model.trained_rows_.rows).epochs
     curves = model.validation_loss_curves_
-    late = [
-        curve
-        for curve in curves
-        if len(curve) > epochs and np.argmin(curve) >= 0.95 * epochs
-    ]
-    if 2 * len(late) > len(curves):
+    late = 0
+    for curve in curves:
+        if len(curve) > epochs and np.argmin(curve) >= 0.95 * epochs:
+            late += 1
+    if 2 * late > len(curves):
         yield (
-            f"{len(late)} of {len(curves)} networks were still improving after {epochs}"
+            f"{late} of {len(curves)} networks were still improving after {epochs}"
             " epochs: raise --max-iter."
         )
 
 
 def _worries_of_classes(measured: Measured) -> Iterator[str]:
-    """Yield notes on rows that all belong to one class, and on classes that are never predicted."""
+    """Yield notes on rows of only one class, and on classes that are never predicted."""
     model = measured.model
     scored = np.unique(measured.truth)
     if len(scored) == 1 and scored[0] >= 0:

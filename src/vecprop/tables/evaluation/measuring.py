@@ -1,4 +1,4 @@
-"""Evaluation of trained models and baselines on unseen rows: a test set, out of fold, or cross-validation."""
+"""Evaluation of models and baselines on a test set, out of fold, or by cross-validation."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -92,8 +92,13 @@ class Parts:
         """The arguments of ``fit``."""
         if self.stream is not None:
             return {"X": self.stream}
-        together = {"groups": self.dependence.groups, "time": self.dependence.time}
-        return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
+        return {
+            "X": self.X,
+            "y": self.y,
+            "sample_weight": self.weight,
+            "groups": self.dependence.groups,
+            "time": self.dependence.time,
+        }
 
     def split(self, rows: np.ndarray, test_rows: np.ndarray) -> "Parts":
         """Divide the training rows into training rows and test rows."""
@@ -113,10 +118,9 @@ class Parts:
         """All rows as training rows, without their dependence."""
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
+        y = np.append(self.y, self.y_test)
         weight = np.append(self.weight, self.weight_test)
-        return Parts.untested(
-            self.task, X, np.append(self.y, self.y_test), weight, notes=self.notes
-        )
+        return Parts.untested(self.task, X, y, weight, notes=self.notes)
 
     @property
     def training_of_all(self) -> dict[str, Any]:
@@ -130,7 +134,7 @@ class Parts:
 def measured_unseen(
     model, parts: Parts, seed: int, *, baselines: bool = True
 ) -> Measured:
-    """Return predictions of the model and baselines on the test rows, or out of fold without test rows."""
+    """Return predictions of the test rows, or out of fold without test rows."""
     if parts.has_test:
         predictions = {OURS: predictions_of(model, parts.X_test)}
         if baselines:
@@ -140,14 +144,13 @@ def measured_unseen(
             )
         return _measured("test", model, parts, predictions, seed=seed)
     predictions = {OURS: model.out_of_fold_}
-    if not baselines:
-        return _measured("out of fold", model, parts, predictions, seed=seed)
-    y = as_learned(model, parts.y)
-    fold = parts.dependence.folds(y, model._members(len(y)), seed)
-    predictions |= baselines_by_folds(
-        model, parts, splits(fold, is_time=parts.dependence.is_time), seed
-    )
-    thresholds = _thresholds_of_other_rows(model, parts.weight, y, fold)
+    thresholds = None
+    if baselines:
+        y = as_learned(model, parts.y)
+        fold = parts.dependence.folds(y, model._members(len(y)), seed)
+        pairs = splits(fold, is_time=parts.dependence.is_time)
+        predictions |= baselines_by_folds(model, parts, pairs, seed)
+        thresholds = _thresholds_of_other_rows(model, parts.weight, y, fold)
     return _measured(
         "out of fold", model, parts, predictions, seed=seed, thresholds=thresholds
     )
@@ -156,7 +159,7 @@ def measured_unseen(
 def _thresholds_of_other_rows(
     model, weight: np.ndarray, y: np.ndarray, fold: np.ndarray
 ) -> np.ndarray | None:
-    """Return the threshold of each training row, which does not depend on the row, or None without thresholds."""
+    """Return the thresholds of training rows, each chosen on other rows, or None."""
     thresholds = thresholds_of(model, len(y))
     if thresholds is None:
         return None
@@ -183,7 +186,7 @@ def cross_validated(
     *,
     is_time: bool = False,
 ) -> Measured:
-    """Return cross-validated predictions of the training rows, and train the models of all folds together.
+    """Return cross-validated predictions of the training rows.
 
     With times, each fold is predicted by a model that was trained on earlier rows. With
     ``fold`` and ``is_time``, each fold is predicted by a model that was trained on rows
@@ -214,13 +217,12 @@ def cross_validated(
         if thresholds is not None:
             thresholds[rows] = fold_model.threshold_
     ours = {OURS: out_of_fold(predictions, len(parts.y))}
-    baselines = baselines_by_folds(model, parts, zip(learned, folds, strict=True), seed)
-    both = ours | baselines
+    pairs = zip(learned, folds, strict=True)
     return _measured(
         "cross-validation",
         model,
         parts,
-        both,
+        ours | baselines_by_folds(model, parts, pairs, seed),
         seed=seed,
         thresholds=thresholds,
         folds=folds,
@@ -239,10 +241,9 @@ def _models_of_folds(
         fold_model.set_params(checkpoint=checkpoint_part(model, "cv"))
         if is_classifier(model):
             fold_model.set_params(positive=positive_class(model))
+    tables = [parts.split(rows, rows[:0]).training for rows in learned]
     try:
-        fit_many(
-            models, [parts.split(rows, rows[:0]).training for rows in learned], progress
-        )
+        fit_many(models, tables, progress)
     except TableError as error:
         raise TableError(
             f"In a fold of the cross-validation: {error} Lower --cv, or leave it out."
@@ -265,50 +266,31 @@ def with_duplicates(measured: Measured) -> Measured:
     """
     assert measured.learned is not None
     encoder = measured.model.encoder_
-    trained = digests(encoder, measured.learned.X, measured.learned.y)
+    X, y, _ = measured.learned
+    if measured.how not in ("test", "cross-validation"):
+        return measured
+    scored = digests(encoder, measured.X, measured.truth)
     if measured.how == "test":
-        is_seen = np.isin(digests(encoder, measured.X, measured.truth), trained)
-    elif measured.how == "cross-validation":
-        scored = digests(encoder, measured.X, measured.truth)
+        is_seen = np.isin(scored, digests(encoder, X, y))
+    else:
         is_seen = np.zeros(len(scored), bool)
         for rows in measured.folds:
             is_seen[rows] = np.isin(scored[rows], np.delete(scored, rows))
-    else:
-        return measured
     count = int(is_seen.sum())
-    if count <= MAX_SEEN * len(is_seen) or not (
-        measured.verdict and measured.verdict.is_positive
-    ):
+    if count <= MAX_SEEN * len(is_seen):
+        return measured
+    if not measured.verdict or not measured.verdict.is_positive:
         return measured
     rng = np.random.default_rng(measured.seed)
-    shuffled = measured.learned.X.apply(rng.permutation)
-    by_chance = (
-        pandas()
-        .Series(digests(encoder, shuffled, measured.learned.y))
-        .duplicated(keep=False)
-        .mean()
-    )
+    shuffled = digests(encoder, X.apply(rng.permutation), y)
+    by_chance = pandas().Series(shuffled).duplicated(keep=False).mean()
     if by_chance > BY_CHANCE * count / len(is_seen):
         return measured
     if len(is_seen) - count >= FEW:
-        rest = _some_rows(measured, ~is_seen).verdict
-        if rest is not None and rest.is_positive:
+        unseen = measured.take(~is_seen).verdict
+        if unseen is not None and unseen.is_positive:
             return measured
     return replace(measured, trained_on=count)
-
-
-def _some_rows(measured: Measured, rows: np.ndarray) -> Measured:
-    """Return some of the scored rows."""
-    return replace(
-        measured,
-        X=measured.X[rows],
-        index=measured.index[rows],
-        truth=measured.truth[rows],
-        weight=measured.weight[rows],
-        predictions={name: Y[rows] for name, Y in measured.predictions.items()},
-        thresholds=None if measured.thresholds is None else measured.thresholds[rows],
-        groups=None if measured.groups is None else measured.groups[rows],
-    )
 
 
 def baseline_predictions(
@@ -320,28 +302,30 @@ def baseline_predictions(
         is_class = y >= 0
         rows = rows[is_class]
         y = y[is_class]
-    weight = parts.weight[rows] * factors_of_classes(
-        model, parts.y[rows], parts.weight[rows]
-    )
+    weight = parts.weight[rows]
+    weight = weight * factors_of_classes(model, parts.y[rows], weight)
     baselines = Baselines(model.encoder_, parts.X.iloc[rows], X_test, y, weight, seed)
     # several threads would wait for each other on a busy machine
     with threadpool_limits(1):
         if is_classifier(model):
             return baselines.probabilities(len(model.classes_))
         levels = levels_of(model)
-        return baselines.quantiles(levels) if levels else baselines.numbers()
+        if levels:
+            return baselines.quantiles(levels)
+        return baselines.numbers()
 
 
 def baselines_by_folds(
     model, parts: Parts, pairs: Iterable[tuple[np.ndarray, np.ndarray]], seed: int
 ) -> dict[str, np.ndarray]:
-    """Return the predictions of baselines for all rows, given pairs of the rows to learn and the rows to predict."""
+    """Return the predictions of baselines, given the rows to learn and to predict by fold."""
     predictions: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for learned, unseen in pairs:
         X_test = parts.X.iloc[unseen]
-        for name, predicted in baseline_predictions(
+        baselines = baseline_predictions(
             model, parts, learned, X_test=X_test, seed=seed
-        ).items():
+        )
+        for name, predicted in baselines.items():
             predictions.setdefault(name, []).append((unseen, predicted))
     return {
         name: out_of_fold(fold_predictions, len(parts.y))
@@ -366,31 +350,33 @@ def _measured(
     folds: Sequence[np.ndarray] = (),
 ) -> Measured:
     """Return the predictions of the rows that the model and all baselines can predict."""
+    learned = Learned(parts.X, as_learned(model, parts.y), parts.rows)
     X = parts.X
-    y = parts.y
+    truth = learned.y
     weight = parts.weight
     if how == "test":
         X = parts.X_test
-        y = parts.y_test
+        truth = as_learned(model, parts.y_test)
         weight = parts.weight_test
     if thresholds is None:
-        thresholds = thresholds_of(model, len(y))
-    is_predicted = np.all(
-        [~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0
-    )
+        thresholds = thresholds_of(model, len(truth))
+    is_predicted = np.full(len(truth), True)
+    for Y in predictions.values():
+        is_predicted &= ~np.isnan(Y.reshape(len(Y), -1)[:, 0])
     positions = np.cumsum(is_predicted) - 1
-    X = X[is_predicted]
-    return Measured(
+    measured = Measured(
         how,
         model,
         X,
         X.index,
-        truth=as_learned(model, y[is_predicted]),
-        weight=weight[is_predicted],
-        predictions={name: Y[is_predicted] for name, Y in predictions.items()},
-        learned=Learned(parts.X, as_learned(model, parts.y), parts.rows),
+        truth=truth,
+        weight=weight,
+        predictions=predictions,
+        learned=learned,
         folds=[positions[rows[is_predicted[rows]]] for rows in folds],
-        thresholds=None if thresholds is None else thresholds[is_predicted],
-        groups=group_numbers(X[parts.group]) if parts.group in X.columns else None,
+        thresholds=thresholds,
         seed=seed,
-    )
+    ).take(is_predicted)
+    if parts.group not in measured.X.columns:
+        return measured
+    return replace(measured, groups=group_numbers(measured.X[parts.group]))
