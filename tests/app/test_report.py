@@ -284,7 +284,7 @@ def test_captions_describe_what_is_drawn(made):
     )
 
     def said(scored):
-        return Page(metrics(scored, "", "", is_measured=True)).text
+        return Page(metrics(scored, Run())).text
 
     assert "bootstrap samples of the rows." in said(measured)
     assert "bootstrap samples of the groups." in said(grouped)

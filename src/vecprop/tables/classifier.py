@@ -224,7 +224,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
             The sample weights.
         """
         y, predicted, sample_weight = self._scored(X, y, sample_weight)
-        y = self._values(pandas().Series(y)) if np.ndim(y) == 1 else y
+        if np.ndim(y) == 1:
+            y = self._values(pandas().Series(y))
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _values(self, y):
@@ -381,13 +382,13 @@ class TabularClassifier(ClassifierMixin, TableModel):
         predictions = [
             out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen[0]
         ]
-        known = np.flatnonzero(~np.isnan(predictions[0][:, 0, 0]))
+        predicted = np.flatnonzero(~np.isnan(predictions[0][:, 0, 0]))
         P = np.full((len(rows.T), predictions[0].shape[2]), np.nan)
-        half = rows.fold[known] % 2
+        half = rows.fold[predicted] % 2
         # each half of the folds is calibrated on the other half
         for number in np.unique(half):
-            indices = known[half == number]
-            other_half = known[half != number]
+            indices = predicted[half == number]
+            other_half = predicted[half != number]
             if not len(other_half):
                 other_half = indices
             calibrated, inverse_temperature = _calibrated_on(
@@ -396,13 +397,12 @@ class TabularClassifier(ClassifierMixin, TableModel):
             average = calibrated.average([Y[indices] for Y in predictions])
             P[indices] = temperature_scaled(average, inverse_temperature).mean(axis=1)
         calibrated, inverse_temperature = _calibrated_on(
-            known, ensemble, predictions, rows
+            predicted, ensemble, predictions, rows
         )
-        classes = rows.T.argmax(axis=1)
-        right = np.maximum(P[known, classes[known]], MIN_PROBABILITY)
-        loss = np.average(
-            -np.log(right), weights=None if rows.weight is None else rows.weight[known]
-        )
+        classes = rows.T[predicted].argmax(axis=1)
+        losses = -np.log(np.maximum(P[predicted, classes], MIN_PROBABILITY))
+        weight = None if rows.weight is None else rows.weight[predicted]
+        loss = np.average(losses, weights=weight)
         attributes = {
             "ensemble_": calibrated,
             "inverse_temperature_": inverse_temperature,
@@ -413,18 +413,16 @@ class TabularClassifier(ClassifierMixin, TableModel):
         vars(self).pop("threshold_", None)  # set by an earlier fit
         if self.threshold is None:
             return
-        known = ~np.isnan(unseen[:, 0])
-        weight = np.ones(len(known)) if rows.counts is None else rows.counts
-        is_positive = rows.T[known].argmax(axis=1) == self._positive
+        is_predicted = ~np.isnan(unseen[:, 0])
+        weight = np.ones(len(unseen)) if rows.counts is None else rows.counts
+        classes = rows.T[is_predicted].argmax(axis=1)
+        is_positive = classes == self._positive
         rule = ThresholdRule.of(self.threshold)
-        self.threshold_ = rule.best(
-            unseen[known, self._positive], is_positive, weight[known]
-        )
+        p = unseen[is_predicted, self._positive]
+        self.threshold_ = rule.best(p, is_positive, weight[is_predicted])
         if np.isnan(self.threshold_):
             self.threshold_ = 0.5
-            only_class = self.classes_.tolist()[
-                self._positive if is_positive[0] else 1 - self._positive
-            ]
+            only_class = self.classes_.tolist()[classes[0]]
             self.notes_.append(
                 f"The threshold is 0.5 instead of {self.threshold!r}, because all"
                 f" {len(is_positive)} validation rows have the class {only_class!r}."
@@ -467,8 +465,6 @@ def factors_of_classes(
     array([0.67, 2.  , 0.67, 0.67])
     """
     class_weight = getattr(model, "class_weight", None)
-    return (
-        np.ones(len(y))
-        if class_weight is None
-        else class_weights(class_weight, y, weight)
-    )
+    if class_weight is None:
+        return np.ones(len(y))
+    return class_weights(class_weight, y, weight)

@@ -202,9 +202,9 @@ class TabularRegressor(RegressorMixin, TableModel):
             The sample weights.
         """
         y, Y, sample_weight = self._scored(X, y, sample_weight)
-        score = (
-            partial(d2_pinball_score, alpha=self._level) if self._levels else r2_score
-        )
+        score = r2_score
+        if self._levels:
+            score = partial(d2_pinball_score, alpha=self._level)
         return float(score(self._values(y), Y, sample_weight=sample_weight))
 
     def _in_units(self, Y: np.ndarray) -> np.ndarray:
@@ -258,10 +258,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return the loss of the main ensemble, followed by the losses of the outer levels."""
         if not self._levels:
             return [SquaredError()]
-        return [
-            Quantile(self._level),
-            *(Quantile(level) for level in self._levels if level != self._level),
-        ]
+        outer = [level for level in self._levels if level != self._level]
+        return list(map(Quantile, [self._level, *outer]))
 
     def _learned(self, y, frame):
         y = pandas().Series(y.to_numpy(), frame.index)
@@ -340,9 +338,10 @@ class TabularRegressor(RegressorMixin, TableModel):
             "residuals_": _residuals(low, high, y, weight, rows.groups),
         }
         Y = out_of_fold(middle, len(y))
-        known = ~np.isnan(Y)
+        is_predicted = ~np.isnan(Y)
+        weight = weight[is_predicted]
         if not self._levels:
-            loss = np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known]))
+            loss = np.sqrt(np.average((Y - y)[is_predicted] ** 2, weights=weight))
             return Calibration(attributes, Y, float(loss))
         quantiles = [Y]
         if outer:
@@ -350,7 +349,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         losses = []
         for predicted, level in zip(quantiles, self._levels, strict=True):
             losses.append(Quantile(level).element(predicted, y))
-        loss = np.average(np.mean(losses, axis=0)[known], weights=weight[known])
+        loss = np.average(np.mean(losses, axis=0)[is_predicted], weights=weight)
         return Calibration(attributes, np.stack(quantiles, axis=1), float(loss))
 
 

@@ -253,23 +253,21 @@ class TableModel(SharedSettings):
             # Curves start before the first epoch. Networks that were not trained have
             # empty curves.
             best_epochs.append(float(np.nanargmin(curve)) if curve else np.nan)
-        medians = np.nanmedian(
-            np.reshape(best_epochs, (len(self._ensembles) * views, -1)), axis=1
-        )
+        groups = len(self._ensembles) * views
+        medians = np.nanmedian(np.reshape(best_epochs, (groups, -1)), axis=1)
         return [max(round(median), 1) for median in medians.tolist()]
 
     def _retrain(
         self, fit: EnsembleFit, epochs: list[int], progress: Report
     ) -> Outcome:
         """Train networks on all rows of a refit."""
-        checkpoint = None if self.checkpoint is None else self.checkpoint._part("refit")
         with limit_jobs(self.n_jobs):
             members = fit.members_of_refit(self.ensemble_.folds, epochs)
             (results,) = train_fits(
                 [fit],
                 [members],
                 progress=progress,
-                checkpoint=checkpoint,
+                checkpoint=self._checkpoint_part("refit"),
                 workers=self.workers,
             )
             outcome = fit.outcome(results)
@@ -334,6 +332,10 @@ class TableModel(SharedSettings):
             self._column_options,
             refusal,
         )
+
+    def _checkpoint_part(self, name: str):
+        """Return a part of the checkpoint, if any."""
+        return self.checkpoint and self.checkpoint._part(name)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 2**16))
@@ -421,10 +423,13 @@ class TableModel(SharedSettings):
         # `vecprop train` has checked the target of the whole file
         is_checked = "aside" in rows.frame.attrs
         is_judged = is_checked and not is_sample
-        are_apart = (
-            is_judged or rows.dependence.is_time or rows.dependence.groups is not None
+        has_groups = rows.dependence.groups is not None
+        notes, shares = leaks(
+            self.encoder_,
+            rows.frame,
+            target,
+            are_apart=is_judged or rows.dependence.is_time or has_groups,
         )
-        notes, shares = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
         self.notes_ += notes
         if is_checked:
             return shares
@@ -472,28 +477,23 @@ class TableModel(SharedSettings):
     def _store_curves(self, outcome: Outcome) -> None:
         """Store the loss curves of all networks, and add a note on dropped networks."""
         histories = [result.history for result in outcome.results.flat]
-        self.loss_curves_ = [
-            np.asarray(history.loss, float).tolist() for history in histories
-        ]
-        self.validation_loss_curves_ = [
-            np.asarray(history.validation_loss, float).tolist() for history in histories
-        ]
+        self.loss_curves_ = []
+        self.validation_loss_curves_ = []
+        for history in histories:
+            loss = np.asarray(history.loss, float)
+            validation_loss = np.asarray(history.validation_loss, float)
+            self.loss_curves_.append(loss.tolist())
+            self.validation_loss_curves_.append(validation_loss.tolist())
         trained = [*outcome.results.flat, *outcome.others.flat]
         self.n_iter_ = max(result.state.epoch for result in trained)
-        ended = [
-            result.reason
-            for result in trained
-            if result.reason == "diverged" or not result.state.epoch
-        ]
+        ended = []
+        for result in trained:
+            if result.reason == "diverged" or not result.state.epoch:
+                ended.append(result.reason)
         if ended:
             reason = "diverged" if "diverged" in ended else "were not trained"
-            self.notes_.append(
-                Note(
-                    f"{len(ended)} of {len(trained)} networks {reason} and do not"
-                    " count.",
-                    "trust",
-                )
-            )
+            counts = f"{len(ended)} of {len(trained)} networks"
+            self.notes_.append(Note(f"{counts} {reason} and do not count.", "trust"))
         if outcome.is_interrupted:
             cut_short = "Training was interrupted, so the model is not fully trained."
             self.notes_.append(Note(cut_short, "interrupted"))
@@ -594,11 +594,9 @@ class TableModel(SharedSettings):
             hasattr(self, "feature_names_in_")
             or set(self.encoder_.names) <= set(frame.columns)
         ):
-            return (
-                frame.drop(columns=self.target)
-                if self.target in frame.columns
-                else frame
-            )
+            if self.target in frame.columns:
+                return frame.drop(columns=self.target)
+            return frame
         frame = frame.drop(columns=frame.attrs.get("index", []))
         columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
         validate_data(self, columns, reset=False, skip_check_array=True)
@@ -714,14 +712,11 @@ def fit_many(
     before = [dict(vars(model)) for model in models]
     try:
         with nullcontext() if first.checkpoint is None else first.checkpoint._held():
-            plans = [
-                model._plan(**table)
-                for model, table in zip(models, tables, strict=True)
-            ]
+            plans = []
+            for model, table in zip(models, tables, strict=True):
+                plans.append(model._plan(**table))
             # The folder has the name of earlier versions, whose fits can be resumed.
-            checkpoint = (
-                None if first.checkpoint is None else first.checkpoint._part("stage-1")
-            )
+            checkpoint = first._checkpoint_part("stage-1")
             with limit_jobs(first.n_jobs):
                 fits = [plan.fit for plan in plans]
                 members = [fit.members() for fit in fits]

@@ -68,13 +68,12 @@ def likeliest_shares(
     p_of_classes = np.stack([P[np.arange(len(P)), classes] for P in probabilities])
     prior = np.repeat(np.eye(len(p_of_classes)), PRIOR_ROWS, axis=1)
     counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
-    right = list(np.hstack([p_of_classes, prior]))
-    return best_shares(
-        right,
-        lambda p: float(
-            np.average(-np.log(np.maximum(p, MIN_PROBABILITY)), weights=counts)
-        ),
-    )
+
+    def log_loss(p: np.ndarray) -> float:
+        losses = -np.log(np.maximum(p, MIN_PROBABILITY))
+        return float(np.average(losses, weights=counts))
+
+    return best_shares(list(np.hstack([p_of_classes, prior])), log_loss)
 
 
 def best_shares(
@@ -262,11 +261,11 @@ class ThresholdRule:
         text = setting if isinstance(setting, str) else f"probability:{setting}"
         goal, _, text = text.partition(":")
         with suppress(KeyError, ValueError):
-            numbers = tuple(map(float, text.split(","))) if text else ()
-            if all(
-                0 < number < limit
-                for number, limit in zip(numbers, _LIMITS[goal], strict=True)
-            ):
+            numbers = ()
+            if text:
+                numbers = tuple(map(float, text.split(",")))
+            pairs = zip(numbers, _LIMITS[goal], strict=True)
+            if all(0 < number < limit for number, limit in pairs):
                 return cls(goal, numbers)
         words = '"f1", a recall such as "recall:0.9", or costs such as "cost:5,1"'
         raise ValueError(
@@ -347,9 +346,9 @@ def positive_index(
     names = classes.tolist()
     texts = [category_name(name).casefold() for name in names]
     if asked is None:
-        are_positive = [text in YES for text in texts]
-        if sum(are_positive) == 1:
-            return are_positive.index(True)
+        is_positive = [text in YES for text in texts]
+        if sum(is_positive) == 1:
+            return is_positive.index(True)
         return 1 if counts[1] <= counts[0] else 0
     if asked in names:
         return names.index(asked)

@@ -173,8 +173,8 @@ def at_epochs_of_others(
         selected = np.empty((len(indices), alternatives, curve.shape[2]))
         for block in np.unique(fold):
             epochs = []
-            for other in range(number + 1, number + count):
-                epoch = best_epochs[other % count][block]
+            for network in range(number + 1, number + count):
+                epoch = best_epochs[network % count][block]
                 if epoch is not None:
                     epochs.append(epoch)
             if not epochs:
@@ -272,10 +272,8 @@ class Outcome(NamedTuple):
     @property
     def is_interrupted(self) -> bool:
         """Whether the training of any network was interrupted."""
-        return any(
-            result.reason == "interrupted"
-            for result in (*self.results.flat, *self.others.flat)
-        )
+        results = [*self.results.flat, *self.others.flat]
+        return any(result.reason == "interrupted" for result in results)
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,7 +289,7 @@ class EnsembleFit:
         """Return the members by ensemble, view and fold. They are validated on their held-out rows."""
         folds = splits(self.rows.fold, is_time=self.rows.is_time)
         members = []
-        for ensemble, place, view in self._groups():
+        for ensemble, number, view in self._groups():
             training = view.training
             stored_predictions = self.rows.T.size * (training.epochs + 1)
             for fold, (training_rows, validation_rows) in enumerate(folds):
@@ -300,7 +298,7 @@ class EnsembleFit:
                         view,
                         ensemble,
                         fold,
-                        seed=self.seed + place * len(folds) + fold,
+                        seed=self.seed + number * len(folds) + fold,
                         rows=training_rows,
                         validation_rows=validation_rows,
                         epochs=training.epochs,
@@ -314,24 +312,22 @@ class EnsembleFit:
     def members_of_refit(self, folds: int, epochs: Sequence[int]) -> list[Member]:
         """Return members that are trained on all rows, given the number of epochs by ensemble and view."""
         members = []
-        for (ensemble, place, view), last_epoch in zip(
-            self._groups(), epochs, strict=True
-        ):
+        for group, last_epoch in zip(self._groups(), epochs, strict=True):
+            ensemble, number, view = group
             for fold in range(folds):
-                seed = self.seed + place * folds + fold
+                seed = self.seed + number * folds + fold
                 members.append(
                     self._member(view, ensemble, fold, seed=seed, epochs=last_epoch)
                 )
         return members
 
     def _groups(self) -> list[tuple[int, int, ViewFit]]:
-        """Return the index of the ensemble, the index of the view, and the view, by ensemble and view."""
-        ensembles = range(len(self.views[0].networks))
-        return [
-            (ensemble, place, view)
-            for ensemble in ensembles
-            for place, view in enumerate(self.views)
-        ]
+        """Return the number of the ensemble, the number of the view, and each view."""
+        groups = []
+        for ensemble in range(len(self.views[0].networks)):
+            for number, view in enumerate(self.views):
+                groups.append((ensemble, number, view))
+        return groups
 
     def _member(
         self,
@@ -529,7 +525,8 @@ def _streamed_networks(
     """Return the members, each with its fold and its view."""
     groups = fit._groups()
     folds = len(members) // len(groups)
-    return [
-        StreamedNetwork(member, number % folds, groups[number // folds][2].view)
-        for number, member in enumerate(members)
-    ]
+    networks = []
+    for number, member in enumerate(members):
+        _, _, view = groups[number // folds]
+        networks.append(StreamedNetwork(member, number % folds, view.view))
+    return networks

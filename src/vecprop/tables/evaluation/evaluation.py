@@ -429,11 +429,9 @@ def _with_trained_baselines(
     used = UsedRows.of(frame, training_roles)
     X = used.frame.drop(columns=_columns_without_inputs(model, training_roles))
     y = plain_target(model, used.frame, target)
-    rows = np.arange(len(y))
     parts = Parts.untested(task_of(model), X, y, used.weight)
-    baselines = baseline_predictions(
-        model, parts, rows, X_test=evaluation.X, seed=evaluation.seed
-    )
+    parts = replace(parts, X_test=evaluation.X)
+    baselines = baseline_predictions(model, parts, evaluation.seed)
     learned = Learned(X, as_learned(model, y), len(y))
     return replace(
         evaluation, predictions=evaluation.predictions | baselines, learned=learned

@@ -16,7 +16,7 @@ from ..explaining.relations import Relation, relations
 from ..rows import OF_GROUPS
 from .baselines import NAIVE
 from .measured import Measured
-from .measuring import Parts, checkpoint_part, cross_validated, measured_unseen
+from .measuring import Parts, cross_validated, measured_unseen
 from .metrics import title
 from .targets import as_learned
 from .verdict import OURS, Verdict
@@ -163,7 +163,7 @@ def _model_of_sample(model, parts: Parts, progress_bar: Callable[[str], Any]):
     with progress_bar("training on the sample") as progress:
         sample_model: Any = clone(model)
         sample_model.set_params(
-            progress=progress, checkpoint=checkpoint_part(model, "sample")
+            progress=progress, checkpoint=model._checkpoint_part("sample")
         )
         return sample_model.fit(**parts.training)
 
@@ -188,7 +188,7 @@ class Judge:
         model = copy(self.model)
         members = model._members(len(self.whole.y)) // self.share
         model.set_params(
-            n_estimators=max(members, 2), checkpoint=checkpoint_part(model, name)
+            n_estimators=max(members, 2), checkpoint=model._checkpoint_part(name)
         )
         with self.progress_bar(f"training for {relation.rows}") as progress:
             second = self._on_other_rows(model, relation, progress)

@@ -118,7 +118,7 @@ class Measured(SuggestsNames):
         """The number of scored groups, or of scored rows without groups."""
         return len(self.truth) if self.groups is None else len(np.unique(self.groups))
 
-    def take(self, rows: np.ndarray) -> Self:
+    def _take(self, rows: np.ndarray) -> Self:
         """Return some of the scored rows, given a mask or indices."""
         predictions = {name: Y[rows] for name, Y in self.predictions.items()}
         taken = replace(
@@ -234,7 +234,7 @@ class Measured(SuggestsNames):
         }
         with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
             for rows in self.folds:
-                fold = self.take(rows)
+                fold = self._take(rows)
                 for name, metrics in fold._metric_functions.items():
                     for metric, (value,) in metrics(fold.weight[None]).items():
                         scores[name].setdefault(metric, []).append(float(value))

@@ -138,10 +138,7 @@ def measured_unseen(
     if parts.has_test:
         predictions = {OURS: predictions_of(model, parts.X_test)}
         if baselines:
-            rows = np.arange(len(parts.y))
-            predictions |= baseline_predictions(
-                model, parts, rows, X_test=parts.X_test, seed=seed
-            )
+            predictions |= baseline_predictions(model, parts, seed)
         return _measured("test", model, parts, predictions, seed=seed)
     predictions = {OURS: model.out_of_fold_}
     thresholds = None
@@ -169,11 +166,6 @@ def _thresholds_of_other_rows(
         model.out_of_fold_[:, positive], y == positive, weight, fold
     )
     return np.where(np.isnan(other_half), thresholds, other_half)
-
-
-def checkpoint_part(model, name: str):
-    """Return a part of the model's checkpoint, if any."""
-    return model.checkpoint and model.checkpoint._part(name)
 
 
 def cross_validated(
@@ -238,7 +230,7 @@ def _models_of_folds(
     """Train a model on the rows to learn of each fold, all models together."""
     models: list[Any] = [clone(model) for _ in learned]
     for fold_model in models:
-        fold_model.set_params(checkpoint=checkpoint_part(model, "cv"))
+        fold_model.set_params(checkpoint=model._checkpoint_part("cv"))
         if is_classifier(model):
             fold_model.set_params(positive=positive_class(model))
     tables = [parts.split(rows, rows[:0]).training for rows in learned]
@@ -287,24 +279,26 @@ def with_duplicates(measured: Measured) -> Measured:
     if by_chance > BY_CHANCE * count / len(is_seen):
         return measured
     if len(is_seen) - count >= FEW:
-        unseen = measured.take(~is_seen).verdict
+        unseen = measured._take(~is_seen).verdict
         if unseen is not None and unseen.is_positive:
             return measured
     return replace(measured, trained_on=count)
 
 
-def baseline_predictions(
-    model, parts: Parts, rows: np.ndarray, *, X_test, seed: int
-) -> dict[str, np.ndarray]:
-    """Fit baselines on some of the training rows and return their predictions for X_test."""
-    y = as_learned(model, parts.y[rows])
+def baseline_predictions(model, parts: Parts, seed: int) -> dict[str, np.ndarray]:
+    """Fit baselines on the training rows and return their predictions of the test rows."""
+    y = as_learned(model, parts.y)
     if is_classifier(model):
         is_class = y >= 0
-        rows = rows[is_class]
         y = y[is_class]
-    weight = parts.weight[rows]
-    weight = weight * factors_of_classes(model, parts.y[rows], weight)
-    baselines = Baselines(model.encoder_, parts.X.iloc[rows], X_test, y, weight, seed)
+        parts = replace(
+            parts,
+            X=parts.X[is_class],
+            y=parts.y[is_class],
+            weight=parts.weight[is_class],
+        )
+    weight = parts.weight * factors_of_classes(model, parts.y, parts.weight)
+    baselines = Baselines(model.encoder_, parts.X, parts.X_test, y, weight, seed)
     # several threads would wait for each other on a busy machine
     with threadpool_limits(1):
         if is_classifier(model):
@@ -321,11 +315,8 @@ def baselines_by_folds(
     """Return the predictions of baselines, given the rows to learn and to predict by fold."""
     predictions: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for learned, unseen in pairs:
-        X_test = parts.X.iloc[unseen]
-        baselines = baseline_predictions(
-            model, parts, learned, X_test=X_test, seed=seed
-        )
-        for name, predicted in baselines.items():
+        fold = parts.split(learned, unseen)
+        for name, predicted in baseline_predictions(model, fold, seed).items():
             predictions.setdefault(name, []).append((unseen, predicted))
     return {
         name: out_of_fold(fold_predictions, len(parts.y))
@@ -376,7 +367,7 @@ def _measured(
         folds=[positions[rows[is_predicted[rows]]] for rows in folds],
         thresholds=thresholds,
         seed=seed,
-    ).take(is_predicted)
+    )._take(is_predicted)
     if parts.group not in measured.X.columns:
         return measured
     return replace(measured, groups=group_numbers(measured.X[parts.group]))

@@ -76,9 +76,7 @@ def sections_of(
     measured: Measured, run: Run
 ) -> list[tuple[str, str, Callable[[Measured], Html]]]:
     """Return the title, the width on large screens, and the function of each section."""
-    scores = partial(
-        metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured
-    )
+    scores = partial(metrics, run=run)
     worst = ("Worst predictions", "", partial(worst_rows, explain=run.explain))
     losses = ("Training", "least", partial(training, seconds=run.seconds))
     sections = [("Metrics", "most tall", scores), ("Columns", "", columns), worst]

@@ -34,19 +34,19 @@ MAX_INPUTS = 5_000_000
 """Maximum product of inputs and columns for explanations."""
 
 
-def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
+def metrics(measured: Measured, run) -> Html:
     """Return the metrics of all models, and a description of the scored rows."""
     learned = measured.learned
     rows = f"The metrics were computed on {len(measured.truth):,} rows."
-    if chosen:
-        rows = code_in(chosen)
+    if run.chosen:
+        rows = code_in(run.chosen)
     elif measured.margins:
         rows += " The baselines were "
         if learned is None:
             rows += "cross-validated on these rows."
         else:
             rows += f"fitted on the {learned.rows:,} training rows."
-    if not is_measured:
+    if not run.is_measured:
         return parts().metrics(rows)
     positive = positive_class(measured.model)
     scores = table_of_scores(measured)
@@ -63,7 +63,7 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     judged = []
     for judgement in measured.judgements:
         judged.append((judgement.note, *table_of_scores(judgement.measured)))
-    return parts().metrics(rows, scores, measured, decided, refit, folds, judged)
+    return parts().metrics(rows, scores, measured, decided, run.refit, folds, judged)
 
 
 def table_of_scores(measured: Measured) -> tuple[dict[str, str], list[list[Html]]]:

@@ -122,8 +122,12 @@ def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> 
     from sklearn.metrics import precision_recall_fscore_support
 
     undefined: Any = np.nan
-    *ratios, support = precision_recall_fscore_support(
-        truth, decided, labels=range(len(names)), zero_division=undefined
+    labels = range(len(names))
+    *ratios, support = map(
+        np.asarray,
+        precision_recall_fscore_support(
+            truth, decided, labels=labels, zero_division=undefined
+        ),
     )
     rows = []
     for k in np.argsort(-support, kind="stable"):
