@@ -50,7 +50,7 @@ class Roles:
 
     @classmethod
     def named(cls, target: str | None, *, weight, group, time) -> "Roles":
-        """Return the roles of columns, and ignore values that are no names."""
+        """Return the roles of columns, and ignore values that are not names."""
         roles = {"weight": weight, "group": group, "time": time}
         names: dict[str, Any] = {
             role: name for role, name in roles.items() if isinstance(name, str)

@@ -81,7 +81,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
 
 
 def _quality(spec: FitSpec, outcome: FitOutcome) -> Any:
-    """Return the number by which restarts are compared; larger is better."""
+    """Return the score of a restart; larger is better."""
     if spec.by_score:
         return outcome.best_validation_score
     if spec.validation is None:
