@@ -16,9 +16,7 @@ class Residual(vp.extend.Layer):
     layers: tuple[vp.extend.Layer, ...]
 
     @property
-    def random(
-        self,
-    ) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (as its layers are)
+    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return any(layer.random for layer in self.layers)
 
     def parameters(self, inputs):

@@ -117,7 +117,8 @@ def test_initial_parameters_depend_only_on_the_seed():
         np.testing.assert_array_equal(row, SEED.init(seed, dtype=np.float32))
         np.testing.assert_array_equal(row, SEED.init(seed).astype(np.float32))
     assert SEED.init([]).shape == (0, SEED.layout.size)
-    np.testing.assert_array_equal(SEED.init([[3, 1], [4, 1]])[1, 0], SEED.init(4))
+    grid: Any = [[3, 1], [4, 1]]
+    np.testing.assert_array_equal(SEED.init(grid)[1, 0], SEED.init(4))
     numbers: Any = np.arange(3)
     np.testing.assert_array_equal(SEED.init(numbers), SEED.init(range(3)))
 

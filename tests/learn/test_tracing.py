@@ -186,10 +186,10 @@ STEP = vp.Momentum(0.1)
     ("wrong", "error", "message"),
     [
         (
-            lambda traced, *values: learn.trace(3, *values),
+            lambda traced, *values: learn.trace(3, *values),  # pyright: ignore
             TypeError,
             "network must be a Network, got int",
-        ),  # pyright: ignore
+        ),
         (
             lambda traced, theta, X, T: learn.trace(TUTORIAL, [theta] * 2, X, T),
             ValueError,

@@ -130,9 +130,8 @@ def test_a_dask_data_frame_is_a_table():
         frames.from_pandas(frame, npartitions=3),
         {"n_estimators": 2, "max_iter": 2, "random_state": 0},
     )
-    model, like = (
-        TabularClassifier("y", **settings).fit(table) for table in (lazy, frame)
-    )  # pyright: ignore
+    model = TabularClassifier("y", **settings).fit(lazy)  # pyright: ignore
+    like = TabularClassifier("y", **settings).fit(frame)  # pyright: ignore
     assert model.encoder_.names == like.encoder_.names == ["x"]
     np.testing.assert_array_equal(model.predict_proba(lazy), like.predict_proba(frame))
     rest = TabularClassifier(**settings).fit(lazy.drop(columns="y"), lazy["y"])  # pyright: ignore

@@ -1,5 +1,7 @@
 """A copy of blocks has the source's rows in the order of a shuffle in memory."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,9 +49,10 @@ def test_a_numpy_seed_fixes_the_order_and_no_seed_keeps_it(tmp_path):
     )
     np.testing.assert_array_equal(copy.X, X, strict=True)
     np.testing.assert_array_equal(copy.T, T, strict=True)
+    seed: Any = np.int64(7)
     copy = vp.blocks.copy_blocks(
-        vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7)
-    )  # pyright: ignore
+        vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle=seed
+    )
     np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
 
 
@@ -125,8 +128,10 @@ def test_other_files_are_not_touched(tmp_path):
         TypeError, match="shuffle must be an integer seed or None, got 'yes'"
     ):
         vp.blocks.copy_blocks(
-            vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle="yes"
-        )  # pyright: ignore[reportArgumentType]
+            vp.blocks.ArrayBlocks(X, T),
+            tmp_path / "new",
+            shuffle="yes",  # pyright: ignore[reportArgumentType]
+        )
 
 
 class Changing(vp.blocks.ArrayBlocks):

@@ -251,7 +251,7 @@ def test_callbacks_see_the_last_complete_epoch_before_a_divergence(engine, tmp_p
             )
         )
 
-    watch.interval = 1000
+    watch.interval = 1000  # pyright: ignore[reportFunctionMemberAccess]
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
     settings = {
         "batch_size": 10,

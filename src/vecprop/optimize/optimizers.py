@@ -171,7 +171,7 @@ class GradientDescent(Optimizer):
 
     learning_rate: float | Sequence[float] = 0.01
 
-    def update(self, theta, J, rate, t, *moments):
+    def update(self, theta, J, rate, t, *moments) -> tuple[Array, ...]:
         """Return theta - μ J."""
         return (theta - rate * J,)
 
@@ -216,7 +216,7 @@ class Momentum(Optimizer):
     moments: ClassVar[tuple[str, ...]] = ("M",)
     shares: ClassVar[tuple[str, ...]] = ("momentum",)
 
-    def update(self, theta, J, rate, t, *moments):
+    def update(self, theta, J, rate, t, *moments) -> tuple[Array, ...]:
         """Return theta + M and M = λ M - μ J."""
         (M,) = moments
         M = next_moment(M, J, self.momentum, rate)
@@ -247,7 +247,7 @@ class Nesterov(Momentum):
     array([0.85])
     """
 
-    def update(self, theta, J, rate, t, *moments):
+    def update(self, theta, J, rate, t, *moments) -> tuple[Array, ...]:
         """Return theta + λ M - μ J and M = λ M - μ J."""
         (M,) = moments
         M = next_moment(M, J, self.momentum, rate)
@@ -285,7 +285,7 @@ class RMSProp(Optimizer):
     shares: ClassVar[tuple[str, ...]] = ("decay",)
     positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
-    def update(self, theta, J, rate, t, *moments):
+    def update(self, theta, J, rate, t, *moments) -> tuple[Array, ...]:
         """Return theta - μ J / (√v + ε) and v = ρ v + (1 - ρ) J²."""
         (v,) = moments
         v = self.decay * v + (1 - self.decay) * J * J
@@ -332,7 +332,7 @@ class Adam(Optimizer):
     shares: ClassVar[tuple[str, ...]] = ("beta1", "beta2")
     positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
-    def update(self, theta, J, rate, t, *moments):
+    def update(self, theta, J, rate, t, *moments) -> tuple[Array, ...]:
         """Return theta - μ m̂ / (√v̂ + ε), m and v."""
         m, v = moments
         m = self.beta1 * m + (1 - self.beta1) * J
@@ -376,7 +376,7 @@ class AdamW(Adam):
     weight_decay: float = 0.01
     _ranges: ClassVar[dict[str, Range]] = {"weight_decay": AT_LEAST_0}
 
-    def update(self, theta, J, rate, t, *moments):
+    def update(self, theta, J, rate, t, *moments) -> tuple[Array, ...]:
         """Return Adam's step from (1 - μ d) theta."""
         return super().update(
             (1 - rate * self.weight_decay) * theta, J, rate, t, *moments
@@ -390,7 +390,7 @@ class AdamHat(Adam):
     The first steps are smaller than in `Adam` if gradients are about as small as ε.
     """
 
-    def update(self, theta, J, rate, t, *moments):
+    def update(self, theta, J, rate, t, *moments) -> tuple[Array, ...]:
         """Return theta - μ_t m / (√v + ε̂), m and v."""
         _, m, v = super().update(theta, J, rate, t, *moments)
         rate = rate * (1 - self.beta2**t) ** 0.5 / (1 - self.beta1**t)

@@ -19,23 +19,6 @@ NOTHING = [np.empty(0)]
 """The arrays of a curve without entries."""
 
 
-def _curve(name: str, doc: str) -> Any:
-    """Return a property that joins the parts of a curve."""
-    return property(
-        lambda self: np.concatenate(getattr(self, name) or NOTHING), doc=doc
-    )
-
-
-def _last(name: str, doc: str) -> Any:
-    """Return a property with the last value of a curve, or None if it has no values."""
-
-    def last(self: "History") -> np.ndarray | None:
-        parts = getattr(self, name)
-        return parts[-1][-1] if parts else None
-
-    return property(last, doc=doc)
-
-
 @dataclass(eq=False)
 class History(Versioned):
     """Recorded losses and other values. Entry k of a loss is measured after k epochs.
@@ -88,38 +71,55 @@ class History(Versioned):
                 setattr(joined, name, [np.concatenate(parts)])
         return joined
 
-    loss = _curve(
-        "_loss",
-        "The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` for running losses.",
-    )
-    validation_loss = _curve(
-        "_validation_loss",
-        "The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data.",
-    )
-    validation_score = _curve(
-        "_validation_score",
-        "The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if no score is set.",
-    )
-    validation_predictions = _curve(
-        "_validation_predictions",
-        "The predictions of the validation rows, or ``(0,)`` if they are not stored.",
-    )
-    gradient_norm = _curve(
-        "_gradient_norm",
-        "The norm of the gradient, averaged over each epoch, ``(epochs, *M)``.",
-    )
-    step_size = _curve(
-        "_step_size",
-        "The norm of the steps, averaged over each epoch, ``(epochs, *M)``.",
-    )
-    time = _curve("_time", "Seconds since training started, ``(epochs + 1,)``.")
-    last_loss = _last("_loss", "The latest training loss, (*M,), or None.")
-    last_validation_loss = _last(
-        "_validation_loss", "The latest validation loss, (*M,), or None."
-    )
-    last_validation_score = _last(
-        "_validation_score", "The latest validation score, (*M,), or None."
-    )
+    @property
+    def loss(self) -> np.ndarray:
+        """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` for running losses."""
+        return np.concatenate(self._loss or NOTHING)
+
+    @property
+    def validation_loss(self) -> np.ndarray:
+        """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
+        return np.concatenate(self._validation_loss or NOTHING)
+
+    @property
+    def validation_score(self) -> np.ndarray:
+        """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if no score is set."""
+        return np.concatenate(self._validation_score or NOTHING)
+
+    @property
+    def validation_predictions(self) -> np.ndarray:
+        """The predictions of the validation rows, or ``(0,)`` if they are not stored."""
+        return np.concatenate(self._validation_predictions or NOTHING)
+
+    @property
+    def gradient_norm(self) -> np.ndarray:
+        """The norm of the gradient, averaged over each epoch, ``(epochs, *M)``."""
+        return np.concatenate(self._gradient_norm or NOTHING)
+
+    @property
+    def step_size(self) -> np.ndarray:
+        """The norm of the steps, averaged over each epoch, ``(epochs, *M)``."""
+        return np.concatenate(self._step_size or NOTHING)
+
+    @property
+    def time(self) -> np.ndarray:
+        """Seconds since training started, ``(epochs + 1,)``."""
+        return np.concatenate(self._time or NOTHING)
+
+    @property
+    def last_loss(self) -> np.ndarray | None:
+        """The latest training loss, (*M,), or None."""
+        return self._loss[-1][-1] if self._loss else None
+
+    @property
+    def last_validation_loss(self) -> np.ndarray | None:
+        """The latest validation loss, (*M,), or None."""
+        return self._validation_loss[-1][-1] if self._validation_loss else None
+
+    @property
+    def last_validation_score(self) -> np.ndarray | None:
+        """The latest validation score, (*M,), or None."""
+        return self._validation_score[-1][-1] if self._validation_score else None
 
     def _latest(self, name: str) -> np.ndarray:
         """Return the values of E epochs that were added last to a curve, (E, *M)."""

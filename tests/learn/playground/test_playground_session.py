@@ -356,7 +356,7 @@ def test_invalid_calls_raise_a_clear_error(call, said):
 def test_the_map_is_the_network_s_prediction(data):
     session = Session(Settings(data=data, rows=60, features=("x", "y", "x*y")))
     session.run_epochs(5)
-    x, y = (np.linspace(*limits, 9) for limits in session.points.limits)
+    x, y = (np.linspace(low, high, 9) for low, high in session.points.limits)
     X = np.array([[x[7], y[2], x[7] * y[2]]])
     np.testing.assert_allclose(
         map_of(session, 9)[2, 7],
@@ -381,7 +381,8 @@ def test_units_show_the_outputs_of_each_layer():
     np.testing.assert_allclose(
         np.moveaxis(units[-1], 0, -1), map_of(session, 7), rtol=1e-10
     )
-    assert (units[0][0] == np.linspace(*session.points.limits[0], 7)).all()
+    left, right = session.points.limits[0]
+    assert (units[0][0] == np.linspace(left, right, 7)).all()
     assert hidden(session).shape == (50, 3)
 
 
