@@ -5,7 +5,6 @@ import platform
 import re
 import time
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +26,7 @@ from .. import (
 from .. import __version__ as version
 from ..core import Array
 from ..system.extras import imported
+from ..system.package_text import package_text
 from ..train.progress import progress_bar
 from ..train.state import TrainingResult
 from .pictures import plot_momentum, plot_random_starts
@@ -210,7 +210,7 @@ def page_of(story: Story, seed: int, versions: str) -> str:
 
     jinja = imported("jinja2", "The demo", "tables")
     template = jinja.Template(
-        _text("vecprop.learn", "demo.html"),
+        package_text("learn/demo.html"),
         autoescape=True,
         undefined=jinja.StrictUndefined,
     )
@@ -221,7 +221,7 @@ def page_of(story: Story, seed: int, versions: str) -> str:
         steps=STEPS,
         starts=STARTS,
         success=SUCCESS,
-        style=_text("vecprop.pictures", "page.css"),
+        style=package_text("pictures/page.css"),
         story=story,
         seed=seed,
         versions=versions,
@@ -235,7 +235,3 @@ def page_of(story: Story, seed: int, versions: str) -> str:
     return re.sub(
         r"\\\((.+?)\\\)", lambda match: convert(match[1]), page, flags=re.DOTALL
     )
-
-
-def _text(package, name):
-    return files(package).joinpath(name).read_text(encoding="utf-8")

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
+from ..system.package_text import package_text
 from .grading.grades import Grades, shown_points
 from .grading.student import chunks_of
 from .grading.student_process import StudentProcess, read_source
@@ -232,11 +232,9 @@ def _cells(sheet, solution):
     for head, value in by_stage(sheet.blanks):
         if head:
             cells.append(("markdown", f"## {head}"))
-        answer = (
-            f"None  # of shape {value.array.shape}"
-            if value.array.ndim
-            else "None  # one number"
-        )
+        answer = "None  # one number"
+        if value.array.ndim:
+            answer = f"None  # of shape {value.array.shape}"
         if solution:
             answer = _array_code(value.array.round(6))
         cells.append(("markdown", f"$${equation_latex(value, arrays)}$$"))
@@ -276,10 +274,8 @@ def _page(sheet, solution):
         if head:
             blocks.append(f"<h2>{head}</h2>")
         blocks.append(block_html(value, arrays, numbers(value)))
-    template = (
-        files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
-    )
-    return Template(template).substitute(
+    template = Template(package_text("learn/worksheet.html"))
+    return template.substitute(
         title=escape(_title(sheet)),
         about=escape(_description(sheet)),
         task="The solution." if solution else "Fill in all numbers to 3 decimals.",

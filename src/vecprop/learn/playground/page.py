@@ -10,7 +10,6 @@ import secrets
 from base64 import b64decode, b64encode
 from dataclasses import asdict, replace
 from functools import partial
-from importlib.resources import files
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -19,6 +18,7 @@ from bokeh.core.templates import get_env
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 
+from ...system.package_text import package_text
 from ...terminal.messages import sentence
 from .downloads import model_file, script
 from .session import LARGEST_WEIGHT, Session
@@ -105,9 +105,11 @@ class Page:
         self.document.config.update(
             reconnect_session=False, notify_connection_status=False
         )
-        self.document.template = get_env().from_string(_text("page.html"))
+        self.document.template = get_env().from_string(
+            package_text("learn/playground/page.html")
+        )
         self.document.template_variables.update(
-            style=_text("page.css"),
+            style=package_text("learn/playground/page.css"),
             choices=CHOICES,
             labels=LABELS,
             ranges=RANGES,
@@ -122,7 +124,8 @@ class Page:
             "most_bytes": MOST_BYTES,
         }
         self.document.js_on_event(
-            "document_ready", CustomJS(args=arguments, code=_text("page.js"))
+            "document_ready",
+            CustomJS(args=arguments, code=package_text("learn/playground/page.js")),
         )
 
     @property
@@ -438,7 +441,3 @@ class Page:
             }
         elif self.tab in self.in_tabs:
             self.in_tabs[self.tab].update(self.session)
-
-
-def _text(name):
-    return (files("vecprop.learn.playground") / name).read_text("utf-8")

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from typing import NamedTuple
 
 import numpy as np
 
 from ...core import Array
+from ...system.package_text import package_text
 from .traced_values import Value
 
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -164,7 +164,7 @@ def _equation_text(value, arrays):
 
 
 # Colors are inherited, so that light and dark notebooks are supported.
-STYLE = (files("vecprop.learn.tracing") / "trace.css").read_text("utf-8")
+STYLE = package_text("learn/tracing/trace.css")
 
 
 def as_html(values: Sequence[Value], row: int | None) -> str:
