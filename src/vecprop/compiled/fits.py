@@ -121,8 +121,6 @@ def batch_fields(
             "kept": columns,
             "kept_count": len(columns),
             "edges": batch.expansion.edges,
-        }
-        fields |= {
             "row_bytes": batch.X.shape[1],
             "expander": batch.expansion.address(F),
         }
@@ -204,8 +202,6 @@ class Epochs:
             update=update,
             update_h=update_h,
             seed=as_word(plan.seed),
-        )
-        context.set(
             barrier=self.barrier,
             stop=self.stop,
             **dict(zip(MOMENTS, moments, strict=False)),
@@ -311,9 +307,10 @@ class Epochs:
             first_epoch=first_epoch,
             first_step=first_step,
             steps_before=steps_before,
-        )
-        self.context.set(
-            rates=rates, rate_stride=int(rates.size > 1), done=done, **results
+            rates=rates,
+            rate_stride=int(rates.size > 1),
+            done=done,
+            **results,
         )
 
         # A partial contains no Python code in which a signal handler could raise

@@ -365,12 +365,10 @@ class Program:
             "row_weights": rows,
             "row_losses": rows,
             "transposed": rows * (self.width + 3),
-        }
-        memory |= {
-            "deltas": 2 * memory["transposed"],
+            "deltas": 2 * rows * (self.width + 3),
             "tile_contents": workers * TILE_CONTENTS,
+            "tile_places": workers * self.tile * 8,
         }
-        memory["tile_places"] = workers * self.tile * 8
         context.reserve(**self._tile_memory(tiles), **memory)
         return context
 

@@ -449,11 +449,13 @@ class _Scalars(ast.NodeTransformer):
 
     def call_of(self, node: ast.Call, name: str, called) -> ast.expr:
         """Return the call of a function, and add the compiled function to the names of the formula."""
-        of_numpy = next(
-            (own for supported, own in OF_NUMPY.items() if supported is called), None
-        )
-        called = called if of_numpy is None else of_numpy
-        if isinstance(of_numpy, np.ufunc):
+        replaces_numpy = False
+        for function, replacement in OF_NUMPY.items():
+            if function is called:
+                called = replacement
+                replaces_numpy = True
+                break
+        if replaces_numpy and isinstance(called, np.ufunc):
             passed = [("", self.visit(argument)) for argument in node.args]
             if node.keywords or len(passed) != called.nin:
                 self.refuse(node, f"must pass {called.nin} positional argument(s)")
@@ -468,14 +470,11 @@ class _Scalars(ast.NodeTransformer):
             )
         self.require_arrays(node, passed)
         compiled = scalar_functions.COMPILED[self.F].get(called)
-        self.names[name] = compiled or (
-            called
-            if of_numpy
-            else _compiled(None, called, None, self.F, self.inlines, self.inlines)
-        )
-        return ast.Call(
-            ast.Name(name, ast.Load()), [_cast(argument) for _, argument in passed], []
-        )
+        if compiled is None and not replaces_numpy:
+            compiled = _compiled(None, called, None, self.F, self.inlines, self.inlines)
+        self.names[name] = compiled or called
+        arguments: list[ast.expr] = [_cast(argument) for _, argument in passed]
+        return ast.Call(ast.Name(name, ast.Load()), arguments, [])
 
     def require_arrays(self, node: ast.Call, passed: list[tuple[str, Any]]) -> None:
         """Refuse a call with only Python numbers, because compiled code would not compute it in double precision."""
@@ -536,12 +535,12 @@ class _Scalars(ast.NodeTransformer):
         except TypeError as error:
             self.refuse(node, f"does not match the function's signature: {error}")
         bound.apply_defaults()
-        given = bound.arguments.items()
-        nodes = [
-            (name, value if isinstance(value, ast.expr) else ast.Constant(value))
-            for name, value in given
-        ]
-        return [(name, self.visit(node)) for name, node in nodes]
+        passed = []
+        for name, value in bound.arguments.items():
+            if not isinstance(value, ast.expr):
+                value = ast.Constant(value)
+            passed.append((name, self.visit(value)))
+        return passed
 
 
 def _is_number(value) -> bool:

@@ -164,16 +164,12 @@ def _clip(z: Number, low: Number, high: Number) -> Number:
 _SHARED: dict[Any, Any] = {
     elementary.clip: of_numbers(_clip),
     elementary.where: of_numbers(where),
-}
-_SHARED |= {
     elementary.sqrt: square_root,
     elementary.absolute: of_numbers(lambda z: z.by("llvm.fabs")),
-}
-_SHARED |= {
     elementary.real: of_numbers(lambda z: z),
     elementary.one: of_numbers(lambda z: z.of(1)),
+    elementary.sign: inner(lambda z: type(z)(np.sign(z))),
 }
-_SHARED[elementary.sign] = inner(lambda z: type(z)(np.sign(z)))
 
 
 COMPILED: dict[type, dict[Any, Any]] = {

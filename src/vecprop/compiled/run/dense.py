@@ -130,7 +130,7 @@ def _put_weighted_rows(out, rows, weights, stride, count):
         k += 1
 
 
-def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
+def _loops(I, O, S, p, A, Z):
     """Compute Z = [W; b]ᵀ [A; 1]."""
     zero = number(0)
     p = numbers_at(p, (I + 1) * O, zero)
@@ -141,9 +141,7 @@ def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
-def _loops_back(
-    I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
-):
+def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before):
     """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta unless its address is 0."""
     zero = number(0)
     A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
@@ -389,7 +387,7 @@ def _first_from(columns, count, least):
     return low
 
 
-def multiply_sparse(I, O, S, p, A, Z, h, workspace, by_rows, product):
+def multiply_sparse(I, O, S, p, A, Z, h, workspace):
     """Compute Z = [W; b]ᵀ [A; 1]; the rows of Zᵀ are computed in the workspace."""
     row = O * size
     for s in range(S):
@@ -464,25 +462,30 @@ columns_address = addresses_of(gradient_of_columns, names=names_of_sparse)
 sparse_rows_address = addresses_of(find_sparse_rows)
 
 
-@cache
-def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
-    """Return the addresses of a dense layer's forward and backward functions; see `calls.forward`."""
-    names: dict[str, Any] = names_of_sparse(F) if algorithm is Algorithm.SPARSE else {}
-    if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
-        names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // np.dtype(F).itemsize)
-        names |= {
-            "multiply": calls.product,
-            "dots": dots_of(F),
-            "transpose": transpose_of(F),
-        }
+def _names(algorithm: Algorithm, F: type) -> dict[str, Any]:
+    """Return the values of the placeholders for an algorithm and type F."""
+    if algorithm is Algorithm.SPARSE:
+        return names_of_sparse(F)
+    if algorithm not in (Algorithm.BLOCKS, Algorithm.PACKED):
+        return {}
+    names: dict[str, Any] = {
+        "few_outputs": max(FEW_OUTPUTS, vector_bytes() // np.dtype(F).itemsize),
+        "multiply": calls.product,
+        "dots": dots_of(F),
+        "transpose": transpose_of(F),
+    }
     if algorithm is Algorithm.PACKED:
         product = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
         names["multiply"] = inlined(product)
-        blocks, blocks_back = (
-            inner(filled_in(template, F, **names))
-            for template in (_blocks, _blocks_back)
-        )
-        names |= {"blocks": blocks, "blocks_back": blocks_back}
+        names["blocks"] = inner(filled_in(_blocks, F, **names))
+        names["blocks_back"] = inner(filled_in(_blocks_back, F, **names))
+    return names
+
+
+@cache
+def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
+    """Return the addresses of a dense layer's forward and backward functions; see `calls.forward`."""
+    names = _names(algorithm, F)
     forward, back = {
         Algorithm.LOOPS: (_loops, _loops_back),
         Algorithm.BLOCKS: (_blocks, _blocks_back),
