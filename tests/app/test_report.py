@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -176,6 +177,17 @@ def test_columns_are_described_and_the_digest_of_the_data_is_shown(made):
     assert re.search(r"zip codes 0 3 0\d 0\d 0\d ", text)
     assert re.search(r"age numbers 0 \d\d \d\d \d\d \d\d [\d.]+", text)
     assert re.search(r"zip codes [^w]* with town: ", text)  # redundant columns
+
+
+def test_a_column_that_raises_the_loss_has_an_empty_bar(tmp_path):
+    x = np.linspace(0, 1, 60)
+    model = vp.TabularRegressor("y", n_estimators=2, max_iter=20, random_state=0)
+    model.fit(pd.DataFrame({"x": x, "y": x}))
+    evaluation = vp.tables.evaluate(model, pd.DataFrame({"x": x, "y": -x}))
+    assert evaluation.importances[0].high < 0  # shuffling lowers the loss
+    evaluation.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert re.findall(r'class="bar".*width: ([\d.%-]+)', page) == ["0.0%"]
 
 
 def test_the_choice_of_the_test_rows_is_described(made, people, tmp_path):
