@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import (
     Array,
@@ -89,11 +90,11 @@ class Member(SuggestsKeywords):
     network: Network
     theta: Array | int
     optimizer: Optimizer | LBFGS
-    rows: np.ndarray | None = None
-    validation_rows: np.ndarray | None = None
-    X: np.ndarray | Selection | None = None
-    T: np.ndarray | None = None
-    sample_weight: np.ndarray | None = None
+    rows: ndarray | None = None
+    validation_rows: ndarray | None = None
+    X: ndarray | Selection | None = None
+    T: ndarray | None = None
+    sample_weight: ndarray | None = None
     epochs: int = 300
     batch_size: int | None = None
     shuffle: bool = True
@@ -192,7 +193,7 @@ class Data:
             self._batches[key] = network._batch(theta, *arrays, as_read=True)
         return self._batches[key]
 
-    def selected(self, member: Member, rows: np.ndarray | None) -> list[Any]:
+    def selected(self, member: Member, rows: ndarray | None) -> list[Any]:
         """Return copies of the selected rows, or the original arrays if rows is None."""
         arrays = self.arrays(member)
         if rows is None:
@@ -205,7 +206,7 @@ class Data:
         return row_count(self.arrays(member)[0] if member.rows is None else member.rows)
 
 
-def row_indices(rows, count: int) -> np.ndarray:
+def row_indices(rows, count: int) -> ndarray:
     """Return row indices as an array; raise ValueError if they are invalid."""
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
@@ -221,7 +222,7 @@ def row_indices(rows, count: int) -> np.ndarray:
     return rows
 
 
-def rows_of(values, rows: np.ndarray):
+def rows_of(values, rows: ndarray):
     """Return the rows of an array, a list or a pandas object at these positions, or None for None."""
     if values is None:
         return None
@@ -262,22 +263,22 @@ class GroupResults(Versioned):
     rows: int
     per_epoch: int
     running: bool
-    moments: Mapping[str, np.ndarray]
-    thetas: np.ndarray
-    last_finite: np.ndarray
-    best: np.ndarray
-    memory: np.ndarray
-    losses: np.ndarray
-    validation_losses: np.ndarray
-    validation_scores: np.ndarray
-    validation_predictions: np.ndarray
-    norms: np.ndarray
-    sizes: np.ndarray
-    done: np.ndarray
-    steps: np.ndarray
-    reasons: np.ndarray
-    measured: np.ndarray
-    seconds: np.ndarray
+    moments: Mapping[str, ndarray]
+    thetas: ndarray
+    last_finite: ndarray
+    best: ndarray
+    memory: ndarray
+    losses: ndarray
+    validation_losses: ndarray
+    validation_scores: ndarray
+    validation_predictions: ndarray
+    norms: ndarray
+    sizes: ndarray
+    done: ndarray
+    steps: ndarray
+    reasons: ndarray
+    measured: ndarray
+    seconds: ndarray
 
     def results(self) -> Self:
         """Return the results themselves; see `CompiledGroup.results`."""
@@ -330,7 +331,7 @@ class GroupResults(Versioned):
                 theta = best
         return TrainingResult(theta, history, state, reason)
 
-    def progress(self) -> np.ndarray:
+    def progress(self) -> ndarray:
         """Return the current progress of the members, (5, M).
 
         The rows are: whether the member has ended, the fraction of its epochs that is
@@ -353,7 +354,7 @@ class GroupResults(Versioned):
 
     def compact(self, members: Any = slice(None)) -> Self:
         """Return a copy of the results of some members, without unused memory."""
-        arrays: dict[str, np.ndarray] = {
+        arrays: dict[str, ndarray] = {
             name: getattr(self, name)[members].copy() for name in ARRAYS
         }
         measured = int(arrays["done"].max(initial=0)) + 1
@@ -372,7 +373,7 @@ class GroupResults(Versioned):
         )
 
 
-ARRAYS = tuple(field.name for field in fields(GroupResults) if field.type is np.ndarray)
+ARRAYS = tuple(field.name for field in fields(GroupResults) if field.type is ndarray)
 """Names of the attributes that have one entry per member, except the moments."""
 
 
@@ -568,7 +569,7 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         return type(self), ([group.compact() for group in self._groups], self._others)
 
     @property
-    def last_loss(self) -> np.ndarray:
+    def last_loss(self) -> ndarray:
         """The latest training loss of each member, (M,); NaN where unknown."""
         losses = np.full(len(self), np.nan)
         for group in self._groups:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import Array, Network
 from ..system.extras import imported
@@ -55,13 +56,13 @@ class History(Versioned):
     """
 
     # The first axis of each array in these lists is the epoch.
-    _loss: list[np.ndarray] = field(default_factory=list)
-    _validation_loss: list[np.ndarray] = field(default_factory=list)
-    _validation_score: list[np.ndarray] = field(default_factory=list)
-    _validation_predictions: list[np.ndarray] = field(default_factory=list)
-    _gradient_norm: list[np.ndarray] = field(default_factory=list)
-    _step_size: list[np.ndarray] = field(default_factory=list)
-    _time: list[np.ndarray] = field(default_factory=list)
+    _loss: list[ndarray] = field(default_factory=list)
+    _validation_loss: list[ndarray] = field(default_factory=list)
+    _validation_score: list[ndarray] = field(default_factory=list)
+    _validation_predictions: list[ndarray] = field(default_factory=list)
+    _gradient_norm: list[ndarray] = field(default_factory=list)
+    _step_size: list[ndarray] = field(default_factory=list)
+    _time: list[ndarray] = field(default_factory=list)
 
     def _joined(self) -> Self:
         """Return a copy that holds each curve as one contiguous array."""
@@ -72,56 +73,56 @@ class History(Versioned):
         return joined
 
     @property
-    def loss(self) -> np.ndarray:
+    def loss(self) -> ndarray:
         """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` for running losses."""
         return np.concatenate(self._loss or NOTHING)
 
     @property
-    def validation_loss(self) -> np.ndarray:
+    def validation_loss(self) -> ndarray:
         """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
         return np.concatenate(self._validation_loss or NOTHING)
 
     @property
-    def validation_score(self) -> np.ndarray:
+    def validation_score(self) -> ndarray:
         """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if no score is set."""
         return np.concatenate(self._validation_score or NOTHING)
 
     @property
-    def validation_predictions(self) -> np.ndarray:
+    def validation_predictions(self) -> ndarray:
         """The predictions of the validation rows, or ``(0,)`` if they are not stored."""
         return np.concatenate(self._validation_predictions or NOTHING)
 
     @property
-    def gradient_norm(self) -> np.ndarray:
+    def gradient_norm(self) -> ndarray:
         """The norm of the gradient, averaged over each epoch, ``(epochs, *M)``."""
         return np.concatenate(self._gradient_norm or NOTHING)
 
     @property
-    def step_size(self) -> np.ndarray:
+    def step_size(self) -> ndarray:
         """The norm of the steps, averaged over each epoch, ``(epochs, *M)``."""
         return np.concatenate(self._step_size or NOTHING)
 
     @property
-    def time(self) -> np.ndarray:
+    def time(self) -> ndarray:
         """Seconds since training started, ``(epochs + 1,)``."""
         return np.concatenate(self._time or NOTHING)
 
     @property
-    def last_loss(self) -> np.ndarray | None:
+    def last_loss(self) -> ndarray | None:
         """The latest training loss, (*M,), or None."""
         return self._loss[-1][-1] if self._loss else None
 
     @property
-    def last_validation_loss(self) -> np.ndarray | None:
+    def last_validation_loss(self) -> ndarray | None:
         """The latest validation loss, (*M,), or None."""
         return self._validation_loss[-1][-1] if self._validation_loss else None
 
     @property
-    def last_validation_score(self) -> np.ndarray | None:
+    def last_validation_score(self) -> ndarray | None:
         """The latest validation score, (*M,), or None."""
         return self._validation_score[-1][-1] if self._validation_score else None
 
-    def _latest(self, name: str) -> np.ndarray:
+    def _latest(self, name: str) -> ndarray:
         """Return the values of E epochs that were added last to a curve, (E, *M)."""
         return np.concatenate(getattr(self, f"_{name}")[-1:] or NOTHING)
 

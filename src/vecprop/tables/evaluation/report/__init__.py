@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import file_digest
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from ....system.estimates import Estimate, Text
 from ....system.extras import imported
+from ....system.package_text import package_text
 from ....system.versions import version_of
 from ...error import printable
 from ...reading.file_lists import files_of
@@ -62,9 +62,7 @@ def page_of(
         sections.append((name, width, None if interrupts else section(measured)))
     return template("report.html").render(
         title=printable(run.title),
-        style=files("vecprop.pictures")
-        .joinpath("page.css")
-        .read_text(encoding="utf-8"),
+        style=package_text("pictures/page.css"),
         summary=measured.summary if run.is_measured else "",
         verdict=verdict_box(measured, run),
         sections=sections,
