@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-NOTHING = [np.empty(0)]
-"""The arrays of a curve without entries."""
+def _concatenated(parts: list[ndarray]) -> ndarray:
+    """Return the parts of a curve as one array, which is empty without parts."""
+    if not parts:
+        return np.empty(0)
+    return np.concatenate(parts)
 
 
 @dataclass(eq=False)
@@ -75,37 +78,37 @@ class History(Versioned):
     @property
     def loss(self) -> ndarray:
         """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` for running losses."""
-        return np.concatenate(self._loss or NOTHING)
+        return _concatenated(self._loss)
 
     @property
     def validation_loss(self) -> ndarray:
         """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
-        return np.concatenate(self._validation_loss or NOTHING)
+        return _concatenated(self._validation_loss)
 
     @property
     def validation_score(self) -> ndarray:
         """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if no score is set."""
-        return np.concatenate(self._validation_score or NOTHING)
+        return _concatenated(self._validation_score)
 
     @property
     def validation_predictions(self) -> ndarray:
         """The predictions of the validation rows, or ``(0,)`` if they are not stored."""
-        return np.concatenate(self._validation_predictions or NOTHING)
+        return _concatenated(self._validation_predictions)
 
     @property
     def gradient_norm(self) -> ndarray:
         """The norm of the gradient, averaged over each epoch, ``(epochs, *M)``."""
-        return np.concatenate(self._gradient_norm or NOTHING)
+        return _concatenated(self._gradient_norm)
 
     @property
     def step_size(self) -> ndarray:
         """The norm of the steps, averaged over each epoch, ``(epochs, *M)``."""
-        return np.concatenate(self._step_size or NOTHING)
+        return _concatenated(self._step_size)
 
     @property
     def time(self) -> ndarray:
         """Seconds since training started, ``(epochs + 1,)``."""
-        return np.concatenate(self._time or NOTHING)
+        return _concatenated(self._time)
 
     @property
     def last_loss(self) -> ndarray | None:
@@ -124,7 +127,7 @@ class History(Versioned):
 
     def _latest(self, name: str) -> ndarray:
         """Return the values of E epochs that were added last to a curve, (E, *M)."""
-        return np.concatenate(getattr(self, f"_{name}")[-1:] or NOTHING)
+        return _concatenated(getattr(self, f"_{name}")[-1:])
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per epoch, or one row per epoch and member.
