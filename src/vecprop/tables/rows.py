@@ -118,8 +118,8 @@ class RowFilter:
     weight: str | None = None
     total: int = 0
     without_target: int = 0
-    of_zero: int = 0
-    of_tiny: int = 0
+    zero_weights: int = 0
+    tiny_weights: int = 0
     counting: int = 0
     lightest: float = np.inf
     heaviest: float = -np.inf
@@ -137,8 +137,8 @@ class RowFilter:
         if weight is not None:
             weights = np.where(is_used, self._checked(weight, is_used), 0.0)
             is_tiny = (weights > 0) & (weights < 1 / LARGEST_WEIGHT)
-            self.of_zero += int((is_used & (weights == 0)).sum())
-            self.of_tiny += int(is_tiny.sum())
+            self.zero_weights += int((is_used & (weights == 0)).sum())
+            self.tiny_weights += int(is_tiny.sum())
             weights[is_tiny] = 0.0
             is_used = weights > 0
             positive = weights[is_used]
@@ -196,16 +196,16 @@ class RowFilter:
             )
             raise TableError(f"{target} has no values: all {self.total} are missing.")
         if not self.counting:
-            tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.of_tiny else ""
+            tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.tiny_weights else ""
             raise TableError(
                 f"{self._named_weight} is zero{tiny} in all rows: at least two rows"
                 " need a positive weight."
             )
         rows = {
             "without a target": self.without_target,
-            "with the weight 0": self.of_zero,
+            "with the weight 0": self.zero_weights,
             f"with a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,": (
-                self.of_tiny
+                self.tiny_weights
             ),
         }
         notes = []

@@ -24,7 +24,7 @@ from ...tables.kinds.kinds import (
     note_on_classes,
     target_reading,
 )
-from ...tables.kinds.values import as_names, own_reading, read_numbers
+from ...tables.kinds.values import as_names, number_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows, notes_on_groups
 from ...tables.streaming.streamed import Streamed
@@ -460,7 +460,7 @@ def _row_digests(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
     """Convert a column of both parts to numbers as parsed in training, or to text."""
-    reading = own_reading(train)
+    reading = number_reading(train)
     x, is_unread = read_numbers(train, reading)
     x_test, is_unread_in_test = read_numbers(test, reading)
     if not (is_unread.any() or is_unread_in_test.any()):

@@ -229,7 +229,7 @@ def _meaning(texts: list[str]) -> str:
 
 def _note_on_dates(texts: list[str], name: str) -> str:
     """Return a note if texts may be dates, and "" otherwise."""
-    evidence = Evidence.from_texts(texts[:_FEW_TEXTS], are_declared=True)
+    evidence = Evidence.from_texts(texts[:_FEW_TEXTS], is_declared=True)
     reading = evidence.reading(share=0.5)
     if reading is not None:
         dates = [text for text in texts if reading.days(text) is not None]
@@ -342,8 +342,8 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
             )
     if (values % 1).any():
         return ""
-    are_minutes = 1000 <= high < 2400 and (values % 100).max() < 60
-    if len(values) >= _MIN_TIMES and are_minutes:
+    is_time = 1000 <= high < 2400 and (values % 100).max() < 60
+    if len(values) >= _MIN_TIMES and is_time:
         hour, minute = divmod(int(high), 100)
         return f"{high:.0f} may be a time: write it as {hour}:{minute:02}, or {setting}"
     if _NAMES_OF_CODES.search(words) or _are_labels(values, len(x)):
@@ -360,8 +360,8 @@ def _are_labels(values: np.ndarray, rows: int) -> bool:
     if len(digits) > 1 or min(digits) < 3:
         return False
     gaps = np.diff(values)
-    are_few = 4 <= len(values) <= 20 and rows >= 5 * len(values)
-    return are_few and bool(np.ptp(gaps) > gaps.mean())
+    is_few = 4 <= len(values) <= 20 and rows >= 5 * len(values)
+    return is_few and bool(np.ptp(gaps) > gaps.mean())
 
 
 def note_on_missing(x: np.ndarray, name: str) -> Note:
@@ -372,8 +372,8 @@ def note_on_missing(x: np.ndarray, name: str) -> Note:
         return _NINES.fullmatch(f"{value:.10g}") is not None
 
     index = _missing(values, counts, is_marker)
-    are_amounts = _NAMES_OF_AMOUNTS.search(_words(name))
-    if index or (_is_apart(values, counts) and not are_amounts):
+    is_amount = _NAMES_OF_AMOUNTS.search(_words(name))
+    if index or (_is_apart(values, counts) and not is_amount):
         return _marker(f"{values[index]:.10g}", counts[index])
     return Note("")
 
@@ -558,8 +558,8 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
         )
     shapes = Counter(_FIGURE.sub("#", one_of_each(text)) for text in texts)
     common = dict(shapes.most_common(_MAX_SHAPES))
-    are_common = sum(common.values()) >= 0.9 * len(texts)
-    if not are_common or not all(map(_QUANTITY.match, common)):
+    has_few_shapes = sum(common.values()) >= 0.9 * len(texts)
+    if not has_few_shapes or not all(map(_QUANTITY.match, common)):
         return ""
     common.pop("#", None)
     if not common or any(map(_CODE.fullmatch, common)):
@@ -651,11 +651,11 @@ def note_on_parts(texts: list[str], name: str) -> str:
     numbers = {int(match[1]) for match in matches if match}
     decimals = {int(match[2]) for match in matches if match}
     setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
-    are_months = len(decimals) > 5 and decimals <= _MONTHS_OF_YEAR
-    if are_months and numbers <= _DAYS_OF_MONTH:
+    has_months = len(decimals) > 5 and decimals <= _MONTHS_OF_YEAR
+    if has_months and numbers <= _DAYS_OF_MONTH:
         return f"{texts[0]!r} may be a day and a month: {_WRITE_DATES}, or {setting}"
-    are_minutes = len(decimals) >= _MIN_DATES and max(decimals) < 60
-    if are_minutes and max(numbers) < 24:
+    is_time = len(decimals) >= _MIN_DATES and max(decimals) < 60
+    if is_time and max(numbers) < 24:
         return f"{texts[0]!r} may be a time: write times like 14:30, or {setting}"
     return ""
 
@@ -678,8 +678,8 @@ def note_on_short_years(texts: list[str], reading: DateReading) -> str:
     years = {match[1] for match in matches}
     months = {int(match[3]) for match in matches}
     days = {int(match[4]) for match in matches}
-    are_dates = months <= _MONTHS_OF_YEAR and days <= _DAYS_OF_MONTH
-    if are_dates and len(years) < len(days):
+    has_valid_dates = months <= _MONTHS_OF_YEAR and days <= _DAYS_OF_MONTH
+    if has_valid_dates and len(years) < len(days):
         form = matches[0][2].join(("%y", "%m", "%d"))
         return (
             f"the year of {texts[0]!r} may come first: set date_format={form!r}"

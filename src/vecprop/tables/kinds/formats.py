@@ -129,7 +129,7 @@ class Evidence:
     exchangeable: "Counter[str]"
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], are_declared: bool = False) -> "Evidence":
+    def from_texts(cls, texts: Iterable[str], is_declared: bool = False) -> "Evidence":
         """Count the forms of texts. Stop early if the first twenty are not dates.
 
         Possible part numbers or versions are dates only if the user declares them.
@@ -139,9 +139,9 @@ class Evidence:
         forms = Counter[str]()
         exchangeable = Counter[str]()
         families = _FAMILIES
-        are_seasons = True
+        is_only_seasons = True
         for count, text in enumerate(map(small_letters, texts), 1):
-            is_excluded = not are_declared and _NO_DATES.fullmatch(text)
+            is_excluded = not is_declared and _NO_DATES.fullmatch(text)
             for family in () if is_excluded else families:
                 matches = [
                     form for form in family if days_of_form(text, form) is not None
@@ -155,11 +155,11 @@ class Evidence:
                     exchangeable[form] += 1
                 else:
                     forms[form] += 1
-                    are_seasons = are_seasons and _is_season(text, form)
+                    is_only_seasons = is_only_seasons and _is_season(text, form)
                 break
-            if count == 20 and not (forms or exchangeable or are_declared):
+            if count == 20 and not (forms or exchangeable or is_declared):
                 break
-        return cls(count, Counter() if are_seasons else forms, exchangeable)
+        return cls(count, Counter() if is_only_seasons else forms, exchangeable)
 
     def reading(
         self, day_first: bool | None = None, share: float = 0.9

@@ -94,10 +94,10 @@ def kind_of(
             reading = replace(reading, spellings=(*reading.spellings, ""))
         return Kind(kind, reading, note)
     if reading.spellings:
-        are_few = len(texts) < FEW_NAMES and reading.spellings[0][0].isupper()
+        is_few = len(texts) < FEW_NAMES and reading.spellings[0][0].isupper()
         have_zeros = any(map(_LEADING_ZERO.match, texts))
         # such as 4WD, 007x and 3 March
-        if are_few or have_zeros or _date(series, texts, date_format):
+        if is_few or have_zeros or _date(series, texts, date_format):
             reading = NumberReading()
     x, is_unread = read_numbers(series, reading)
     numbers = int((~np.isnan(x)).sum())
@@ -148,7 +148,7 @@ def _kind_of_numbers(
 
 def _declared_date(series, texts: list[str], date_format: str | None) -> Kind:
     """Return the format of a column that the user declared as dates."""
-    date = _date(series, texts, date_format, are_declared=True)
+    date = _date(series, texts, date_format, is_declared=True)
     if date is not None:
         return date
     x, _ = read_numbers(series, NumberReading())
@@ -235,7 +235,7 @@ def common_decimal(frame, options: ColumnOptions) -> str:
 
 
 def _date(
-    series, texts: list[str], date_format: str | None, are_declared: bool = False
+    series, texts: list[str], date_format: str | None, is_declared: bool = False
 ) -> Kind | None:
     """Infer the format of dates, or return None if the values are not dates."""
     dtype = pandas().api.types.infer_dtype(series.dropna())
@@ -244,10 +244,10 @@ def _date(
     day_first = ORDERS.get(date_format or "")
     if date_format and day_first is None:
         reading = DateReading(format=date_format)
-        if are_declared or read_days(series, reading)[1].mean() <= 0.1:
+        if is_declared or read_days(series, reading)[1].mean() <= 0.1:
             return Kind("date", reading)
-    evidence = Evidence.from_texts(texts, are_declared)
-    reading = evidence.reading(day_first, share=0.0 if are_declared else 0.9)
+    evidence = Evidence.from_texts(texts, is_declared)
+    reading = evidence.reading(day_first, share=0.0 if is_declared else 0.9)
     if reading is None:
         return None
     notes = [note_on_short_years(texts, reading)]

@@ -108,12 +108,12 @@ def _by_distinct(series, read: Callable[[Any], list[float | None]]) -> Values:
     return x[codes], is_unread[codes]
 
 
-def own_reading(series) -> NumberReading:
+def number_reading(series) -> NumberReading:
     """Infer the number format of a column from its values.
 
     Examples
     --------
-    >>> own_reading(pandas().Series(["1,5", "2"])).decimal
+    >>> number_reading(pandas().Series(["1,5", "2"])).decimal
     ','
     """
     plain = NumberReading()
@@ -132,7 +132,7 @@ def as_numbers(series) -> tuple[np.ndarray, int]:
     >>> as_numbers(pandas().Series(["1,5", "2", None, "?"]))
     (array([1.5, 2. , nan, nan]), 1)
     """
-    x, is_unread = read_numbers(series, own_reading(series))
+    x, is_unread = read_numbers(series, number_reading(series))
     return x, int(is_unread.sum())
 
 
@@ -169,8 +169,8 @@ def _days_of(values, reading: DateReading) -> list[float | None]:
         pd.to_datetime(objects, errors="coerce", utc=True)
     )
     for k in np.flatnonzero(np.isnan(days_of_objects)):
-        one = pd.to_datetime(objects.iloc[[k]], errors="coerce", utc=True)
-        days_of_objects[k] = _days_of_datetimes(one)[0]
+        date = pd.to_datetime(objects.iloc[[k]], errors="coerce", utc=True)
+        days_of_objects[k] = _days_of_datetimes(date)[0]
     remaining = iter(days_of_objects.tolist())
     days: list[float | None] = []
     for value in values:

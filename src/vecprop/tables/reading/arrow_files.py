@@ -80,12 +80,14 @@ def _schema(path: Path, footers: dict[Path, Any]):
         return ipc.open_file(file).schema
 
 
-def _go_together(field, other) -> bool:
+def _go_together(field, second_field) -> bool:
     """Return whether two columns have a common type."""
     from pyarrow import ArrowException, schema, unify_schemas
 
     try:
-        unify_schemas([schema([field]), schema([other])], promote_options="permissive")
+        unify_schemas(
+            [schema([field]), schema([second_field])], promote_options="permissive"
+        )
     except ArrowException:
         return False
     return True
@@ -150,9 +152,9 @@ def with_index(frame):
             levels.setdefault(column, level)
     if not levels:
         return frame
-    whole = frame.assign(**levels)[[*levels, *frame.columns]]
-    whole.attrs["index"] = list(levels)
-    return whole
+    combined = frame.assign(**levels)[[*levels, *frame.columns]]
+    combined.attrs["index"] = list(levels)
+    return combined
 
 
 def _exact(table):
@@ -256,7 +258,7 @@ def _fits(column, statistics) -> bool:
 
 
 @contextmanager
-def one_line_errors(path: Path, place: str = "") -> Iterator[None]:
+def one_line_errors(path: Path, label: str = "") -> Iterator[None]:
     """Convert errors of Parquet and Arrow readers to one-line messages that name the file."""
     from pyarrow import ArrowException
 
@@ -268,7 +270,7 @@ def one_line_errors(path: Path, place: str = "") -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise TableError(
-            f"{place or path} no longer exists: do not move files while they are read."
+            f"{label or path} no longer exists: do not move files while they are read."
         ) from error
     except (
         ArrowException,
@@ -279,14 +281,14 @@ def one_line_errors(path: Path, place: str = "") -> Iterator[None]:
         OverflowError,
         MemoryError,
     ) as error:
-        why = first_line(error).replace(f" '{path}'", "")
-        if isinstance(error, MemoryError) or "bad_alloc" in why:
+        reason = first_line(error).replace(f" '{path}'", "")
+        if isinstance(error, MemoryError) or "bad_alloc" in reason:
             raise TableError(
-                f"There is not enough memory to read {place or path}, unless it is"
+                f"There is not enough memory to read {label or path}, unless it is"
                 " damaged."
             ) from error
         kind = f" as a {path.suffix[1:]} file" if path.suffix else ""
-        raise TableError(f"{place or path} cannot be read{kind}: {why}.") from error
+        raise TableError(f"{label or path} cannot be read{kind}: {reason}.") from error
 
 
 Read = Callable[[bool], Any]

@@ -225,9 +225,9 @@ class DelimitedFile:
         first = self.above + 2
         if not last.endswith((b"\n", b"\n\0")):
             ends += 1
-        are_lines = ends == len(frame) + first - 1
+        is_row_per_line = ends == len(frame) + first - 1
         # short rows and stray quotes leave missing values here
-        if are_lines and frame.iloc[:, -1].notna().all():
+        if is_row_per_line and frame.iloc[:, -1].notna().all():
             return self._as_table(frame, pandas().RangeIndex(first, len(frame) + first))
         return self._as_table(frame, self._check_rows()[: len(frame)])
 
@@ -604,8 +604,8 @@ def opened(path: Path) -> IO[bytes]:
                 f"{path} contains {count or 'no'} files: extract it, and pass the table"
                 " or its folder."
             )
-    how: Any = compression or None
-    handles = get_handle(path, "rb", compression=how, is_text=False)
+    method: Any = compression or None
+    handles = get_handle(path, "rb", compression=method, is_text=False)
     return handles.handle  # type: ignore[return-value]
 
 
@@ -636,9 +636,9 @@ def encoding_of(start: bytes) -> str | None:
 
 def require_distinct(names: list[Any], where: str) -> None:
     """Raise an error if a name occurs twice."""
-    places: dict[Any, int] = {}
+    first_numbers: dict[Any, int] = {}
     for number, name in enumerate(names, 1):
-        if (first := places.setdefault(name, number)) < number:
+        if (first := first_numbers.setdefault(name, number)) < number:
             raise TableError(
                 f"{where} has two columns named {name!r} (columns {first} and"
                 f" {number}): rename one."

@@ -100,11 +100,11 @@ def plain_column(series):
     if inferred == "time":
         durations = pd.to_timedelta(series.map(time.isoformat, na_action="ignore"))
         return durations.dt.total_seconds()
-    are_plain = (
+    is_plain = (
         pd.api.types.is_scalar(value) and not isinstance(value, bytes)
         for value in series
     )
-    return None if all(are_plain) else series.map(_as_text, na_action="ignore")
+    return None if all(is_plain) else series.map(_as_text, na_action="ignore")
 
 
 def _as_text(value) -> str:

@@ -203,11 +203,11 @@ def header_row(rows: Sequence[Sequence[str]], is_prose: bool = False) -> int:
         return 0
     if is_apart and not is_prose:
         return header
-    are_padded = width > 2 and all(
+    is_padded = width > 2 and all(
         len(title) == width and sum(map(bool, title)) < 2 for title in titles
     )
     has_years = any(map(_YEAR.fullmatch, names))
-    if are_padded or has_years or differ_from_numbers(names, below):
+    if is_padded or has_years or differ_from_numbers(names, below):
         return header
     return 0
 
@@ -355,10 +355,10 @@ def names_are_values(rows: list[list[str]]) -> bool:
         values = [value for value in column if value not in MISSING_WORDS]
         if name in MISSING_WORDS or not values:
             continue
-        are_numbers = len(list(filter(is_number, values))) > 0.9 * len(values)
-        if is_number(name) != are_numbers:
+        is_numeric = len(list(filter(is_number, values))) > 0.9 * len(values)
+        if is_number(name) != is_numeric:
             return False
-        if are_numbers:
+        if is_numeric:
             numbers.append(float(name))
         else:
             occurrences.append(name in values)

@@ -40,18 +40,18 @@ class TablePart:
     """
 
     path: Path
-    place: str
+    label: str
     rows: int
     read: Callable[[bool], Any]
     parts: Sequence["TablePart"] = ()
 
     def table(self, is_checked: bool):
         """Return the part as an Arrow table."""
-        with arrow_files.one_line_errors(self.path, self.place):
+        with arrow_files.one_line_errors(self.path, self.label):
             table = self.read(is_checked)
         if len(table) != self.rows:
             raise TableError(
-                f"{self.place} changed while it was read: it has {len(table)} rows"
+                f"{self.label} changed while it was read: it has {len(table)} rows"
                 f" instead of {self.rows}."
             )
         return table
@@ -67,7 +67,7 @@ class TablePart:
         except TableError as error:
             for part in self.parts:
                 part.having(work, part.frame())
-            raise TableError(f"In {self.place}: {error}") from None
+            raise TableError(f"In {self.label}: {error}") from None
 
 
 class _Cache:
@@ -177,10 +177,10 @@ class TableParts:
         for number, run in enumerate(runs):
             first = run[0]
             if len(run) > 1:
-                place = f"{first.place} and the next {len(run) - 1} part(s)"
+                label = f"{first.label} and the next {len(run) - 1} part(s)"
                 rows = sum(part.rows for part in run)
                 first = TablePart(
-                    first.path, place, rows, partial(cache.read, run, number), run
+                    first.path, label, rows, partial(cache.read, run, number), run
                 )
             joined.append(first)
         return replace(self, parts=joined)

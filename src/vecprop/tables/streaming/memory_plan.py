@@ -194,7 +194,7 @@ def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
     if largest.rows > sizes.at_once(limit):
         needed = largest.rows / sizes.at_once(1)
         raise TableError(
-            f"{largest.place} has {largest.rows} rows, which must be read at once:"
+            f"{largest.label} has {largest.rows} rows, which must be read at once:"
             f" allow {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with"
             " smaller row groups."
         )

@@ -469,7 +469,7 @@ class StreamedRows:
             column_weight = self.table.roles.weights(frame)
             encoded = self.encoder.of_views(frame, as_arrays=True)
         except TableError as error:
-            raise TableError(f"In {part.place}: {error}") from None
+            raise TableError(f"In {part.label}: {error}") from None
         inputs = dict(zip(VIEWS, encoded, strict=True))
         if weight is not None:
             if column_weight is not None:
