@@ -157,7 +157,7 @@ class Mish(Activation):
 
 ''')],
     "src/vecprop/catalog.py": [
-        ("ReLU, SiLU", "Mish, "), ("    Part(Softplus,", '    Part(Mish, "mish", kernel=True),\n'),
+        ("    ReLU,\n", "    Mish,\n"), ("    Part(Softplus,", '    Part(Mish, "mish", kernel=True),\n'),
     ],
     "src/vecprop/__init__.pyi": [
         ("from .core.activations import ReLU", "from .core.activations import Mish as Mish\n")

@@ -254,12 +254,8 @@ class Works:
         )
 
     def kernels(self) -> Any:
-        from numba import types
-
         name = f"attack_{os.getpid()}_{time.monotonic_ns()}"
-        address = Kernel(
-            _twice, float, name, types.float64(types.float64), factor=2.0
-        ).address()
+        address = Kernel(_twice, float, suffix=name, factor=2.0).address()
         return [
             np.array(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(address)(21.0))
         ], False
@@ -268,7 +264,7 @@ class Works:
 factor = 1.0
 
 
-def _twice(x):
+def _twice(x: float) -> float:
     return factor * x
 
 
