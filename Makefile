@@ -26,7 +26,7 @@ test: .venv/ready-dev
 docs: .venv/ready-docs
 	$(BIN)/python -m sphinx --write-all --fail-on-warning --keep-going --quiet docs build/site
 
-types: .venv/ready-dev
+types: .venv/ready-dev-all
 	$(BIN)/basedpyright
 
 test-all: .venv/ready-dev-all test types
