@@ -3,14 +3,25 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from vecprop import (
+    L1,
+    L2,
+    AbsoluteError,
+    Dense,
+    Dropout,
+    Identity,
+    LayerNorm,
+    LeakyReLU,
+    Logistic,
+    Network,
+    ReLU,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    Tanh,
+)
 from vecprop.check import GradientError, Verdict, assert_gradients, check_gradients
 from vecprop.check.points.network import NetworkPoint
-from vecprop.core.activations import Identity, LeakyReLU, Logistic, ReLU, Tanh
-from vecprop.core.counter_rng import RandomKey
-from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from vecprop.core.losses import AbsoluteError, Loss, SoftmaxCrossEntropy, SquaredError
-from vecprop.core.network import Network
-from vecprop.core.penalties import L1, L2
+from vecprop.extend import Activation, Layer, Loss, RandomKey
 
 rng = np.random.default_rng(0)
 X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)

@@ -121,10 +121,7 @@ def test_pictures():
     pytest.importorskip("matplotlib").use("agg")
     from matplotlib import pyplot
 
-    from vecprop.pictures.gradient_report import (
-        plot_gradient_report,
-        plot_taylor_remainder,
-    )
+    from vecprop.pictures import plot_gradient_report, plot_taylor_remainder
 
     for report in (PASSED, FAILED):
         ax = report.plot()

@@ -5,15 +5,11 @@ import numpy as np
 import pytest
 
 from random_networks import PLACES, case
+from vecprop import L1, L2, Dense, Network, ReLU, SquaredError, Tanh
 from vecprop.check.arithmetic.running_error import Arithmetic, Bounded
 from vecprop.check.arithmetic.steps import complex_step
 from vecprop.check.arithmetic.tangents import Tangent, Ties
 from vecprop.check.points.network import NetworkPoint
-from vecprop.core.activations import ReLU, Tanh
-from vecprop.core.layers import Dense
-from vecprop.core.losses import SquaredError
-from vecprop.core.network import Network
-from vecprop.core.penalties import L1, L2
 
 rng = np.random.default_rng(0)
 relu = ReLU().value

@@ -7,15 +7,22 @@ import pytest
 
 from fits import Own
 from sampled import sampled
-from vecprop import MLPClassifier, compile
+from vecprop import (
+    L2,
+    Dense,
+    Dropout,
+    LayerNorm,
+    MLPClassifier,
+    Network,
+    ReLU,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    Tanh,
+    compile,
+)
 from vecprop.check import Verdict, assert_gradients, check_gradients
 from vecprop.compiled import compiled_network as step
-from vecprop.core.activations import ReLU, Tanh
-from vecprop.core.counter_rng import RandomKey
-from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
-from vecprop.core.network import Network
-from vecprop.core.penalties import L2
+from vecprop.extend import Activation, Layer, RandomKey
 
 rng = np.random.default_rng(0)
 X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)

@@ -7,11 +7,9 @@ import pytest
 from judging import RIGHT, WRONG, verdict
 
 from sampled import sampled
+from vecprop import Dense, Network, SquaredError, Tanh
 from vecprop.check import Verdict
-from vecprop.core.activations import Tanh
-from vecprop.core.layers import Activation, Dense
-from vecprop.core.losses import SquaredError
-from vecprop.core.network import Network
+from vecprop.extend import Activation
 
 rng = np.random.default_rng(0)
 

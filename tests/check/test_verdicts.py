@@ -13,11 +13,9 @@ from scipy.special import expit
 
 from misjudged import MISJUDGED
 from sampled import sampled
+from vecprop import Dense, Network, SoftmaxCrossEntropy, SquaredError, Tanh
 from vecprop.check import Verdict, check_gradients, torch_function
-from vecprop.core.activations import Tanh
-from vecprop.core.layers import Activation, Dense, Layer
-from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
-from vecprop.core.network import Network
+from vecprop.extend import Activation, Layer
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(8, 3))

@@ -18,8 +18,7 @@ from vecprop.compiled.lower import own_parts
 from vecprop.compiled.lower.loops import map_address
 from vecprop.compiled.lower.own_parts import reason_against
 from vecprop.core.elementary import one, tanh
-from vecprop.core.layers import Layer
-from vecprop.extend import Activation, ElementwiseLoss, Optimizer
+from vecprop.extend import Activation, ElementwiseLoss, Layer, Optimizer
 
 TYPES = [np.float64, np.float32]
 RNG = np.random.default_rng(0)

@@ -8,12 +8,11 @@ from scipy import sparse
 
 import vecprop as vp
 from sampled import sampled
+from vecprop import Member, train_population
 from vecprop.compiled.compiled_network import BatchLoss, gradient_of_a_step
 from vecprop.compiled.program import program_of
 from vecprop.core.rows.sparse import SparseNetwork
 from vecprop.system.threads import limit_threads
-from vecprop.train.members import Member
-from vecprop.train.population import train_population
 
 DEEP = vp.Network(
     300,

@@ -4,12 +4,12 @@ from hypothesis import strategies as st
 
 from vecprop.core.counter_rng import (
     GOLDEN,
-    RandomKey,
     counter_bits,
     counter_uniform,
     mix,
     permutation,
 )
+from vecprop.extend import RandomKey
 
 SEEDS = st.integers(-(2**70), 2**70)
 

@@ -12,10 +12,9 @@ from scipy import special
 
 import vecprop as vp
 from exports import assert_close, run
-from vecprop.export import to_onnx
+from vecprop import FileError
+from vecprop.export import TrainedNetwork, to_onnx
 from vecprop.extend import Layer
-from vecprop.files import FileError
-from vecprop.files.networks import TrainedNetwork
 
 ReferenceEvaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
 pytest.importorskip("onnxruntime")

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_circles
 
-from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy
-from vecprop.optimize.optimizers import Momentum
+from vecprop import Dense, Logistic, Momentum, Network, SoftmaxCrossEntropy
 
 matplotlib.use("Agg")
 

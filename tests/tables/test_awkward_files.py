@@ -6,8 +6,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from vecprop import read_table
-from vecprop.tables import TableError, read_chunks
+from vecprop import TableError, read_table
+from vecprop.tables import read_chunks
 
 TABLE = pd.DataFrame({"town": ["Rome", "Oslo", "Bonn"], "size": [2.5, 0.5, 1.5]})
 TEXT = "town,size\nRome,2.5\nOslo,0.5\nBonn,1.5\n"

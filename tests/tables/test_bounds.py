@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
-from vecprop import TabularRegressor
-from vecprop.tables import TableError, read_chunks, read_table
+from vecprop import TableError, TabularRegressor, read_table
+from vecprop.tables import read_chunks
 from vecprop.tables.reading import bounds, delimited
 
 LONG = "z" * 100_000

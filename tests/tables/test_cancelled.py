@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vecprop.tables import read_table
+from vecprop import read_table
 from vecprop.tables.reading.frames import by_blocks
 
 

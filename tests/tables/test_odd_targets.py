@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import vecprop as vp
 from sampled import sampled
+from vecprop import TableError
 from vecprop.app.command_line import app
 from vecprop.learn.playground.table import PlaygroundTable
-from vecprop.tables import TableError
 
 N = 240
 R = np.random.default_rng(0)

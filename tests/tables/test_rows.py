@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables import read_table
+from vecprop import TableError, TabularClassifier, TabularRegressor, read_table
 
 QUICK: dict[str, Any] = {
     "max_iter": 2,

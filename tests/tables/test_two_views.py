@@ -17,11 +17,13 @@ from vecprop import (
     SiLU,
     SoftmaxCrossEntropy,
     SquaredError,
+    TabularClassifier,
+    TabularRegressor,
     Tanh,
     load,
     save,
 )
-from vecprop.tables import TabularClassifier, TabularRegressor, table_model
+from vecprop.tables import table_model
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.calibration import PRIOR_ROWS, best_shares
 from vecprop.tables.ensemble.ensemble import (

@@ -14,6 +14,7 @@ import vecprop as vp
 from fits import Cube
 from killing import Killed, kill_at
 from sampled import sampled
+from vecprop.extend import Progress
 from vecprop.files.checkpoint import identity, store
 from vecprop.files.checkpoint import results as kept_results
 from vecprop.files.model_file import container
@@ -21,7 +22,6 @@ from vecprop.system import threads
 from vecprop.train.compiled.group import CompiledGroup
 from vecprop.train.members import REASONS, Data
 from vecprop.train.population import bundles, local
-from vecprop.train.progress import Progress
 
 
 @pytest.fixture(autouse=True)

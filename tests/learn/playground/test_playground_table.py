@@ -6,11 +6,11 @@ import io
 import numpy as np
 import pytest
 
+from vecprop import TableError
 from vecprop.learn.playground import table
 from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.session_settings import Settings
 from vecprop.learn.playground.table import PlaygroundTable
-from vecprop.tables.error import TableError
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
 
