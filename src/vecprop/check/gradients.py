@@ -116,22 +116,7 @@ def check_gradients(
     >>> report.verdict, report.diagnoses
     (<Verdict.FAIL: 'FAIL'>, ('the gradient is 1/2 of the expected one: a factor of 2 is missing',))
     """
-    for name, value, options in (
-        ("method", method, METHODS),
-        ("engine", engine, ENGINES),
-    ):
-        if not isinstance(value, str) or value not in options:
-            raise ValueError(
-                f"{name} must be one of {', '.join(options)}, got {value!r}."
-            )
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
-            raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
-    if not isinstance(args, Sequence) or isinstance(args, str):
-        raise TypeError(
-            "args must be a tuple of arguments, such as (X, T), got"
-            f" {type(args).__name__}."
-        )
+    _check_options(method, engine, args, tolerances={"rtol": rtol, "atol": atol})
     # do not import it here
     kernels = sys.modules.get("vecprop.compiled.compiled_network")
     if kernels and isinstance(network, kernels.CompiledNetwork):
@@ -151,18 +136,18 @@ def check_gradients(
         )
         if method == "auto" and float(point.theta.size) ** 2 * point.batch.rows > WORK:
             method = "directions"
-    elif not callable(network):
-        raise TypeError(
-            "check_gradients takes a network or a function, not"
-            f" {type(network).__name__}: call model.check_gradients(X, y) for a fitted"
-            " model."
-        )
-    elif any(argument is not None for argument in (*rows, noise)):
-        raise TypeError(
-            "X, T, sample_weight and noise apply only to networks: pass arguments as"
-            " args=(…), and the gradient as gradient=."
-        )
     else:
+        if not callable(network):
+            raise TypeError(
+                "check_gradients takes a network or a function, not"
+                f" {type(network).__name__}: call model.check_gradients(X, y) for a"
+                " fitted model."
+            )
+        if any(argument is not None for argument in (*rows, noise)):
+            raise TypeError(
+                "X, T, sample_weight and noise apply only to networks: pass arguments"
+                " as args=(…), and the gradient as gradient=."
+            )
         point = checked_function(network, theta, tuple(args), gradient=gradient)
     return judged_report(
         point,
@@ -171,6 +156,26 @@ def check_gradients(
         movable=gradient is None or callable(gradient),
         limit=Limit(float(rtol), float(atol)),
     )
+
+
+def _check_options(method: Any, engine: Any, args: Any, tolerances: dict[str, Any]):
+    """Raise an error if an option of `check_gradients` is invalid."""
+    for name, value, options in (
+        ("method", method, METHODS),
+        ("engine", engine, ENGINES),
+    ):
+        if not isinstance(value, str) or value not in options:
+            raise ValueError(
+                f"{name} must be one of {', '.join(options)}, got {value!r}."
+            )
+    for name, value in tolerances.items():
+        if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
+            raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
+    if not isinstance(args, Sequence) or isinstance(args, str):
+        raise TypeError(
+            "args must be a tuple of arguments, such as (X, T), got"
+            f" {type(args).__name__}."
+        )
 
 
 def assert_gradients(*arguments: Any, **options: Any) -> Report:
@@ -187,15 +192,10 @@ def assert_gradients(*arguments: Any, **options: Any) -> Report:
     return report
 
 
-def _network_at(
-    network: Network,
-    theta: Any,
-    rows: tuple[Any, Any, Any],
-    noise: Any,
-    gradient: Any,
-    engine: Engine,
-) -> tuple[NetworkPoint, list[str]]:
-    """Validate the arguments, and return a point and notes for the report."""
+def _single_member(
+    network: Network, theta: Any, rows: tuple[Any, Any, Any]
+) -> tuple[ndarray, Batch]:
+    """Return the parameters and the rows, or raise an error unless they have one member."""
     theta = np.asarray(checked_theta(network, theta))
     if theta.ndim != 1:
         raise ValueError(
@@ -216,6 +216,19 @@ def _network_at(
             f"X has shape {batch.X.shape}: check one member at a time, for example"
             " X[0]."
         )
+    return theta, batch
+
+
+def _network_at(
+    network: Network,
+    theta: Any,
+    rows: tuple[Any, Any, Any],
+    noise: Any,
+    gradient: Any,
+    engine: Engine,
+) -> tuple[NetworkPoint, list[str]]:
+    """Validate the arguments, and return a point and notes for the report."""
+    theta, batch = _single_member(network, theta, rows)
     notes = []
     noise = RandomKey._of(noise)
     if noise is None and gradient is None and network._random:

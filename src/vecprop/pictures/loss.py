@@ -91,20 +91,12 @@ def plot_loss(
             **curve,
         }
         if losses.ndim > 1:
-            members = losses.reshape(len(losses), -1)
-            count = members.shape[1]
-            ax.plot(
-                epochs,
-                members[:, :: -(-count // MOST)],
-                color=look["color"],
-                linestyle=look["linestyle"],
-                linewidth=0.5,
-                alpha=0.3,
-            )
+            losses = losses.reshape(len(losses), -1)
+            _draw_members(ax, epochs, losses, look=look)
             look.setdefault("linewidth", 2.5)
-            look["label"] = f"{look['label']}, median of {count}"
+            look["label"] = f"{look['label']}, median of {losses.shape[1]}"
             # NaN: the member diverged
-            losses = np.median(np.where(np.isnan(members), np.inf, members), axis=1)
+            losses = np.median(np.where(np.isnan(losses), np.inf, losses), axis=1)
         ax.plot(epochs, losses, **look)
     ax.set(
         xlabel="epoch" if hasattr(history, "loss") else "iteration",
@@ -238,3 +230,16 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     ax.locator_params(axis="x", integer=True)
     add_legend(ax)
     return ax
+
+
+def _draw_members(ax: "Axes", epochs: range, losses: np.ndarray, look: dict[str, Any]):
+    """Draw a thin line for each member, or for evenly spaced members if there are many."""
+    spacing = -(-losses.shape[1] // MOST)
+    ax.plot(
+        epochs,
+        losses[:, ::spacing],
+        color=look["color"],
+        linestyle=look["linestyle"],
+        linewidth=0.5,
+        alpha=0.3,
+    )

@@ -13,7 +13,7 @@ from .style import Axes, add_legend, axes_or_new, colour, ink, pyplot
 class SearchResults:
     """The scores and the varying parameters of a fitted search, or of its ``cv_results_``."""
 
-    def __init__(self, search, score: str) -> None:
+    def __init__(self, search, score: str):
         table = getattr(search, "cv_results_", search)
         if not isinstance(table, Mapping):
             raise TypeError(
@@ -200,9 +200,7 @@ def plot_search_each(
     return axes
 
 
-def _draw_curve(
-    ax: "Axes", results: SearchResults, name: str, values: list[Any]
-) -> None:
+def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]):
     """Plot scores against one parameter."""
     is_numeric = all(map(is_number, values))
     positions = {}
@@ -217,38 +215,8 @@ def _draw_curve(
     )
     is_worse = np.isfinite(settings)
     is_worse[best] = False
-    x = settings[best]
-    y = results.score[best]
-    over_folds = results.over_folds[best]
-
-    ax.fill_between(
-        x,
-        y - over_folds,
-        y + over_folds,
-        color=colour(1),
-        alpha=0.18,
-        linewidth=0,
-        label="± over folds",
-    )
-    ax.plot(
-        x,
-        y,
-        "o-",
-        color=colour(1),
-        label="best of each value" if is_worse.any() else "mean over folds",
-    )
-    if results.over_seeds is not None:
-        ax.errorbar(
-            x,
-            y,
-            results.over_seeds[best],
-            fmt="none",
-            color=colour(0),
-            capsize=4,
-            linewidth=2,
-            label="± over seeds",
-            zorder=3,
-        )
+    subject = "best of each value" if is_worse.any() else "mean over folds"
+    _draw_spread(ax, results, x=settings[best], rows=best, subject=subject)
     if is_worse.any():
         ax.plot(
             settings[is_worse],
@@ -266,9 +234,45 @@ def _draw_curve(
     add_legend(ax)
 
 
+def _draw_spread(
+    ax: "Axes", results: SearchResults, x: np.ndarray, rows: list[int], subject: str
+):
+    """Plot the scores of these rows of the results, and their standard deviations."""
+    y = results.score[rows]
+    over_folds = results.over_folds[rows]
+    ax.fill_between(
+        x,
+        y - over_folds,
+        y + over_folds,
+        color=colour(1),
+        alpha=0.18,
+        linewidth=0,
+        label="± over folds",
+    )
+    ax.plot(
+        x,
+        y,
+        "o-",
+        color=colour(1),
+        label=subject,
+    )
+    if results.over_seeds is not None:
+        ax.errorbar(
+            x,
+            y,
+            results.over_seeds[rows],
+            fmt="none",
+            color=colour(0),
+            capsize=4,
+            linewidth=2,
+            label="± over seeds",
+            zorder=3,
+        )
+
+
 def _draw_map(
     ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]
-) -> None:
+):
     """Plot scores against two parameters."""
     x_name, y_name = names
     x_values, y_values = values
@@ -294,7 +298,7 @@ def _draw_map(
     ax.set(xlabel=x_name, ylabel=y_name)
 
 
-def _write_scores(ax: "Axes", cells: np.ndarray) -> None:
+def _write_scores(ax: "Axes", cells: np.ndarray):
     """Write the score in each cell of a heat map, in black on light cells."""
     middle = np.nanmin(cells) + 0.6 * (np.nanmax(cells) - np.nanmin(cells))
     text = NumberFormat.of(

@@ -1,6 +1,7 @@
 """Find patterns in the errors of one part, such as a constant ratio, a transpose or two swapped entries."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -51,6 +52,20 @@ def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
     return None
 
 
+class Ratio(NamedTuple):
+    """The ratio of given to expected entries, and its relative precision."""
+
+    value: float
+    precision: float
+
+    def is_near(self, value: float, any_sign: bool = False) -> bool:
+        """Return whether the ratio is equal to a value up to its precision."""
+        ratio = self.value
+        if any_sign:
+            ratio = abs(ratio)
+        return abs(ratio - value) <= self.precision * abs(value)
+
+
 def ratio_in_words(
     r: float, rows: Iterable[int], precision: float, entries: int = FEW
 ) -> str:
@@ -67,51 +82,82 @@ def ratio_in_words(
     >>> ratio_in_words(20.0, [], 1e-9)
     'the gradient is 20 times the expected one: perhaps a sum over 20 rows is not divided by 20'
     """
-    precision = max(precision, 1e-9)
-
-    def near(value: float) -> bool:
-        return abs(r - value) <= precision * abs(value)
-
+    ratio = Ratio(r, max(precision, 1e-9))
     counts = [n for n in rows if n > 1]
+    words = (
+        _wrong_divisor(ratio, counts)
+        or _simple_factor(ratio, counts)
+        or _multiple_of_rows(ratio, counts)
+    )
+    if words:
+        return words
+    nearest = round(abs(r))
+    if abs(r) <= 1:
+        nearest = 1 / round(min(1 / abs(r), 2 * SIMPLE))
+    words = f"the gradient is {number(r)} times the expected one"
+    if ratio.is_near(nearest) and nearest > SMALL and not counts:
+        words += f": perhaps a sum over {nearest} rows is not divided by {nearest}"
+    is_simple = (
+        ratio.precision < 1e-5
+        and 1 / SIMPLE < nearest < SIMPLE
+        and ratio.is_near(nearest, any_sign=True)
+    )
+    if is_simple or entries >= FEW:
+        return words
+    return ""
+
+
+def _wrong_divisor(ratio: Ratio, counts: list[int]) -> str:
+    """Explain a ratio of N or 1/N, or return an empty string."""
     for n in counts:
         if n <= SMALL:
             continue
         for sign, ending in ((1, ""), (-1, ", and its sign is wrong")):
-            if near(sign * n):
+            if ratio.is_near(sign * n):
                 return (
                     f"the gradient is N = {n} times the expected one: the sum over rows"
                     f" is not divided by N{ending}"
                 )
-            if near(sign / n):
+            if ratio.is_near(sign / n):
                 return (
                     f"the gradient is 1/N = 1/{n} of the expected one: a sum over rows"
                     f" is divided by N{ending}"
                 )
-    special = {
-        0.0: "the gradient is 0 everywhere",
-        -1.0: "its sign is wrong",
-        2.0: "the gradient is 2 times the expected one: it has an extra factor of 2",
-        0.5: "the gradient is 1/2 of the expected one: a factor of 2 is missing",
-        -2.0: (
-            "the gradient is -2 times the expected one: its sign is wrong, and it has"
-            " an extra factor of 2"
-        ),
-        -0.5: (
-            "the gradient is -1/2 of the expected one: its sign is wrong, and a factor"
-            " of 2 is missing"
-        ),
-    }
-    for value, words in special.items():
-        if not near(value):
+    return ""
+
+
+FACTORS = {
+    0.0: "the gradient is 0 everywhere",
+    -1.0: "its sign is wrong",
+    2.0: "the gradient is 2 times the expected one: it has an extra factor of 2",
+    0.5: "the gradient is 1/2 of the expected one: a factor of 2 is missing",
+    -2.0: (
+        "the gradient is -2 times the expected one: its sign is wrong, and it has an"
+        " extra factor of 2"
+    ),
+    -0.5: (
+        "the gradient is -1/2 of the expected one: its sign is wrong, and a factor of 2"
+        " is missing"
+    ),
+}
+
+
+def _simple_factor(ratio: Ratio, counts: list[int]) -> str:
+    """Explain a ratio that is one of the most frequent factors, or return an empty string."""
+    for factor, words in FACTORS.items():
+        if not ratio.is_near(factor):
             continue
-        if 2 in counts and abs(value) == 2:
+        if 2 in counts and abs(factor) == 2:
             words += ", or the sum over the N = 2 rows is not divided by N"
-        elif 2 in counts and abs(value) == 0.5:
+        elif 2 in counts and abs(factor) == 0.5:
             words += ", or the sum over the N = 2 rows is divided by N"
         return words
-    sign = "-" if r < 0 else ""
-    size = abs(r)
-    words = f"the gradient is {number(r)} times the expected one"
+    return ""
+
+
+def _multiple_of_rows(ratio: Ratio, counts: list[int]) -> str:
+    """Express a ratio by the number of rows N, or return an empty string."""
+    sign = "-" if ratio.value < 0 else ""
     for n in counts:
         multiples = {
             "N": n,
@@ -122,16 +168,11 @@ def ratio_in_words(
             "1/(2 N)": 1 / (2 * n),
         }
         for multiple, value in multiples.items():
-            if near(value) or near(-value):
-                return f"{words} ({sign}{multiple} for N = {n} rows)"
-    nearest = round(size)
-    if size <= 1:
-        nearest = 1 / round(min(1 / size, 2 * SIMPLE))
-    is_simple = precision < 1e-5 and 1 / SIMPLE < nearest < SIMPLE
-    if near(nearest) and nearest > SMALL and not counts:
-        words += f": perhaps a sum over {nearest} rows is not divided by {nearest}"
-    if entries >= FEW or (is_simple and (near(nearest) or near(-nearest))):
-        return words
+            if ratio.is_near(value, any_sign=True):
+                return (
+                    f"the gradient is {number(ratio.value)} times the expected one"
+                    f" ({sign}{multiple} for N = {n} rows)"
+                )
     return ""
 
 
