@@ -23,7 +23,7 @@ def main() -> None:
         handle_signals(signal.SIG_IGN)
 
 
-def _open_closed_streams() -> None:
+def _open_closed_streams():
     """Connect closed standard streams to the null device, also because other files would get their numbers."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

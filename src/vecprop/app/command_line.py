@@ -92,7 +92,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     @terminated_as_interrupted()
-    def run(**options) -> None:
+    def run(**options):
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = lambda message, *_: say(f"Note: {message}")
@@ -143,7 +143,7 @@ for command in (learn.grade, learn.worksheet, learn.grade_worksheets):
 app.add_typer(lessons, name="learn")
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool):
     if asked:
         from .. import __version__
 

@@ -186,7 +186,7 @@ def _rows_of(part: Path) -> int:
         ) from error
 
 
-def _write(path: Path, manifest: dict[str, Any]) -> None:
+def _write(path: Path, manifest: dict[str, Any]):
     with written_at_once(path) as file:
         file.write(json.dumps(manifest, indent=1).encode())
 
@@ -201,7 +201,7 @@ class _State:
     rows: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def add(self, frame, file: int, name: str) -> None:
+    def add(self, frame, file: int, name: str):
         """Add the statistics and notes of the next rows of a file."""
         for column, statistics in self.columns.items():
             statistics.add(frame[column], f"{name}, line {{}}".format)
@@ -236,7 +236,7 @@ class _FirstPass:
     progress: Callable[[int, float], object]
     state: _State
 
-    def run(self) -> None:
+    def run(self):
         """Write the parts that do not exist yet."""
         self.folder.mkdir(exist_ok=True)
         number = 0
@@ -263,7 +263,7 @@ class _FirstPass:
                 self.progress(state.rows, sum(sizes[: file + 1]) / sum(sizes) / 2)
             line = 0
 
-    def _resume(self, part: Path) -> None:
+    def _resume(self, part: Path):
         """Restore the state that was saved with a part."""
         from pyarrow.parquet import read_schema
 
@@ -272,7 +272,7 @@ class _FirstPass:
         for name, column in values["columns"].items():
             self.state.columns[name] = PlainColumn(**column)
 
-    def _require_numbers(self) -> None:
+    def _require_numbers(self):
         """Raise an error if a value is not numeric in a column that must be."""
         for name in self.numbers:
             column = self.state.columns[name]
@@ -289,7 +289,7 @@ def _part(number: int) -> str:
 
 def _save(
     path: Path, frame, types: dict[str, Type], metadata: dict[str, str] | None = None
-) -> None:
+):
     """Write a part atomically."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -311,9 +311,7 @@ def _save(
         )
 
 
-def _finish(
-    folder: Path, result: Converted, progress: Callable[[int, float], object]
-) -> None:
+def _finish(folder: Path, result: Converted, progress: Callable[[int, float], object]):
     """Write each part with the column types, and remove the text of the part."""
     from ..tables.reading.arrow_files import arrow_tables, as_frame
 

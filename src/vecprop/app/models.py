@@ -258,7 +258,7 @@ def _importances_of_rows(
     return explained, ranked([*used.notes, *notes, *model.detect_drift(X)])
 
 
-def _require_table_model(model) -> None:
+def _require_table_model(model):
     if not isinstance(model, TableModel):
         raise UsageError(
             f"The file contains a {type(model).__name__}: only tabular models, as"

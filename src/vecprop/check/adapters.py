@@ -58,7 +58,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
 class _TorchFunction(Differentiable):
     """A PyTorch function or module, and whether it accepts only float32 parameters."""
 
-    def __init__(self, f: Any) -> None:
+    def __init__(self, f: Any):
         import torch  # pyright: ignore[reportMissingImports]
 
         self._torch = torch
@@ -182,7 +182,7 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
 class _JaxFunction(Differentiable):
     """A JAX function and its Jacobian."""
 
-    def __init__(self, f: Callable[..., Any]) -> None:
+    def __init__(self, f: Callable[..., Any]):
         import jax  # pyright: ignore[reportMissingImports]
 
         self._jax = jax

@@ -82,7 +82,7 @@ class _Procedure:
 
     def _compare_with_exact_derivatives(
         self, point: Point, gradients: dict[int, ndarray], judgements: list[Judgement]
-    ) -> None:
+    ):
         """Change FAIL to INCONCLUSIVE where a network's exact derivatives agree with the gradient.
 
         A network may vary over distances much smaller than the steps, for example
@@ -272,7 +272,7 @@ def _with_precision(point: Point, judgement: Judgement, row: Row) -> Row:
     return replace(row, note="; ".join(notes))
 
 
-def _explain_by_rounding(point: Point, judgement: Judgement) -> None:
+def _explain_by_rounding(point: Point, judgement: Judgement):
     """Change FAIL to INCONCLUSIVE if rounding errors of the function's value could explain all errors of a part.
 
     The verdict remains FAIL if finite differences over long steps confirm the largest

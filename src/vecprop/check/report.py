@@ -179,7 +179,7 @@ class GradientError(AssertionError):
 class _Table:
     """The cells of a table of rows as text, and the color of each cell, by line."""
 
-    def __init__(self, title: str, rows: tuple[Row, ...], has_engines: bool) -> None:
+    def __init__(self, title: str, rows: tuple[Row, ...], has_engines: bool):
         self.title = title
         self.columns: list[str] = []
         self.cells: list[list[str]] = []

@@ -80,7 +80,7 @@ Factors below 1 take units out of saturation; small changes stay within a narrow
 class Doubts:
     """The parts of a gradient that require a second point, and their rows there."""
 
-    def __init__(self, point: Point, judgement: Judgement) -> None:
+    def __init__(self, point: Point, judgement: Judgement):
         self.point = point
         self.judgement = judgement
         self.claim = judgement.claim

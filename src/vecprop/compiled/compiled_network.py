@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import (
     Array,
@@ -74,16 +75,16 @@ class BatchLoss:
             self.context.set(seed=as_word(noise.seed))
         self.gradient_of_rows = _GRADIENT(gradient_address(F))
 
-    def loss(self, theta: np.ndarray) -> np.ndarray:
+    def loss(self, theta: ndarray) -> ndarray:
         """Return the loss."""
         return self.F(self.evaluate(theta, np.empty(0, self.F)))
 
-    def loss_and_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def loss_and_gradient(self, theta: ndarray) -> tuple[ndarray, ndarray]:
         """Return the loss and its gradient, (P,)."""
         gradient = np.empty(theta.size, self.F)
         return self.F(self.evaluate(theta, gradient)), gradient
 
-    def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
+    def evaluate(self, theta: ndarray, gradient: ndarray) -> float:
         """Return the loss, and write its gradient to a nonempty array. The number of threads does not affect bits."""
         N = self.batch.rows
         gradients = np.empty((self.shards, gradient.size), self.F)
@@ -127,8 +128,8 @@ _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 
 
 def gradient_of_a_step(
-    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
-) -> tuple[Any, np.ndarray]:
+    network: Network, theta: ndarray, batch: Batch, noise: RandomKey | None = None
+) -> tuple[Any, ndarray]:
     """Return the loss and the unclipped gradient of a training step on a full batch, bit-identical to a fit.
 
     A training step splits wide layers between threads, sums shards and adds penalties
@@ -327,11 +328,11 @@ class CompiledNetwork(SuggestsNames):
 
     def _each_member(
         self,
-        theta: np.ndarray,
+        theta: ndarray,
         batch: Batch,
         noise: RandomKey | None,
         with_gradient: bool,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[ndarray, ndarray]:
         """Return the loss and gradient of each member, computed sequentially."""
         weight = np.zeros(0) if batch.weight is None else batch.weight
         axes = 1 if batch.of_classes else 2
@@ -363,7 +364,7 @@ class CompiledNetwork(SuggestsNames):
 class Predictor:
     """Predict rows with fixed parameters; see `CompiledNetwork.predictor`."""
 
-    def __init__(self, network: Network, theta: np.ndarray) -> None:
+    def __init__(self, network: Network, theta: ndarray) -> None:
         self.network, self._theta, self._type = network, theta, theta.dtype
         program = program_of(network, theta.dtype.type)
         self._context = program.context(workers=1)
@@ -378,16 +379,16 @@ class Predictor:
         self._guard = threading.Lock()
         self._process = os.getpid()
 
-    def __reduce__(self) -> tuple[type, tuple[Network, np.ndarray]]:
+    def __reduce__(self) -> tuple[type, tuple[Network, ndarray]]:
         """Pickle the network and the parameters, because machine code belongs to this process."""
         return type(self), (self.network, self._theta)
 
-    def __call__(self, X: Array) -> np.ndarray:
+    def __call__(self, X: Array) -> ndarray:
         """Return the predictions, (N, O), of rows X, (N, I). A large X of another dtype is converted in chunks."""
         if is_converted_as_read(X, self._type):
             return self._by_parts(np.asarray(X))
         if (
-            type(X) is not np.ndarray
+            type(X) is not ndarray
             or X.dtype != self._type
             or X.ndim != 2
             or not X.flags.c_contiguous
@@ -425,7 +426,7 @@ class Predictor:
             checked_rows(self.network, self._theta, X)  # the error names the row
         return Y
 
-    def _by_parts(self, X: np.ndarray) -> np.ndarray:
+    def _by_parts(self, X: ndarray) -> ndarray:
         """Convert the rows in chunks, and return their predictions."""
         try:
             return np.concatenate(
@@ -439,7 +440,7 @@ class Predictor:
             Batch(X, None, converted=self._type).require_finite_inputs()
             raise
 
-    def _predict_rows(self, rows: np.ndarray) -> None:
+    def _predict_rows(self, rows: ndarray) -> None:
         """Predict the rows with these indices in several calls, so that Python can handle signals in between.
 
         Each call starts at a multiple of the tile size and has at least two rows, so
@@ -454,7 +455,7 @@ class Predictor:
             N = N - n
 
 
-def whole_tiles(N: int, tile: int) -> np.ndarray:
+def whole_tiles(N: int, tile: int) -> ndarray:
     """Return the indices of N rows, padded with the last index to a multiple of the tile size.
 
     BLAS uses different kernels for small products, with different rounding. Without
@@ -476,7 +477,7 @@ def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -
     ):
         return False
     has_one_type = all(
-        isinstance(array, np.ndarray) and array.dtype == theta.dtype
+        isinstance(array, ndarray) and array.dtype == theta.dtype
         for array in (theta, *arrays)
     )
     return has_one_type and theta.dtype in (np.float32, np.float64)

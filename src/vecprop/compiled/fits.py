@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.lib.stride_tricks import as_strided
 
 from ..core import Batch, Network, SparseBatch
@@ -152,12 +153,12 @@ class Epochs:
     def __init__(
         self,
         network: Network,
-        theta: np.ndarray,
+        theta: ndarray,
         batch: Batch,
         validation_batch: Batch | None,
         optimizer: Optimizer,
-        moments: list[np.ndarray],
-        last_finite: np.ndarray,
+        moments: list[ndarray],
+        last_finite: ndarray,
         plan: Plan,
         keeps_predictions: bool = False,
     ) -> None:
@@ -233,9 +234,9 @@ class Epochs:
     def take(
         self,
         batch: Batch,
-        chosen: np.ndarray,
-        numbers: np.ndarray | None,
-        trained_rows: slice | np.ndarray,
+        chosen: ndarray,
+        numbers: ndarray | None,
+        trained_rows: slice | ndarray,
         rows: int,
     ) -> None:
         """Set the rows of the next run: a part of an epoch's rows, in this order."""
@@ -255,9 +256,7 @@ class Epochs:
             words[OFFSETS["numbers"]] -= words[OFFSETS["all_rows"]]
         self.context.clear("tile_contents")
 
-    def stop_by(
-        self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray
-    ) -> None:
+    def stop_by(self, rule: tuple[float, ...], memory: ndarray, best: ndarray) -> None:
         """Set the early stopping rule of the next runs; see `measures.STOPPING`."""
         self.context.set(
             stopping=np.array(rule, float),
@@ -284,7 +283,7 @@ class Epochs:
         first_epoch: int,
         first_step: int,
         steps_before: int,
-        rates: np.ndarray,
+        rates: ndarray,
         is_stopped: Callable[[], object] | None = None,
     ) -> EpochResults:
         """Run ``count`` epochs from this epoch and step, with one learning rate per step, or one for all steps.
@@ -423,14 +422,14 @@ class MemberFits:
     def __init__(
         self,
         network: Network,
-        thetas: np.ndarray,
+        thetas: ndarray,
         batch: Batch,
         validation_batch: Batch | None,
         optimizer: Optimizer,
         plan: Plan,
         seeds: Sequence[int],
         epochs: int,
-        rates: np.ndarray,
+        rates: ndarray,
         stopping: tuple[float, ...] | None,
         keeps_predictions: bool = False,
     ) -> None:
@@ -491,7 +490,7 @@ class MemberFits:
         self.records["seed"] = [as_word(seed) for seed in seeds]
 
 
-def _apart(M: int, size: int, dtype: type) -> np.ndarray:
+def _apart(M: int, size: int, dtype: type) -> ndarray:
     """Return M rows of zeros on separate cache lines, so that threads can write to them without false sharing."""
     item = np.dtype(dtype).itemsize
     return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from math import prod
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import Batch
 from ..optimize.settings import EpochResults
@@ -66,7 +67,7 @@ class MembersEpochs:
         first_epoch: int,
         first_step: int,
         steps_before: int,
-        rates: np.ndarray,
+        rates: ndarray,
         is_stopped: Callable[[], object] | None = None,
     ) -> EpochResults:
         """Run ``count`` epochs like `Epochs.run`; each member may have its own learning rate."""
@@ -119,9 +120,9 @@ class MembersEpochs:
         fits: MemberFits,
         count: int,
         epochs: int,
-        runs: np.ndarray,
-        is_held: np.ndarray,
-    ) -> dict[str, np.ndarray]:
+        runs: ndarray,
+        is_held: ndarray,
+    ) -> dict[str, ndarray]:
         """Return the values of each epoch, (E, *M), where ended members repeat their last values."""
         recorded = max(count, 1)
         done = fits.done[:, 0]
@@ -141,7 +142,7 @@ class MembersEpochs:
             curves[name] = values.T.reshape(recorded, *self.members)
         return curves
 
-    def _copies_of_arrays(self, fits: MemberFits) -> Iterator[tuple[str, np.ndarray]]:
+    def _copies_of_arrays(self, fits: MemberFits) -> Iterator[tuple[str, ndarray]]:
         """Yield the name and the copies of each array that training changes."""
         for name in self.arrays:
             yield (
@@ -152,8 +153,8 @@ class MembersEpochs:
     def _copies(
         self,
         count: int,
-        runs: np.ndarray,
-        rates: np.ndarray,
+        runs: ndarray,
+        rates: ndarray,
         start: dict[str, int],
         is_stopped: Callable[[], object] | None = None,
     ) -> MemberFits:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from numpy import ndarray
 
 from .elementary import Array
 
@@ -17,14 +18,14 @@ _WORD = 0xFFFF_FFFF_FFFF_FFFF
 SHUFFLE, DROPOUT, _BLOCKS = 0, 1, 2  # the first counter: the purpose of a number
 
 
-def mix(x: np.ndarray) -> np.ndarray:
+def mix(x: ndarray) -> ndarray:
     """Apply the SplitMix64 finalizer to unsigned 64-bit states."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
+def counter_bits(seed: int | Array, *counts: int | Array) -> ndarray:
     """Return 64 random bits for a seed and each combination of counters."""
     state = mix(_words(seed))
     for count in counts:
@@ -32,28 +33,28 @@ def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
     return state
 
 
-def _words(count: int | Array) -> np.ndarray:
+def _words(count: int | Array) -> ndarray:
     if isinstance(count, int):
         count &= _WORD  # a seed may be any integer
     return np.atleast_1d(np.asarray(count)).astype(np.uint64)
 
 
-def counter_uniform(seed: int | Array, *counts: int | Array) -> np.ndarray:
+def counter_uniform(seed: int | Array, *counts: int | Array) -> ndarray:
     """Return uniform float64 numbers in [0, 1), computed from `counter_bits`."""
     return (counter_bits(seed, *counts) >> np.uint64(11)) * 2.0**-53
 
 
-def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
+def permutation(seed: int, epoch: int, rows: int) -> ndarray:
     """Return the row indices of an epoch, sorted by one random number per row."""
     return np.argsort(row_keys(seed, epoch, np.arange(rows)), kind="stable")
 
 
-def row_keys(seed: int, epoch: int, rows) -> np.ndarray:
+def row_keys(seed: int, epoch: int, rows) -> ndarray:
     """Return the random sort keys that `permutation` uses for these row indices."""
     return counter_bits(seed, SHUFFLE, epoch, rows)
 
 
-def order_of_blocks(seed: int, epoch: int, blocks: int) -> np.ndarray:
+def order_of_blocks(seed: int, epoch: int, blocks: int) -> ndarray:
     """Return the random order of the blocks of rows in an epoch."""
     return np.argsort(
         counter_bits(seed, _BLOCKS, epoch, np.arange(blocks)), kind="stable"
@@ -121,7 +122,7 @@ class RandomKey:
         """
         return replace(self, parts=(*self.parts, part))
 
-    def uniform(self, rows: int, columns: int) -> np.ndarray:
+    def uniform(self, rows: int, columns: int) -> ndarray:
         """Return a uniform number in [0, 1) for each row and column, shape (*M, rows, columns)."""
         seed = self.seed
         if not isinstance(seed, int):

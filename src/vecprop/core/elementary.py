@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
+from numpy import ndarray
 
 from ..system.suggestions import SuggestsNames, unknown_keyword
 
@@ -23,7 +24,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def namespace(array) -> Any:
     """Return the library of an array, which is NumPy for Python numbers."""
-    if type(array) is np.ndarray:
+    if type(array) is ndarray:
         return np
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
@@ -131,7 +132,7 @@ class SuggestsKeywords(SuggestsNames):
             return super().__new__(cls)
 
 
-def _refuse_unknown(called, keywords: Iterable[str], owner=None) -> None:
+def _refuse_unknown(called, keywords: Iterable[str], owner=None):
     """Raise an error for the first keyword argument that is not a parameter."""
     parameters = signature(
         called.__init__ if isinstance(called, type) else called
@@ -151,7 +152,7 @@ class Ranged(SuggestsKeywords):
     _ranges: ClassVar[dict[str, Range]] = {}
     _choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
-    def __post_init__(self, ranges: dict[str, Range] | None = None) -> None:
+    def __post_init__(self, ranges: dict[str, Range] | None = None):
         """Raise a ValueError if a field is out of range or not a listed value."""
         for name, listed in self._choices.items():
             value = getattr(self, name)
@@ -197,9 +198,9 @@ def clip(z, low: float, high: float):
     return where(real(z) < low, low, where(real(z) > high, high, z))
 
 
-def on_host(array) -> np.ndarray:
+def on_host(array) -> ndarray:
     """Return the array as a NumPy array in main memory."""
-    if not isinstance(array, np.ndarray | np.generic | int | float | complex):
+    if not isinstance(array, ndarray | np.generic | int | float | complex):
         from array_api_compat import is_cupy_array, is_torch_array, to_device
 
         if is_cupy_array(array) or is_torch_array(array):

@@ -13,6 +13,7 @@ from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy import ndarray
 
 from .counter_rng import RandomKey
 from .elementary import (
@@ -70,7 +71,7 @@ class Initializer(ABC):
     @abstractmethod
     def __call__(
         self, generator: np.random.Generator, inputs: int, outputs: int
-    ) -> np.ndarray:
+    ) -> ndarray:
         """Draw an (inputs, outputs) matrix of weights."""
 
 
@@ -144,7 +145,7 @@ class He(Initializer):
 
 
 def fill(
-    p: dict[str, np.ndarray],
+    p: dict[str, ndarray],
     generator: np.random.Generator,
     initializer: Initializer | None = None,
 ) -> None:
@@ -202,7 +203,7 @@ class Layer(Ranged, ABC):
         """
         return {}, inputs
 
-    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    def init(self, p: dict[str, ndarray], generator: np.random.Generator) -> None:
         """Set the initial parameters p in place: draw matrices from `Glorot`, and set everything else to 0."""
         fill(p, generator)
 
@@ -271,7 +272,7 @@ class Dense(Layer):
     outputs: int
     initializer: Initializer = field(default_factory=Glorot)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         """Validate the number of outputs and the initializer."""
         if not isinstance(self.outputs, int | np.integer) or not is_within(
             self.outputs, 1
@@ -511,7 +512,7 @@ class Layout:
         self,
         shapes: Sequence[Mapping[str, Sequence[int]]],
         kinds: Sequence[str] | None = None,
-    ) -> None:
+    ):
         self.tensors: tuple[Tensor, ...] = ()
         self.layers = len(shapes)
         self.size = 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..system.suggestions import wrong_part
 from ..system.versions import Versioned
@@ -91,7 +92,7 @@ class Network(SuggestsKeywords, Versioned):
         layers: Iterable[Layer],
         loss: Loss,
         penalty: Penalty | Sequence[Penalty] | None = None,
-    ) -> None:
+    ):
         if not isinstance(inputs, int | np.integer) or not is_within(inputs, 1):
             raise ValueError(
                 "The number of inputs of a network must be a positive integer, got"
@@ -150,7 +151,7 @@ class Network(SuggestsKeywords, Versioned):
                 " network.predict(theta, X)."
             )
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any]):
         """Restore the parts and recompute the layout, which older versions may have stored differently."""
         Network.__init__(
             self,
@@ -191,7 +192,7 @@ class Network(SuggestsKeywords, Versioned):
             if isinstance(layer, Activation)
         ]
 
-    def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> np.ndarray:
+    def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> ndarray:
         """Draw initial parameters.
 
         Parameters
@@ -220,7 +221,7 @@ class Network(SuggestsKeywords, Versioned):
             )
         if isinstance(seed, str | bytes):
             raise TypeError(f"seed must be an integer, got {seed!r}.")
-        if isinstance(seed, Sequence | np.ndarray):
+        if isinstance(seed, Sequence | ndarray):
             thetas = [self.init(member_seed, dtype) for member_seed in seed]
             return np.array(thetas, dtype).reshape(*np.shape(seed), self.layout.size)
         generator = np.random.default_rng(seed)
@@ -423,7 +424,7 @@ class Network(SuggestsKeywords, Versioned):
             of each row.
         """
         theta = checked_theta(self, theta)
-        if not isinstance(theta, np.ndarray):
+        if not isinstance(theta, ndarray):
             require_writable(theta)
         return self._batch_loss_and_gradient(
             theta, self._batch(theta, X, T, sample_weight), RandomKey._of(noise)
@@ -468,7 +469,7 @@ class Network(SuggestsKeywords, Versioned):
                 total = total + _averaged(penalty, penalty.value(W), divisor)
         return total
 
-    def _add_penalty_gradient(self, theta, gradient, batch: Batch) -> None:
+    def _add_penalty_gradient(self, theta, gradient, batch: Batch):
         """Add the gradient of the penalties at theta to the gradient of a batch, in place."""
         divisor = _column(_column(self._divisor(batch)))
         for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
@@ -538,7 +539,7 @@ class Network(SuggestsKeywords, Versioned):
         return summarize(self, rows, batch_size)
 
 
-def _require(part, name: str, role: str, methods: tuple[str, ...]) -> None:
+def _require(part, name: str, role: str, methods: tuple[str, ...]):
     examples = {
         "layer": "Dense(3) or ReLU()",
         "loss": "SquaredError()",

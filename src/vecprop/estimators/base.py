@@ -10,6 +10,7 @@ from math import ulp
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy import ndarray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
@@ -146,8 +147,8 @@ class MultilayerPerceptron(
 
     @abstractmethod
     def _read_targets(
-        self, y: Any, weight: np.ndarray | None, new: bool, trains: bool = False
-    ) -> tuple[Any, np.ndarray]:
+        self, y: Any, weight: ndarray | None, new: bool, trains: bool = False
+    ) -> tuple[Any, ndarray]:
         """Return y in canonical shape and the network's targets. If ``new`` is true, set ``targets_``."""
 
     @abstractmethod
@@ -481,7 +482,7 @@ class MultilayerPerceptron(
             restarts.append(FitOutcome(theta, seed, before.split))
         return restarts
 
-    def _learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
+    def _learn(self, spec: FitSpec, outcome: FitOutcome):
         """Store the outcome of a fit in the model; then raise an error if training diverged."""
         self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
@@ -530,12 +531,12 @@ class MultilayerPerceptron(
                     return message
         return " ".join([message, *self._diagnosis(spec.rows, of_sample=True)])
 
-    def _publish(self, outcome: FitOutcome) -> None:
+    def _publish(self, outcome: FitOutcome):
         """Store the training results so far in the model's attributes."""
         for name, attribute in ATTRIBUTES.items():
             self.__dict__[attribute] = getattr(outcome, name)
 
-    def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
+    def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool):
         """Create the network for validated rows, and new parameters unless training continues."""
         X = rows.table.X
         loss = self._network_loss()
@@ -585,7 +586,7 @@ class MultilayerPerceptron(
         outputs = self._network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.decode(outputs)
 
-    def _network_outputs(self, X) -> np.ndarray:
+    def _network_outputs(self, X) -> ndarray:
         """Validate X and return the network's outputs, (N, O)."""
         attributes = vars(self)
         predictions = attributes.get("_rows")
@@ -600,7 +601,7 @@ class MultilayerPerceptron(
         ):
             predictions = self._rows = Predictions(network, theta)
         if (
-            type(X) is not np.ndarray
+            type(X) is not ndarray
             or X.dtype != theta.dtype
             or X.ndim != 2
             or X.shape[1] != self.n_features_in_

@@ -4,6 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy import ndarray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import unique_labels
@@ -35,7 +36,7 @@ class LogProbabilities:
     """A mixin that adds `predict_log_proba` to classifiers with `predict_proba`."""
 
     @available_if(lambda model: model.predict_proba)
-    def predict_log_proba(self: Any, X: Any) -> np.ndarray:
+    def predict_log_proba(self: Any, X: Any) -> ndarray:
         """Return the logarithm of each class's probability; minus infinity for probability 0.
 
         Parameters
@@ -182,9 +183,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         """
         predicted = self.predict(X)
         is_plain = (
-            type(y) is np.ndarray
-            and y.dtype == predicted.dtype
-            and y.dtype.kind in "biuU"
+            type(y) is ndarray and y.dtype == predicted.dtype and y.dtype.kind in "biuU"
         )
         if (
             is_plain
@@ -201,7 +200,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
 
     @available_if(_has_probabilities)
     @suggests_keywords
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> ndarray:
         """Return the probability of each class.
 
         Parameters
@@ -237,8 +236,8 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         return "subset_accuracy" if self.targets_.multilabel else "accuracy"
 
     def _read_targets(
-        self, y, weight: np.ndarray | None, new: bool, trains: bool = False
-    ) -> tuple[Any, np.ndarray]:
+        self, y, weight: ndarray | None, new: bool, trains: bool = False
+    ) -> tuple[Any, ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         has_output_each = getattr(self.loss, "takes_classes", False)
@@ -252,7 +251,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         takes_classes = getattr(self._network_loss(), "takes_classes", False)
         return y, self.targets_.encode(y, as_classes=takes_classes)
 
-    def _require_known(self, y, trains: bool) -> None:
+    def _require_known(self, y, trains: bool):
         """Raise an error if y contains labels that were not fitted, or training rows lack some with warm_start."""
         classes = unique_labels(y)
         if (y.ndim == 2) != self.targets_.multilabel:

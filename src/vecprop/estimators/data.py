@@ -8,6 +8,7 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
@@ -27,8 +28,8 @@ class Table:
 
     X: Any
     y: Any
-    T: np.ndarray
-    weight: np.ndarray | None
+    T: ndarray
+    weight: ndarray | None
     scaling: Scaling | None = None
 
     @cached_property
@@ -42,7 +43,7 @@ class Rows:
     """A subset of a table's rows; they are copied only on demand."""
 
     table: Table
-    indices: np.ndarray | None = None
+    indices: ndarray | None = None
     _splits: dict[Any, tuple["Rows", "Rows", Any]] = field(
         default_factory=dict, repr=False
     )
@@ -71,16 +72,16 @@ class Rows:
         return values if self.indices is None else values[self.indices]
 
     @property
-    def T(self) -> np.ndarray:
+    def T(self) -> ndarray:
         """The targets of these rows."""
         return self._select(self.table.T)
 
     @property
-    def weight(self) -> np.ndarray | None:
+    def weight(self) -> ndarray | None:
         """The weights of these rows."""
         return None if self.table.weight is None else self._select(self.table.weight)
 
-    def take(self, indices: np.ndarray) -> "Rows":
+    def take(self, indices: ndarray) -> "Rows":
         """Return a subset of these rows, by position."""
         return Rows(
             self.table, indices if self.indices is None else self.indices[indices]
@@ -119,14 +120,14 @@ class Rows:
             )
         return rows, validation
 
-    def columns(self, features: np.ndarray) -> "Rows":
+    def columns(self, features: ndarray) -> "Rows":
         """Return the same rows with a subset of the input columns."""
         return Rows(replace(self.table, X=self.table.X[:, features]), self.indices)
 
     def within(
         self,
-        X: np.ndarray,
-        indices: np.ndarray,
+        X: ndarray,
+        indices: ndarray,
         whole: Table | None,
         scaling: Scaling | None,
     ) -> "Rows":
@@ -192,8 +193,8 @@ def random_parts(
 
 
 def _drawn_from_strata(
-    counts: np.ndarray, size: int, random: np.random.RandomState
-) -> np.ndarray:
+    counts: ndarray, size: int, random: np.random.RandomState
+) -> ndarray:
     """Return the most likely number of rows from each stratum in `size` rows; break ties at random."""
     share = counts / counts.sum() * size
     drawn = np.floor(share)
@@ -225,7 +226,7 @@ class Labels:
     array(['cat', 'dog'], dtype='<U3')
     """
 
-    classes: np.ndarray
+    classes: ndarray
     multilabel: bool
     outputs: int
     sparse: bool = False
@@ -251,7 +252,7 @@ class Labels:
             classes, multilabel, len(classes) if has_one_each else 1, sparse.issparse(y)
         )
 
-    def encode(self, y, as_classes: bool) -> np.ndarray:
+    def encode(self, y, as_classes: bool) -> ndarray:
         """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
         if self.multilabel:
             return dense(y).astype(float)
@@ -260,7 +261,7 @@ class Labels:
             return indices.astype(float)[:, None]
         return indices if as_classes else np.eye(self.outputs)[indices]
 
-    def decode(self, Y: np.ndarray):
+    def decode(self, Y: ndarray):
         """Return the labels of predictions (N, O)."""
         if self.multilabel:
             labels = (Y > 0.5).astype(int)
@@ -269,12 +270,12 @@ class Labels:
         # with a single class, always predict it
         return self.classes.take(indices, mode="clip")
 
-    def probabilities(self, Y: np.ndarray) -> np.ndarray:
+    def probabilities(self, Y: ndarray) -> ndarray:
         """Return the probability of each class, (N, C), from predictions (N, O)."""
         return np.hstack([1 - Y, Y]) if self.outputs == 1 and not self.multilabel else Y
 
 
-def dense(values) -> np.ndarray:
+def dense(values) -> ndarray:
     """Return a dense or sparse array as a dense array."""
     return values.toarray() if sparse.issparse(values) else np.asarray(values)
 
@@ -293,27 +294,27 @@ class Numbers:
     """
 
     outputs: int
-    shift: np.ndarray | float = 0.0
-    scale: np.ndarray | float = 1.0
+    shift: ndarray | float = 0.0
+    scale: ndarray | float = 1.0
 
     @classmethod
-    def standard(cls, y: np.ndarray, weight: np.ndarray | None) -> "Numbers":
+    def standard(cls, y: ndarray, weight: ndarray | None) -> "Numbers":
         """Create an instance that standardizes y (N, O) to weighted mean 0 and standard deviation 1."""
         shift = np.average(y, axis=0, weights=weight)
         deviation = np.sqrt(np.average((y - shift) ** 2, axis=0, weights=weight))
         return cls(y.shape[1], shift, np.where(deviation > 0, deviation, 1.0))
 
-    def encode(self, y: np.ndarray) -> np.ndarray:
+    def encode(self, y: ndarray) -> ndarray:
         """Return the targets, (N, O)."""
         return (y - self.shift) / self.scale
 
-    def decode(self, Y: np.ndarray) -> np.ndarray:
+    def decode(self, Y: ndarray) -> ndarray:
         """Return predictions in the units of y, (N, O), or (N,) if there is one output."""
         y = (Y * self.scale + self.shift).astype(Y.dtype, copy=False)
         return y.ravel() if self.outputs == 1 else y
 
 
-def class_weights(class_weight, y, weight: np.ndarray | None) -> np.ndarray:
+def class_weights(class_weight, y, weight: ndarray | None) -> ndarray:
     """Return each row's class weight; "balanced" is Σ w / (C Σ_c w).
 
     Examples
@@ -330,7 +331,7 @@ def class_weights(class_weight, y, weight: np.ndarray | None) -> np.ndarray:
     return balanced[indices]
 
 
-def row_weights(sample_weight, rows: int) -> np.ndarray:
+def row_weights(sample_weight, rows: int) -> ndarray:
     """Validate sample weights, or one number for all rows, and return them as floats."""
     weight = (
         np.full(rows, sample_weight)
@@ -360,7 +361,7 @@ def types_of_inputs(X) -> tuple[Any, ...] | None:
     Large integer and Boolean arrays keep their dtype and are converted lazily.
     """
     if (
-        isinstance(X, np.ndarray)
+        isinstance(X, ndarray)
         and X.dtype.kind in "biu"
         and is_converted_as_read(X, np.dtype(float))
     ):
@@ -391,7 +392,7 @@ def as_numpy(values) -> Any:
     """
     if sparse.issparse(values):
         require_entries(values)
-    elif isinstance(values, np.ndarray):
+    elif isinstance(values, ndarray):
         return (
             values
             if values.dtype.isnative

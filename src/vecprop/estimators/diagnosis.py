@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from scipy import sparse
 
 from ..core import Activation, Logistic, SparseNetwork, Tanh
@@ -71,7 +72,7 @@ class Case:
     few: int | None = None
 
     @cached_property
-    def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
+    def hidden(self) -> list[tuple[int, Activation, ndarray]]:
         """Each hidden layer's index, activation, and mean derivative of each unit over a few rows."""
         network = self.model.network_
         X = sample_of(self.rows, self.few).chosen.X
@@ -110,7 +111,7 @@ class Case:
         return f"{', '.join(remedies[:-1])}, or {remedies[-1]}"
 
     @property
-    def latest(self) -> np.ndarray:
+    def latest(self) -> ndarray:
         """The losses of the last epochs; the first half is excluded because losses fall fast there."""
         losses = self.model.loss_curve_
         return np.array(losses[-min(max(len(losses) // 2, 5), WINDOW) :])
@@ -271,7 +272,7 @@ def missing_classes(case: Case) -> Iterator[str]:
     )
 
 
-def _contains(labels, classes: np.ndarray) -> np.ndarray:
+def _contains(labels, classes: ndarray) -> ndarray:
     """Return whether labels contain each class; multilabel targets have one column per class."""
     if labels.ndim == 2:
         return _row(labels.sum(axis=0)) > 0
@@ -326,7 +327,7 @@ def _column_name(name) -> str:
     return name if name == "y" else repr(str(name))
 
 
-def _row(values) -> np.ndarray:
+def _row(values) -> ndarray:
     """Return a dense or sparse matrix's column reduction as a flat array."""
     return dense(values).ravel()
 
@@ -337,7 +338,7 @@ def _listed(words: list[str]) -> str:
     return text if len(words) <= NAMED else f"{text} and {len(words) - NAMED} more"
 
 
-def _crowded(layers: list[tuple[int, np.ndarray]]) -> str:
+def _crowded(layers: list[tuple[int, ndarray]]) -> str:
     """List the hidden layers with too many marked units, and their numbers; the result may be empty."""
     crowded = [(number, marked) for number, marked in layers if marked.mean() > CROWDED]
     return ", ".join(

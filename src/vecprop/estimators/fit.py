@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 from scipy import sparse
 
 from ..core import Selection, SparseNetwork
@@ -41,7 +42,7 @@ class Ending(NamedTuple):
 class FitOutcome:
     """The result of training a model; its curves grow during training."""
 
-    theta: np.ndarray
+    theta: ndarray
     seed: int | None = None
     split: np.random.RandomState | None = None
     state: TrainingState | None = None
@@ -56,7 +57,7 @@ class FitOutcome:
     score_curve: list[float] | None = None
     best_loss: float | None = None
     best_validation_score: float | None = None
-    restart_losses: np.ndarray | None = None
+    restart_losses: ndarray | None = None
     best_restart: int | None = None
     seconds: float = 0.0
     interrupted: bool = False
@@ -111,7 +112,7 @@ class FitSpec:
     starts: Sequence[FitOutcome] = ()  # the initial parameters of further restarts
     checkpoint: Any = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         settings = self.settings
         scoring = settings.scoring
         self.is_lbfgs = isinstance(self.optimizer, LBFGS)
@@ -305,7 +306,7 @@ class FitSpec:
         return identity
 
 
-def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | None]:
+def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, ndarray, ndarray | None]:
     """Return rows for `train`, selected and scaled lazily unless that would change the dtype."""
     table = rows.table
     if sparse.issparse(table.X) or (
@@ -326,7 +327,7 @@ class Recorder:
     parameters if no epoch improved on the best score of earlier calls.
     """
 
-    def __init__(self, spec: FitSpec) -> None:
+    def __init__(self, spec: FitSpec):
         self.spec = spec
         before = spec.before
         self.resumed = self.state_to_resume()
@@ -413,7 +414,7 @@ class Recorder:
         self.spec.publish(outcome)
         return is_over
 
-    def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
+    def keep(self, state: TrainingState, best: ndarray | None) -> None:
         """Store the state for continued training if the optimizer and the schedule support continuation."""
         self.outcome.state = None
         if not self.can_continue:
@@ -433,9 +434,9 @@ class Recorder:
     def record(
         self,
         state: TrainingState,
-        losses: np.ndarray,
-        validation_losses: np.ndarray,
-        scores: np.ndarray,
+        losses: ndarray,
+        validation_losses: ndarray,
+        scores: ndarray,
     ) -> bool:
         """Record epochs with their losses and any scores; return whether to stop training."""
         outcome: Any = self.outcome

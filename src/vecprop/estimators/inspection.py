@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Views(list):
     """A list of views. Assigning to an item writes into its view."""
 
-    def __setitem__(self, index: Any, values: Any) -> None:
+    def __setitem__(self, index: Any, values: Any):
         view = self[index]
         array = np.asarray(values)
         if array.shape != view.shape:
@@ -49,7 +50,7 @@ def _views(model, attribute: str, name: str):
         ) from None
 
 
-def _set_views(model, attribute: str, values: Sequence[Any]) -> None:
+def _set_views(model, attribute: str, values: Sequence[Any]):
     if "network_" not in vars(model):
         vars(model).setdefault("_given", {})[attribute] = list(values)
         return
@@ -65,10 +66,10 @@ class Predictions:
     """Predicts rows with a network and its current parameters."""
 
     network: Network
-    theta: np.ndarray
+    theta: ndarray
     _predictor: Any = field(default=None, init=False)
 
-    def __call__(self, X) -> np.ndarray:
+    def __call__(self, X) -> ndarray:
         """Return predictions (N, O) for dense, sparse or lazy rows X (N, I) with theta's dtype."""
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
@@ -88,10 +89,10 @@ class Inspection(ABC):
     """A mixin with the methods that inspect a model's network."""
 
     network_: Network
-    theta_: np.ndarray
+    theta_: ndarray
 
     @property
-    def coefs_(self) -> list[np.ndarray]:
+    def coefs_(self) -> list[ndarray]:
         """The weights of each dense layer, (inputs, outputs), as writable views of ``theta_``."""
         return _views(self, "coefs_", "W")
 
@@ -100,7 +101,7 @@ class Inspection(ABC):
         _set_views(self, "coefs_", values)
 
     @property
-    def intercepts_(self) -> list[np.ndarray]:
+    def intercepts_(self) -> list[ndarray]:
         """The biases of each dense layer, (outputs,), as writable views of ``theta_``."""
         return _views(self, "intercepts_", "b")
 
@@ -116,7 +117,7 @@ class Inspection(ABC):
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Validate rows and return them."""
 
-    def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
+    def hidden_activations(self, X: Any, layer: int = -1) -> ndarray:
         """Return the activations of a hidden layer, without dropout.
 
         Parameters
@@ -140,7 +141,7 @@ class Inspection(ABC):
         index = index_of_hidden_layer(self.network_, layer)
         return self.network_.hidden(self.theta_, X, index)
 
-    def per_sample_gradients(self, X: Any, y: Any) -> np.ndarray:
+    def per_sample_gradients(self, X: Any, y: Any) -> ndarray:
         """Return the gradient of each row's loss, without penalty, row weights or dropout.
 
         Parameters
@@ -195,7 +196,7 @@ class Inspection(ABC):
         """Return the losses as a history, and the epoch of the first loss."""
         return curves_of(self), 1
 
-    def _checked_rows(self, X, y) -> tuple[np.ndarray, np.ndarray]:
+    def _checked_rows(self, X, y) -> tuple[ndarray, ndarray]:
         """Validate rows; return dense inputs and targets."""
         check_is_fitted(self)
         rows = self._read(X, y, None).table
@@ -232,7 +233,7 @@ class LossPlots(SuggestsNames):
         The model.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any):
         self.model = model
 
     def __call__(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":

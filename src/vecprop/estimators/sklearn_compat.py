@@ -191,7 +191,7 @@ def places_of_transformers(transformer) -> dict[str, list[int]]:
 class EpochTasks:
     """Reports a fit and each of its epochs to scikit-learn's callbacks."""
 
-    def __init__(self, model, rows) -> None:
+    def __init__(self, model, rows):
         self.model = model
         self.rows = rows
         self.fit: Any = None

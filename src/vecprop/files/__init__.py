@@ -17,5 +17,5 @@ class FileError(ValueError):
     True
     """
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = ""):
         super().__init__(one_line(message))

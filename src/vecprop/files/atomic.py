@@ -164,7 +164,7 @@ def sweep(folder: Path, name: str = "*") -> None:
 _held: dict[Path, tuple[int, IO[bytes]]] = {}
 
 
-def _forget() -> None:
+def _forget():
     """Close the parent's locks in a child process, because the child would otherwise hold them."""
     for _, file in _held.values():
         file.close()

@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 from sklearn import neural_network as scikit
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,11 +39,11 @@ class TrainedNetwork(NamedTuple):
     """
 
     network: Network
-    theta: np.ndarray
+    theta: ndarray
     state: TrainingState | None = None
 
 
-def theta_of_one(trained: TrainedNetwork, form: str) -> np.ndarray:
+def theta_of_one(trained: TrainedNetwork, form: str) -> ndarray:
     """Return the parameters of one network as an array; raise FileError if their shape is wrong."""
     theta = np.asarray(trained.theta)
     size = trained.network.layout.size
@@ -66,8 +67,8 @@ class Averaged(NamedTuple):
     """One network with several parameter vectors, whose outputs are averaged."""
 
     network: Network
-    thetas: np.ndarray
-    columns: np.ndarray | None = None
+    thetas: ndarray
+    columns: ndarray | None = None
 
 
 def averaged(model) -> Averaged:

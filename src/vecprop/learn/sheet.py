@@ -116,7 +116,7 @@ class Worksheet:
     seed: int = 0
     name: str = ""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         network_of_shape(self.shape, self.activation, self.loss)
         if max(map(int, self.shape.split("-"))) > 50:
             raise ValueError(
@@ -252,7 +252,7 @@ class _Grader:
     the wrong values that a value follows from.
     """
 
-    def __init__(self, values: list[Value]) -> None:
+    def __init__(self, values: list[Value]):
         self.intervals = {value.name: [_point(value.array)] for value in values}
         self.roots: dict[str, list[str]] = {}
 

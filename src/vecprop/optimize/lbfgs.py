@@ -6,6 +6,7 @@ from math import inf
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy import ndarray
 
 from ..core.elementary import Range, Ranged
 
@@ -57,7 +58,7 @@ class LBFGS(Ranged):
         ("memory", "tolerance", "max_evaluations"), ("a positive {}", 0, inf, "(]")
     )
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         """Validate the values."""
         super().__post_init__()
         # SciPy allocates arrays of this length
@@ -68,11 +69,11 @@ class LBFGS(Ranged):
 
     def minimize(
         self,
-        loss_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
-        theta: np.ndarray,
+        loss_and_gradient: Callable[[ndarray], tuple[float, ndarray]],
+        theta: ndarray,
         iterations: int,
-        callback: Callable[[np.ndarray], None] | None = None,
-    ) -> tuple[np.ndarray, Outcome]:
+        callback: Callable[[ndarray], None] | None = None,
+    ) -> tuple[ndarray, Outcome]:
         """Minimize a function of a vector.
 
         Parameters

@@ -72,7 +72,7 @@ class Optimizer(Ranged, ABC):
     shares: ClassVar[tuple[str, ...]] = ()
     positive: ClassVar[tuple[str, ...]] = ()
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         """Validate the hyperparameters, and convert learning rates to tuples."""
         rates = np.asarray(self.learning_rate)
         is_real = rates.dtype.kind in "iuf"

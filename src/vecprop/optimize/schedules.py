@@ -237,7 +237,7 @@ class WarmUp(Schedule):
         "steps": ("a number of {} of at least 1", 1, inf, "[)")
     }
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         """Validate the number of steps and the next schedule."""
         super().__post_init__()
         if not isinstance(self.after, Schedule):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import Batch, Network, require_writable
 from ..core.elementary import (
@@ -155,11 +156,11 @@ class EpochResults(NamedTuple):
     stopped: bool = False  # whether an interrupt ended the epochs early
     diverged: bool = False
     gradient_diverged: bool = False
-    losses: np.ndarray = NOTHING
-    validation_losses: np.ndarray = NOTHING
-    norms: np.ndarray = NOTHING
-    sizes: np.ndarray = NOTHING
-    validation_scores: np.ndarray = NOTHING
+    losses: ndarray = NOTHING
+    validation_losses: ndarray = NOTHING
+    norms: ndarray = NOTHING
+    sizes: ndarray = NOTHING
+    validation_scores: ndarray = NOTHING
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class TrainingSettings:
     def check(self, network: Network, theta: Array, validates: bool) -> None:
         """Raise an error if settings are invalid or do not fit the network or theta."""
         self._check_optimizer(theta)
-        if not isinstance(theta, np.ndarray):
+        if not isinstance(theta, ndarray):
             require_writable(theta)
         if is_of("complex floating", theta):
             raise TypeError(
@@ -194,7 +195,7 @@ class TrainingSettings:
             self._check_schedule(self.schedule)
         self._check_validation(validates)
 
-    def _check_optimizer(self, theta: Array) -> None:
+    def _check_optimizer(self, theta: Array):
         optimizer: Any = self.optimizer
         methods = [getattr(optimizer, method, None) for method in ("init", "step")]
         is_optimizer = isinstance(optimizer, LBFGS) or all(map(callable, methods))
@@ -212,7 +213,7 @@ class TrainingSettings:
                     f" {smallest:.2g}."
                 )
 
-    def _check_values(self) -> None:
+    def _check_values(self):
         size = 1 if self.batch_size is None else self.batch_size
         for setting, value, least in (
             ("epochs", self.epochs, 0),
@@ -248,7 +249,7 @@ class TrainingSettings:
             rule = "a rule such as EarlyStopping(patience=10)"
             raise TypeError(wrong_part("early_stopping", self.early_stopping, rule))
 
-    def _check_schedule(self, schedule: Schedule) -> None:
+    def _check_schedule(self, schedule: Schedule):
         factor = getattr(schedule, "factor", None)
         if isinstance(schedule, type) or not callable(factor):
             raise TypeError(wrong_part("schedule", schedule, "one such as Cosine()"))
@@ -259,7 +260,7 @@ class TrainingSettings:
                 f" {type(optimizer).__name__} is not."
             )
 
-    def _check_validation(self, validates: bool) -> None:
+    def _check_validation(self, validates: bool):
         score = self.validation_score
         if score is None:
             rule = self.early_stopping
@@ -317,7 +318,7 @@ class TrainingSettings:
         count: int,
         first: int = 0,
         state: dict[str, Any] | None = None,
-    ) -> np.ndarray:
+    ) -> ndarray:
         """Return the learning rates of some steps, (count, *M), or one constant rate."""
         optimizer: Any = self.optimizer
         if self.schedule is None or isinstance(self.schedule, Constant):
@@ -342,7 +343,7 @@ class TrainingSettings:
         return settings
 
 
-def _check_lbfgs(network: Network, theta: Array) -> None:
+def _check_lbfgs(network: Network, theta: Array):
     if theta.ndim > 1:
         raise ValueError(
             "LBFGS trains one network, but theta has the leading axes"

@@ -78,7 +78,7 @@ def plot_dependence(
     return ax
 
 
-def _draw_curves(ax: "Axes", dependence, x: np.ndarray) -> None:
+def _draw_curves(ax: "Axes", dependence, x: np.ndarray):
     """Draw the mean, and the curves of single rows behind it."""
     rows = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
     ax.plot(x, dependence.curves[rows].T, color=colour(1), linewidth=0.6, alpha=0.35)
@@ -87,7 +87,7 @@ def _draw_curves(ax: "Axes", dependence, x: np.ndarray) -> None:
     ax.set_ylabel(dependence.output, parse_math=False)
 
 
-def _mark_values(ax: "Axes", x: np.ndarray) -> None:
+def _mark_values(ax: "Axes", x: np.ndarray):
     """Mark the values on the horizontal axis."""
     ax.plot(
         x,
@@ -105,7 +105,7 @@ def _mark_values(ax: "Axes", x: np.ndarray) -> None:
         ax.locator_params(axis="x", nbins=5)
 
 
-def _draw_bars(ax: "Axes", dependence, names: list[str]) -> None:
+def _draw_bars(ax: "Axes", dependence, names: list[str]):
     """Draw the mean of each category as a bar, with the quartiles of the rows."""
     mean = dependence.curves.mean(axis=0)
     order = np.argsort(mean)

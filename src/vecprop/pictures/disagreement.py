@@ -115,7 +115,7 @@ def plot_disagreement(
     return ax
 
 
-def _draw_boundaries(ax: "Axes", x: ndarray, y: ndarray, P: ndarray, **look) -> None:
+def _draw_boundaries(ax: "Axes", x: ndarray, y: ndarray, P: ndarray, **look):
     """Draw the boundaries of the regions where a class is the most probable; two classes share one line."""
     classes = P.shape[-1]
     if classes == 2:

@@ -173,7 +173,7 @@ def _cut(network: Network, theta, layer: int, units) -> tuple[Array, float] | No
     return W[units, 0], float(np.sum(b))
 
 
-def _draw_cut(ax, points, n, c: float) -> None:
+def _draw_cut(ax, points, n, c: float):
     """Draw the part of ``n h + c = 0`` inside the bounding box of the points."""
     low = points.min(axis=0)
     size = points.max(axis=0) - low

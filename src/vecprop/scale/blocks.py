@@ -83,7 +83,7 @@ class DaskBlocks:
         inputs: Sequence[str] | None = None,
         weight: Any = None,
         client: Any = None,
-    ) -> None:
+    ):
         self._client = connected(client, type(self).__name__)
         if hasattr(frame, "map_partitions") and frame.ndim == 2:
             parts, columns, counts = self._split_frame(frame, target, inputs, weight)
@@ -213,7 +213,7 @@ class DaskBlocks:
                     ) from error
         raise AssertionError
 
-    def _load_ahead(self) -> None:
+    def _load_ahead(self):
         """Let workers load as many of the next blocks as they have room for."""
         if not self._expected:
             return

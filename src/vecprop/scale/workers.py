@@ -99,7 +99,7 @@ class Dispatcher:
     retries: int
     environment: dict[str, str] | None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self.token = uuid4().hex
         self.arrived = threading.Event()
         self.waiting = deque(range(len(self.bundles)))
@@ -368,9 +368,7 @@ class DaskWorkers:
     >>> results = train_population(members, X, T, workers=DaskWorkers(client))  # doctest: +SKIP
     """
 
-    def __init__(
-        self, client: Any = None, retries: int = 3, same_bits: bool = True
-    ) -> None:
+    def __init__(self, client: Any = None, retries: int = 3, same_bits: bool = True):
         if not isinstance(retries, int) or not is_within(retries, 0):
             raise ValueError(
                 f"retries must be an integer of at least 0, got {retries!r}."

@@ -36,10 +36,10 @@ def defer_ignored_interrupt(unraisable) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _defer() -> None:
+def _defer():
     """Deliver an interrupt to the handler of Ctrl-C a little later."""
 
-    def deliver(number: int, frame: FrameType | None) -> None:
+    def deliver(number: int, frame: FrameType | None):
         _deferred.clear()
         signal.raise_signal(signal.SIGINT)
 
@@ -49,7 +49,7 @@ def _defer() -> None:
         signal.setitimer(signal.ITIMER_REAL, PAUSE)
 
 
-def _interrupt(frame: FrameType | None) -> None:
+def _interrupt(frame: FrameType | None):
     """Raise KeyboardInterrupt, but not during an import: C extensions print such exceptions, or lose them.
 
     A second interrupt during an import ends the program.
@@ -76,7 +76,7 @@ class _Handlers:
     latest: float = -AT_ONCE
     ends: list[BaseException] = field(default_factory=list)
 
-    def terminate(self, number: int, frame: FrameType | None) -> None:
+    def terminate(self, number: int, frame: FrameType | None):
         """Interrupt the block, unless the outer handler returns (a signal handler)."""
         end: BaseException = SystemExit(TERMINATED)
         if callable(self.on_sigterm) and self.on_sigterm is not leave:
@@ -98,7 +98,7 @@ class _Handlers:
         assert callable(handler)
         handler(signal.SIGINT, frame)
 
-    def interrupt(self, number: int, frame: FrameType | None) -> None:
+    def interrupt(self, number: int, frame: FrameType | None):
         """Interrupt the block, or call the outer handler (a signal handler)."""
         if self.on_sigint is leave:
             _interrupt(frame)
@@ -109,12 +109,12 @@ class _Handlers:
         elif self.on_sigint == signal.SIG_DFL:
             _by_default(number)
 
-    def install(self) -> None:
+    def install(self):
         signal.signal(signal.SIGINT, self.interrupt)
         if self.on_sigterm is not signal.SIG_IGN:
             signal.signal(signal.SIGTERM, self.terminate)
 
-    def restore(self) -> None:
+    def restore(self):
         """Restore the outer handlers."""
         if _deferred:  # the command has ended before the interrupt was delivered
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -166,7 +166,7 @@ def terminated_as_interrupted() -> Iterator[None]:
         raise handlers.ends[0]
 
 
-def _by_default(number: int) -> None:
+def _by_default(number: int):
     """End this process by the default action of a signal."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -174,7 +174,7 @@ def setting_hint(name: str, value, options: Sequence[str]) -> str:
 class UnknownAttribute(AttributeError):
     """The error for a missing attribute; computes its hint when it is printed."""
 
-    def __init__(self, owner, name: str) -> None:
+    def __init__(self, owner, name: str):
         # without name=, so that Python adds no second suggestion
         super().__init__(owner, name, obj=owner)
 
@@ -215,7 +215,7 @@ class SuggestsSettings:
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
-    def _validate_params(self) -> None:
+    def _validate_params(self):
         validate: Any = getattr(super(), "_validate_params", None)
         try:
             # a private method of scikit-learn, which a later release may not have

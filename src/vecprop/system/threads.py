@@ -99,7 +99,7 @@ class suppress_system_errors(suppress):
         return isinstance(error, OSError) and error.errno is not None
 
 
-def _serve(calls: "SimpleQueue[Any]", collected) -> None:
+def _serve(calls: "SimpleQueue[Any]", collected):
     """Run calls from a queue until `collected` is queued, the weakref to the helper.
 
     A call has a function, its worker index, and where its outcome and end are reported.
@@ -124,7 +124,7 @@ class _Helper:
     a helper at any moment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         self._calls: SimpleQueue[Any] = SimpleQueue()
         self._ends: SimpleQueue[Any] = SimpleQueue()
         # When the helper is collected, the weakref puts itself into the queue. No
@@ -136,7 +136,7 @@ class _Helper:
         # corrupt its list of threads.
         _thread.start_new_thread(_serve, (self._calls, collected))
 
-    def begin(self, work: Callable[[int], None], worker: int) -> None:
+    def begin(self, work: Callable[[int], None], worker: int):
         """Start work(worker) in the thread."""
         outcome = []
         ends = SimpleQueue()
@@ -157,7 +157,7 @@ class _Helper:
                 self._ends.get(timeout=timeout)
         return bool(self._outcome)
 
-    def end(self) -> None:
+    def end(self):
         """Wait for the work, and raise its exception, if any."""
         self.wait()
         if self._outcome[0] is not None:
@@ -176,7 +176,7 @@ _users = 0  # the number of threads that use single-threaded BLAS
 _before: list[int] = []  # the numbers of BLAS threads to restore
 
 
-def _start_child() -> None:
+def _start_child():
     """After a fork, forget the threads of the parent."""
     global _guard, _users
     _idle.clear()
@@ -335,7 +335,7 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
         return result
     received = []
 
-    def receive(*arguments) -> None:
+    def receive(*arguments):
         received.append(arguments)
         if len(received) > 1 and callable(outer_handler):
             try:

@@ -65,7 +65,7 @@ class Versioned(SuggestsNames):
         state: Any = super().__getstate__()
         return {**(state or {}), "_vecprop_version": __version__}
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state):
         """Restore the attributes, and warn if another version wrote the pickle.
 
         Raises
@@ -79,7 +79,7 @@ class Versioned(SuggestsNames):
             state = _read(state, version, type(self))
         self._restore(state)
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any]):
         """Set the attributes."""
         restore: Any = getattr(super(), "__setstate__", vars(self).update)
         restore(state)

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy import ndarray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
@@ -173,7 +174,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return self.classes_[positive_of(self)]
 
     @suggests_keywords
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> ndarray:
         """Return the class of each row: the most probable class, or the class that the threshold selects.
 
         Parameters
@@ -189,7 +190,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return self.classes_[decided(P, getattr(self, "threshold_", None), self)]
 
     @suggests_keywords
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> ndarray:
         """Return the probability of each class.
 
         Parameters
@@ -270,8 +271,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
         )
 
     def _encoded(
-        self, target, *, classes, T: np.ndarray, factor: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+        self, target, *, classes, T: ndarray, factor: ndarray | None
+    ) -> tuple[ndarray, ndarray | None]:
         y = self._values(target)
         numbers = classes.get_indexer(y)
         if (numbers < 0).any():
@@ -281,7 +282,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             )
         return T[numbers], None if factor is None else factor[numbers]
 
-    def _require_labels(self, y: np.ndarray) -> None:
+    def _require_labels(self, y: ndarray):
         """Raise an error for numbers with decimals and for objects that cannot be classes."""
         try:
             # a later note reports many classes
@@ -306,7 +307,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 f" {values[0]!r} (Unknown label type): {advice}."
             ) from error
 
-    def _require_classes(self, classes: int, rows: int) -> None:
+    def _require_classes(self, classes: int, rows: int):
         """Raise an error for a single class, identifiers, or more classes than fit into memory."""
         has_names = self.classes_.dtype.kind not in "iuf"
         problem = self._problem_with_classes(classes, rows, has_names)
@@ -430,9 +431,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
 
 def _calibrated_on(
-    indices: np.ndarray,
+    indices: ndarray,
     ensemble: Ensemble,
-    predictions: Sequence[np.ndarray],
+    predictions: Sequence[ndarray],
     rows: TrainingRows,
 ) -> tuple[Ensemble, float]:
     """Return the ensemble with the best weights and temperatures of views for some rows, and the final temperature."""
@@ -454,9 +455,7 @@ def _calibrated_on(
     )
 
 
-def factors_of_classes(
-    model: Any, y: np.ndarray, weight: np.ndarray | None
-) -> np.ndarray:
+def factors_of_classes(model: Any, y: ndarray, weight: ndarray | None) -> ndarray:
     """Return the class weight of each training row, which is 1 if the model has no class weights.
 
     Examples

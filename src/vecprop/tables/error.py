@@ -91,7 +91,7 @@ class TableError(ValueError):
     True
     """
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = ""):
         super().__init__(one_line(message))
 
 

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy import ndarray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
 
@@ -132,7 +133,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
     @suggests_keywords
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> ndarray:
         """Return the predictions of rows.
 
         Parameters
@@ -152,7 +153,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
     @suggests_keywords
-    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> ndarray:
         """Return prediction intervals, which contain about the given share of the targets.
 
         Intervals combine the predictions of the networks with their out-of-fold
@@ -176,7 +177,7 @@ class TabularRegressor(RegressorMixin, TableModel):
             X, lambda inputs: self._interval_of_inputs(inputs, coverage)
         )
 
-    def _interval_of_inputs(self, inputs: np.ndarray, coverage: float) -> np.ndarray:
+    def _interval_of_inputs(self, inputs: ndarray, coverage: float) -> ndarray:
         middle, *outer = (
             self._each_in_units(ensemble, inputs) for ensemble in self._ensembles
         )
@@ -207,10 +208,10 @@ class TabularRegressor(RegressorMixin, TableModel):
             score = partial(d2_pinball_score, alpha=self._level)
         return float(score(self._values(y), Y, sample_weight=sample_weight))
 
-    def _in_units(self, Y: np.ndarray) -> np.ndarray:
+    def _in_units(self, Y: ndarray) -> ndarray:
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
 
-    def _each_in_units(self, ensemble: Ensemble, inputs: np.ndarray) -> np.ndarray:
+    def _each_in_units(self, ensemble: Ensemble, inputs: ndarray) -> ndarray:
         """Return the predictions of M members in the units of the target, (M, N)."""
         return self._in_units(np.stack([Y[:, 0] for Y in ensemble.predictions(inputs)]))
 
@@ -233,7 +234,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         T = rows.T[is_predicted]
         weight = None if rows.weight is None else rows.weight[is_predicted]
 
-        def mean_loss(Y: np.ndarray) -> float:
+        def mean_loss(Y: ndarray) -> float:
             return float(np.average(loss.value(Y, T), weights=weight))
 
         shares = best_shares([Y[is_predicted] for Y in predictions], mean_loss)
@@ -293,7 +294,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return a function that encodes the targets of other rows."""
         return partial(self._encoded, factor is not None)
 
-    def _encoded(self, is_weighted: bool, y) -> tuple[np.ndarray, np.ndarray | None]:
+    def _encoded(self, is_weighted: bool, y) -> tuple[ndarray, ndarray | None]:
         T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
         return T, np.ones(len(T)) if is_weighted else None
 
@@ -354,7 +355,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
 
 def _residuals(
-    low: Unseen, high: Unseen, y: np.ndarray, weight: np.ndarray, groups: float
+    low: Unseen, high: Unseen, y: ndarray, weight: ndarray, groups: float
 ) -> Residuals:
     """Return the distances of targets from the out-of-fold predictions of each network, negative between them."""
     distances = []

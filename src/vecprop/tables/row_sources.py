@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
-import numpy as np
+from numpy import ndarray
 
 from .reading.frames import Frame
 from .rows import LearnedRows
@@ -19,17 +19,15 @@ class FrameSource:
     notes: Sequence[str] = ()
     stream: StreamedRows | None = None
 
-    def __init__(self, table: Any, names: dict[str, Any]) -> None:
+    def __init__(self, table: Any, names: dict[str, Any]):
         self.table = table
         self.names = names
 
-    def sample_weight(self, rows: LearnedRows) -> np.ndarray | None:
+    def sample_weight(self, rows: LearnedRows) -> ndarray | None:
         """Return the weights of the rows, or None if all are equal."""
         return rows.weight
 
-    def split_into_folds(
-        self, model, rows: LearnedRows, target: np.ndarray
-    ) -> np.ndarray:
+    def split_into_folds(self, model, rows: LearnedRows, target: ndarray) -> ndarray:
         """Return the fold of each row. Set the seed of the folds and the number of training rows."""
         self.count = len(target)
         self.seed = model._seed()
@@ -39,9 +37,9 @@ class FrameSource:
         self,
         model,
         frame: Frame,
-        T: np.ndarray,
-        fold: np.ndarray,
-        weight: np.ndarray | None,
+        T: ndarray,
+        fold: ndarray,
+        weight: ndarray | None,
         *,
         has_means: bool,
     ) -> list[Any]:
@@ -52,7 +50,7 @@ class FrameSource:
         return model.encoder_.of_views(frame, means)
 
     def learn_targets(
-        self, model, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None
+        self, model, target: ndarray, T: ndarray, weight: ndarray | None
     ) -> None:
         """Do nothing, because the targets of all rows are known."""
 
@@ -62,7 +60,7 @@ class StreamedSource(FrameSource):
 
     is_sample = True
 
-    def __init__(self, streamed: Streamed) -> None:
+    def __init__(self, streamed: Streamed):
         roles = streamed.roles
         super().__init__(
             streamed.frame,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from .encoding.column import first_of
@@ -61,7 +62,7 @@ class Roles:
         """Return the target column, as integers if all values are integral."""
         return as_whole(frame[self.target])
 
-    def weights(self, frame: Frame) -> np.ndarray | None:
+    def weights(self, frame: Frame) -> ndarray | None:
         """Return the weight column as numbers, or None if there is no such column."""
         return None if self.weight is None else as_numbers(frame[self.weight])[0]
 
@@ -125,7 +126,7 @@ class RowFilter:
     heaviest: float = -np.inf
     """The smallest and the largest positive weight."""
 
-    def see(self, y, weight=None) -> tuple[np.ndarray, np.ndarray | None]:
+    def see(self, y, weight=None) -> tuple[ndarray, ndarray | None]:
         """Return a mask of the used rows, and the weights of all rows, if any.
 
         The weights of unused rows are 0.
@@ -147,7 +148,7 @@ class RowFilter:
         self.counting += int(is_used.sum())
         return is_used, weights
 
-    def _checked(self, weight, mask: np.ndarray) -> np.ndarray:
+    def _checked(self, weight, mask: ndarray) -> ndarray:
         """Return weights as numbers, or raise an error if a weight that the mask selects is invalid."""
         if self.weight is not None:
             values, _ = as_numbers(weight)
@@ -224,8 +225,8 @@ class UsedRows(NamedTuple):
     """The used rows of a table, their weights, their mask in the table, and notes on the other rows."""
 
     frame: Frame
-    weight: np.ndarray
-    counts: np.ndarray
+    weight: ndarray
+    counts: ndarray
     notes: list[str]
 
     @classmethod
@@ -251,10 +252,10 @@ class LearnedRows(NamedTuple):
 
     frame: Frame
     target: Any
-    weight: np.ndarray | None
+    weight: ndarray | None
     dependence: Dependence
     aside: dict[str, str]
-    is_used: np.ndarray
+    is_used: ndarray
     notes: list[str]
 
     @classmethod
@@ -393,7 +394,7 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     return reasons if len(reasons) < frame.shape[1] else {}
 
 
-def _rising(series) -> np.ndarray | None:
+def _rising(series) -> ndarray | None:
     """Return the sorted values of a column of distinct integers, or None for other columns."""
     x, is_unread = read_numbers(series, NumberReading())
     if is_unread.any() or not np.isfinite(x).all() or (x != np.floor(x)).any():

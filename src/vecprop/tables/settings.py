@@ -201,7 +201,7 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     _fewest_steps: ClassVar[int]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         """Raise an error if a table is passed instead of the name of its target."""
         if hasattr(self.target, "columns"):
             kind = type(self).__name__
@@ -211,7 +211,7 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
                 f" {kind}('column').fit(table)."
             )
 
-    def _validate_params(self) -> None:
+    def _validate_params(self):
         super()._validate_params()
         if self.checkpoint is not None:
             require_repeatable(self)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy import ndarray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -67,7 +68,7 @@ class TablePlan(NamedTuple):
     """The fit of a model, the rows that it uses, and the share of the variance that each strong column explains."""
 
     fit: EnsembleFit
-    is_used: np.ndarray
+    is_used: ndarray
     shares: Mapping[str, float]
 
 
@@ -75,27 +76,27 @@ class TableModel(SharedSettings):
     """The base of `TabularClassifier` and `TabularRegressor`."""
 
     ensemble_: Ensemble
-    out_of_fold_: np.ndarray
+    out_of_fold_: ndarray
     validation_loss_: float
     notes_: list[str]
     n_features_in_: int
-    feature_names_in_: np.ndarray  # set if all names are text
+    feature_names_in_: ndarray  # set if all names are text
 
     @abstractmethod
-    def _values(self, y) -> np.ndarray:
+    def _values(self, y) -> ndarray:
         """Convert known target values, which may be text, to classes or numbers."""
 
-    def _learned(self, y, frame: Frame) -> np.ndarray:
+    def _learned(self, y, frame: Frame) -> ndarray:
         """Convert the training target, given the other columns."""
         return self._values(y)
 
     @abstractmethod
     def _read_target(
         self,
-        y: np.ndarray,
-        weight: np.ndarray | None,
+        y: ndarray,
+        weight: ndarray | None,
         ends: tuple[float, float] | None = None,
-    ) -> np.ndarray:
+    ) -> ndarray:
         """Learn the classes, or the scale and range, of the targets, and return the targets of the networks."""
 
     @abstractmethod
@@ -104,15 +105,15 @@ class TableModel(SharedSettings):
     ) -> Calibration:
         """Choose the weights of views and calibrate predictions, on out-of-fold predictions."""
 
-    def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
+    def _decide(self, unseen: ndarray, rows: TrainingRows):
         """Choose the decision threshold on out-of-fold predictions."""
 
     @abstractmethod
-    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def _of_inputs(self, inputs: ndarray) -> ndarray:
         """Return the predictions (N,) or class probabilities (N, C) for encoded inputs."""
 
     @abstractmethod
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> ndarray:
         """Return the prediction for each row."""
 
     @suggests_keywords
@@ -280,7 +281,7 @@ class TableModel(SharedSettings):
             )
         return outcome
 
-    def _copy_calibration(self, original: "TableModel", outcome: Outcome) -> None:
+    def _copy_calibration(self, original: "TableModel", outcome: Outcome):
         """Copy what the original model learned from out-of-fold predictions to refitted ensembles."""
         for name in FROM_UNSEEN & vars(original).keys():
             setattr(self, name, getattr(original, name))
@@ -401,7 +402,7 @@ class TableModel(SharedSettings):
         )
         return TablePlan(fit, rows.is_used, shares)
 
-    def _learn_columns(self, rows: LearnedRows) -> None:
+    def _learn_columns(self, rows: LearnedRows):
         """Learn to convert columns to inputs, and note which ones are not used."""
         names = rows.frame.columns.tolist()
         if self.target is not None:
@@ -417,7 +418,7 @@ class TableModel(SharedSettings):
         ]
 
     def _examine(
-        self, rows: LearnedRows, target: np.ndarray, *, is_sample: bool
+        self, rows: LearnedRows, target: ndarray, *, is_sample: bool
     ) -> dict[str, float]:
         """Note leaks and odd targets, and return the share of the variance that each strong column explains."""
         # `vecprop train` has checked the target of the whole file
@@ -439,7 +440,7 @@ class TableModel(SharedSettings):
             self.notes_ += odd_targets(rows.frame, target, self._named_target)
         return shares
 
-    def _learn(self, plan: TablePlan, outcome: Outcome) -> None:
+    def _learn(self, plan: TablePlan, outcome: Outcome):
         """Calibrate the trained ensembles, and set the attributes of the fitted model."""
         self._store_curves(outcome)
         attributes, unseen, loss = self._calibrated(
@@ -459,14 +460,10 @@ class TableModel(SharedSettings):
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
-    def _encoding(
-        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
-    ) -> Any:
+    def _encoding(self, target: ndarray, T: ndarray, factor: ndarray | None) -> Any:
         """Return a function that encodes the targets of a chunk, learned from the targets of the sample."""
 
-    def _weighted(
-        self, target: np.ndarray, weight: np.ndarray | None
-    ) -> np.ndarray | None:
+    def _weighted(self, target: ndarray, weight: ndarray | None) -> ndarray | None:
         """Return the sample weights for training."""
         return weight
 
@@ -474,7 +471,7 @@ class TableModel(SharedSettings):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def _store_curves(self, outcome: Outcome) -> None:
+    def _store_curves(self, outcome: Outcome):
         """Store the loss curves of all networks, and add a note on dropped networks."""
         histories = [result.history for result in outcome.results.flat]
         self.loss_curves_ = []
@@ -604,9 +601,7 @@ class TableModel(SharedSettings):
             getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1
         )
 
-    def _by_blocks(
-        self, X, predicted: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
+    def _by_blocks(self, X, predicted: Callable[[ndarray], ndarray]) -> ndarray:
         """Encode blocks of rows, apply a function to the inputs, and concatenate the results.
 
         Parquet and Arrow files are read in chunks, and several files one after the
@@ -622,7 +617,7 @@ class TableModel(SharedSettings):
         if len(frame) <= FEWEST_AT_ONCE:
             return predicted(self.encoder_(twice(frame)))[: len(frame)]
 
-        def predict(rows: slice) -> None:
+        def predict(rows: slice):
             parts[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
 
         with limit_jobs(self.n_jobs):
@@ -642,7 +637,7 @@ class TableModel(SharedSettings):
         y = column_of(frame, self.target)
         return frame[y.notna()], self._values(y.dropna())
 
-    def _scored(self, X, y, sample_weight) -> tuple[Any, np.ndarray, Any]:
+    def _scored(self, X, y, sample_weight) -> tuple[Any, ndarray, Any]:
         """Return targets, predictions and weights, without rows that lack a target."""
         if y is not None:
             Y = self.predict(X)
@@ -690,7 +685,7 @@ class TableModel(SharedSettings):
         return tags
 
 
-def _set_aside_others(rows: LearnedRows, before: Encoder) -> None:
+def _set_aside_others(rows: LearnedRows, before: Encoder):
     """Set aside the columns of a refit that the original model does not use."""
     if set(before.names).isdisjoint(rows.frame.columns):
         return

@@ -108,7 +108,7 @@ def held_back_interrupts() -> Iterator[list[int]]:
     """
     received: list[int] = []
 
-    def receive(number: int, frame: FrameType | None) -> None:
+    def receive(number: int, frame: FrameType | None):
         if received:
             raise KeyboardInterrupt
         received.append(number)

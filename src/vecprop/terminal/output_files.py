@@ -177,7 +177,7 @@ def require_format(path: Path) -> None:
 def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
     has_header = True
 
-    def write(frame) -> None:
+    def write(frame):
         nonlocal has_header
         frame.to_csv(file, sep=separator, index=False, header=has_header)
         has_header = False
@@ -189,7 +189,7 @@ def _records() -> Iterator[Callable[[Any], None]]:
     """Yield a function that writes rows as a JSON list, one object per line."""
     before = "[\n"
 
-    def write(frame) -> None:
+    def write(frame):
         nonlocal before
         rows = frame.astype(object).where(frame.notna(), None)
         for record in rows.to_dict("records"):
@@ -207,7 +207,7 @@ def _binary(file, suffix: str) -> Iterator[Callable[[Any], None]]:
     writer: Any = None
     schema: Any = None
 
-    def write(frame) -> None:
+    def write(frame):
         nonlocal writer, schema
         table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
         schema = table.schema

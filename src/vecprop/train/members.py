@@ -135,7 +135,7 @@ class Interner:
     computed only once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         self._numbers: dict[int, int] = {}
         self._first: dict[Any, int] = {}
         self._parts = []  # a reference keeps an address from being reused
@@ -156,7 +156,7 @@ class Interner:
 class Data:
     """The data from which members select their rows. Each array is checked once."""
 
-    def __init__(self, X: Array, T: Array, sample_weight: Array | None) -> None:
+    def __init__(self, X: Array, T: Array, sample_weight: Array | None):
         self.X = X
         self.T = T
         self.sample_weight = sample_weight
@@ -472,7 +472,7 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
 
     def __init__(
         self, groups: Sequence[GroupResults], others: Mapping[int, TrainingResult]
-    ) -> None:
+    ):
         self._groups = groups
         self._others = others
         self._results = dict(others)

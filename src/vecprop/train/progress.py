@@ -98,7 +98,7 @@ class ProgressBar:
     >>> bar = ProgressBar("the circles")  # then: train(..., callbacks=[bar])
     """
 
-    def __init__(self, description: str = "training") -> None:
+    def __init__(self, description: str = "training"):
         self._line = ProgressLine(description)
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class ProgressBar:
         self._line.__enter__()
         return self
 
-    def __call__(self, state: TrainingState) -> None:
+    def __call__(self, state: TrainingState):
         """Advance the bar to the current epoch or window."""
         history = state.history
         texts = [
@@ -119,7 +119,7 @@ class ProgressBar:
         )
         self._line.update(state.epoch * state.rows + rows_of_epoch, share, texts)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: object):
         """Stop the bar, which stays visible; `train` calls this at the end."""
         self._line.__exit__()
 
@@ -148,7 +148,7 @@ class Update(NamedTuple):
 class ProgressLine:
     """A line that shows the progress of a task in a ``with`` block; ``unit`` is the plural of the counted unit."""
 
-    def __init__(self, description: str, unit: str = "rows") -> None:
+    def __init__(self, description: str, unit: str = "rows"):
         self.name = " ".join(description.split())
         if len(self.name) > LONGEST_NAME:
             self.name = self.name[: LONGEST_NAME - 3].rstrip() + "..."
@@ -171,7 +171,7 @@ class ProgressLine:
                 self._open()
         return self
 
-    def _open(self) -> None:
+    def _open(self):
         """Open a line in a terminal or an output in a notebook, unless standard error is a file."""
         from rich.console import Console
         from rich.live import Live
@@ -204,7 +204,7 @@ class ProgressLine:
         if update.seconds >= self.next_write:
             self._write()
 
-    def _write(self) -> None:
+    def _write(self):
         """Write the line to a notebook or file, and decide when to write it again; rich writes it to terminals."""
         now = time.perf_counter()
         text = self.text()
@@ -222,7 +222,7 @@ class ProgressLine:
             self.printed = text
             self.next_write = now + max(PAUSE, (now - self.started) / 4)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: object):
         self.has_ended = True
         if self.live is not None:
             self.live.stop()

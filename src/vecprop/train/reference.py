@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import Array, Batch, RandomKey, namespace, on_host, permutation, score
 from ..optimize import Constant, EpochResults
@@ -21,7 +22,7 @@ class ReferenceSteps(Steps):
     run is bit-identical.
     """
 
-    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None):
         super().__init__(run, validation_batch and validation_batch.gathered())
         self.batch = batch.gathered()
         self.batch.require_finite_inputs()
@@ -31,8 +32,8 @@ class ReferenceSteps(Steps):
         self.optimizer_state: dict[str, Any] = {}
         self.step = self.state.step
         self.running_loss: Array = None  # the sum of the epoch's losses so far
-        self.norms: list[np.ndarray] = []  # the gradient norms of the epoch's steps
-        self.sizes: list[np.ndarray] = []
+        self.norms: list[ndarray] = []  # the gradient norms of the epoch's steps
+        self.sizes: list[ndarray] = []
         # the gradient on all rows at theta, if it was computed with the loss
         self.gradient: Array = None
 
@@ -119,7 +120,7 @@ class ReferenceSteps(Steps):
             return loss
         return self.network._batch_loss(self.theta, self.batch)
 
-    def batches(self) -> Iterator[np.ndarray | None]:
+    def batches(self) -> Iterator[ndarray | None]:
         """Yield the row indices of each batch; None stands for all rows in their order."""
         if self.is_full:
             yield None
@@ -130,7 +131,7 @@ class ReferenceSteps(Steps):
         for start in range(0, self.batch.rows, self.plan.batch_size):
             yield order[start : start + self.plan.batch_size]
 
-    def batch_gradient(self, rows: np.ndarray | None) -> Array:
+    def batch_gradient(self, rows: ndarray | None) -> Array:
         """Return the gradient of the loss on these rows, with the noise of this step."""
         if self.gradient is not None:
             gradient = self.gradient

@@ -31,7 +31,7 @@ class Steps(ABC):
     They never call the run.
     """
 
-    def __init__(self, run: "Run", validation_batch: Batch | None) -> None:
+    def __init__(self, run: "Run", validation_batch: Batch | None):
         self.run = run
         self.state = run.state
         self.network = run.network
@@ -102,7 +102,7 @@ class Best:
     place; see `compiled.run.measures`.
     """
 
-    def __init__(self, rule: EarlyStopping, state: TrainingState) -> None:
+    def __init__(self, rule: EarlyStopping, state: TrainingState):
         self.rule = rule
         self.continues = state.early_stopping.get("monitor") == rule.monitor
         if not self.continues:
@@ -188,7 +188,7 @@ class Run:
         state: TrainingState | None = None,
         checkpoint: Any = None,
         source: Mapping[str, Any],
-    ) -> None:
+    ):
         """Prepare a run, or continue from a state or from a checkpoint of the same settings and data.
 
         The batches are the training rows in memory and the validation rows. ``source``
@@ -433,7 +433,7 @@ def train_runs(
     when training is stopped.
     """
 
-    def work() -> None:
+    def work():
         with closing(rows):
             for windows in rows:
                 for run, window in zip(runs, windows, strict=True):

@@ -334,7 +334,7 @@ class DivergenceError(ArithmeticError):
     diverged True
     """
 
-    def __init__(self, message: str, result: TrainingResult) -> None:
+    def __init__(self, message: str, result: TrainingResult):
         super().__init__(message)
         self.result = result
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..core import (
     Array,
@@ -361,7 +362,7 @@ class LBFGSSearch:
 
     def __init__(
         self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None
-    ) -> None:
+    ):
         self.run = run
         self.state = run.state
         self.engine = engine
@@ -373,7 +374,7 @@ class LBFGSSearch:
             self.validation_evaluation = engine.evaluation(theta, self.validation_batch)
         self.point = on_host(theta).astype(float)
         # the latest point, loss and gradient
-        self.latest: tuple[np.ndarray, float, np.ndarray] | None = None
+        self.latest: tuple[ndarray, float, ndarray] | None = None
         self.reason: Reason | None = None
 
     def train(self) -> None:
@@ -389,7 +390,7 @@ class LBFGSSearch:
         )
         run.end(run.result_so_far(self.reason or ended))
 
-    def after_iteration(self, point: np.ndarray) -> None:
+    def after_iteration(self, point: ndarray) -> None:
         """Record an iteration; raise StopIteration if the run ends."""
         results = results_of_epoch(
             **self.losses(point),
@@ -407,7 +408,7 @@ class LBFGSSearch:
         if self.reason is not None:
             raise StopIteration
 
-    def move_to(self, point: np.ndarray) -> None:
+    def move_to(self, point: ndarray) -> None:
         """Set theta to the new point."""
         self.run.is_whole = False
         self.state.theta[...] = self.theta_at(point)
@@ -415,12 +416,12 @@ class LBFGSSearch:
         self.point = point.copy()
         self.gradient_norm = self.norm_at(point)
 
-    def norm_at(self, point: np.ndarray) -> Any:
+    def norm_at(self, point: ndarray) -> Any:
         """Return the norm of the gradient at a point."""
         _, gradient = self.loss_and_gradient(point)
         return np.linalg.norm(gradient)
 
-    def loss_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss_and_gradient(self, point: ndarray) -> tuple[float, ndarray]:
         """Return the loss and the gradient at a point; the latest result is cached."""
         if self.latest is None or not np.array_equal(self.latest[0], point):
             loss, gradient = self.evaluation.loss_and_gradient(self.theta_at(point))
@@ -428,7 +429,7 @@ class LBFGSSearch:
         _, loss, gradient = self.latest
         return loss, gradient
 
-    def losses(self, point: np.ndarray) -> dict[str, Array]:
+    def losses(self, point: ndarray) -> dict[str, Array]:
         """Return the losses and the score at a point, by their names in the results."""
         loss, _ = self.loss_and_gradient(point)
         losses = {"losses": loss}
@@ -443,7 +444,7 @@ class LBFGSSearch:
             )
         return losses
 
-    def theta_at(self, point: np.ndarray) -> Array:
+    def theta_at(self, point: ndarray) -> Array:
         """Return a point as parameters."""
         theta = self.state.theta
         return namespace(theta).asarray(point, dtype=theta.dtype, device=theta.device)

@@ -111,7 +111,7 @@ def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunF
     )
 
 
-def _require_to_fit(options: Mapping[str, Any]) -> None:
+def _require_to_fit(options: Mapping[str, Any]):
     """Raise an error for incompatible options."""
     size = options["test_size"]
     test = options["test"]

@@ -48,9 +48,7 @@ class TrainingJob:
     final: Any
     """The model to save: the evaluated model or, with ``--refit``, the refitted one."""
 
-    def __init__(
-        self, options: dict[str, Any], request: Request, files: RunFiles
-    ) -> None:
+    def __init__(self, options: dict[str, Any], request: Request, files: RunFiles):
         self.options = options
         self.request = request
         self.files = files
@@ -108,7 +106,7 @@ class TrainingJob:
                 raise
             self.finish()
 
-    def _begin(self, stack: ExitStack) -> None:
+    def _begin(self, stack: ExitStack):
         """Lock the checkpoint folder, and check that the output files can be written."""
         force = self.options["force"]
         if self.options["checkpoint"] is not None:

@@ -24,7 +24,7 @@ LIBRARIES = ("vecprop", "numpy", "scipy", "numba", "scikit-learn", "pandas", "py
 class RunFolder:
     """A folder that saves the training of a run, for the same command to resume."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any]):
         self.path: Path = options["checkpoint"]
         self.networks = self.path / "networks"
         run: dict[str, Any] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from ...tables.encoding.column import row_named
@@ -84,8 +85,8 @@ class Request:
 
 
 def rows_of_parts(
-    request: Request, frame: Frame, y: np.ndarray, is_classes: bool
-) -> tuple[np.ndarray, np.ndarray]:
+    request: Request, frame: Frame, y: ndarray, is_classes: bool
+) -> tuple[ndarray, ndarray]:
     """Return the indices of the training rows and the test rows.
 
     Raises
@@ -146,7 +147,7 @@ def rows_of_parts(
     return np.sort(train), np.sort(test)
 
 
-def folds_for(request: Request, y: np.ndarray, dependence: Dependence) -> int | None:
+def folds_for(request: Request, y: ndarray, dependence: Dependence) -> int | None:
     """Return the number of cross-validation folds, or None for a test set."""
     if request.folds is not None or request.size is not None:
         return request.folds
@@ -241,7 +242,7 @@ def _streamed(request: Request, roles: Roles) -> Streamed | None:
     )
 
 
-def _require_classes(request: Request, y: np.ndarray) -> None:
+def _require_classes(request: Request, y: ndarray):
     """Raise an error if a class that the request names is not in the target."""
     unknown = set(request.classes) - set(map(str, np.unique(y)))
     if unknown:
@@ -269,7 +270,7 @@ class _Target(NamedTuple):
     task: Task
     reading: NumberReading | None
 
-    def rows(self, used: UsedRows) -> tuple[Frame, np.ndarray, np.ndarray]:
+    def rows(self, used: UsedRows) -> tuple[Frame, ndarray, ndarray]:
         """Return the inputs, targets and weights of rows."""
         y = target_of(used.frame, self.name, self.task, reading=self.reading)
         return used.frame.drop(columns=self.name), y, used.weight
@@ -298,7 +299,7 @@ def _target_of(request: Request, frame: Frame, notes: list[str]) -> _Target:
     return _Target(name, task, reading)
 
 
-def _require_other_file(test: Path, table: Path) -> None:
+def _require_other_file(test: Path, table: Path):
     """Raise an error if the test file is the training table."""
     if table.exists() and test.exists() and table.samefile(test):
         raise UsageError(
@@ -442,7 +443,7 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
 
 def _digests_of_rows(
     parts: Parts, scored: Parts, group: str | None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[ndarray, ndarray]:
     """Return a digest of each training row, and of each row that is scored."""
     excluded = parts.X.attrs["aside"].keys() - {group}
     pairs = [_in_like_terms(pandas().Series(parts.y), pandas().Series(scored.y_test))]
@@ -453,12 +454,12 @@ def _digests_of_rows(
     return _row_digests(train), _row_digests(tested)
 
 
-def _row_digests(columns: Sequence[np.ndarray]) -> np.ndarray:
+def _row_digests(columns: Sequence[ndarray]) -> ndarray:
     frame = pandas().DataFrame(dict(enumerate(columns)))
     return pandas().util.hash_pandas_object(frame, index=False).to_numpy()
 
 
-def _in_like_terms(train, test) -> tuple[np.ndarray, np.ndarray]:
+def _in_like_terms(train, test) -> tuple[ndarray, ndarray]:
     """Convert a column of both parts to numbers as parsed in training, or to text."""
     reading = number_reading(train)
     x, is_unread = read_numbers(train, reading)

@@ -41,7 +41,7 @@ class ArrayPair(NDArrayOperatorsMixin):
     so that no companion is silently lost.
     """
 
-    def __init__(self, value: ndarray, companion: ndarray) -> None:
+    def __init__(self, value: ndarray, companion: ndarray):
         self.value = value
         self.companion = companion
 
@@ -146,7 +146,7 @@ class ArrayPair(NDArrayOperatorsMixin):
     def __getitem__(self, index) -> Self:
         return self.apply(itemgetter(index))
 
-    def __setitem__(self, index, operand) -> None:
+    def __setitem__(self, index, operand):
         self.value[index], self.companion[index] = self.pair(operand)
 
     def astype(self, dtype, copy: bool = True) -> Self:
@@ -202,7 +202,7 @@ class Namespace:
 
     __name__ = "carried"
 
-    def __init__(self, pair: ArrayPair) -> None:
+    def __init__(self, pair: ArrayPair):
         self._pair = pair
 
     def __getattr__(self, name: str):

@@ -36,7 +36,7 @@ class Arithmetic:
 
     def __init__(
         self, dtype: Any = np.float64, branching: bool = True, elsewhere: bool = False
-    ) -> None:
+    ):
         information = np.finfo(dtype)
         self.dtype = information.dtype
         self.branching = branching
@@ -68,9 +68,7 @@ class Arithmetic:
 class Bounded(ArrayPair):
     """Real numbers with error bounds, or Booleans with flags for values that rounding could change."""
 
-    def __init__(
-        self, value: ndarray, companion: ndarray, arithmetic: Arithmetic
-    ) -> None:
+    def __init__(self, value: ndarray, companion: ndarray, arithmetic: Arithmetic):
         if np.iscomplexobj(value):
             raise TypeError("Error bounds of complex numbers are not supported.")
         is_too_large = abs(value) > np.finfo(arithmetic.dtype).max

@@ -47,7 +47,7 @@ class Tangent(ArrayPair):
         outer: Any = 1.0,
         first: int = 0,
         ties: Ties | None = None,
-    ) -> None:
+    ):
         super().__init__(value, seed)
         self.outer = outer
         self.first = first
@@ -94,7 +94,7 @@ class Tangent(ArrayPair):
             [shape] = shape
         return self.apply(lambda part: part.reshape((part.shape[0], *shape[1:])))
 
-    def __setitem__(self, index, operand) -> None:
+    def __setitem__(self, index, operand):
         raise TypeError(
             "Tangents do not support assignment, because it would not change their"
             " views."

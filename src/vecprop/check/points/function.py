@@ -53,7 +53,7 @@ class Point:
         outputs: tuple[int, ...],
         dtype: Any,
         rows: tuple[int, ...] = (),
-    ) -> None:
+    ):
         self._value = value
         self._gradient = gradient
         self.structure = structure

@@ -39,7 +39,7 @@ stay in the processor cache.
 class Changed:
     """A layer or loss with some methods replaced."""
 
-    def __init__(self, part: Any, **methods: Callable[..., Any]) -> None:
+    def __init__(self, part: Any, **methods: Callable[..., Any]):
         vars(self).update(methods, part=part)
 
     def __getattr__(self, name: str) -> Any:
@@ -69,7 +69,7 @@ class NetworkPoint(Point):
     dtype: Any
     unrounded: Batch | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self.dtype = np.dtype(self.dtype)
         self.engines = tuple(judged.engine for judged in self.judged)
         self.outputs = ()

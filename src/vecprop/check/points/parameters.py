@@ -187,7 +187,7 @@ def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
     return list(gradient)
 
 
-def _require_keys(gradient, tree: Mapping[Any, Any]) -> None:
+def _require_keys(gradient, tree: Mapping[Any, Any]):
     """Raise unless the gradient is a dict with the keys of the parameters."""
     if not isinstance(gradient, Mapping):
         kind = type(gradient).__name__

@@ -15,6 +15,7 @@ from struct import Struct
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy import ndarray
 
 from .addresses import record_at
 
@@ -178,7 +179,7 @@ class _Returned(weakref.ref[KeptMemory]):
     """A weak reference that keeps the memory of an unused `KeptMemory` alive, so that it can be reused."""
 
     __slots__ = ("bytes",)
-    bytes: np.ndarray
+    bytes: ndarray
 
 
 class Context:
@@ -207,7 +208,7 @@ class Context:
         """Set fields to numbers, arrays (which are kept alive) or dicts with the fields of a group."""
         for name, value in entries.items():
             offset = offsets[name]
-            if isinstance(value, np.ndarray):
+            if isinstance(value, ndarray):
                 self._arrays[offset] = value
                 value = address_of_array(value) if value.size else 0
             elif isinstance(value, dict):
@@ -218,7 +219,7 @@ class Context:
             self.words[offset] = value
 
     @property
-    def record(self) -> np.ndarray:
+    def record(self) -> ndarray:
         """The record as an array with one element."""
         return self._array.view(FIT)
 

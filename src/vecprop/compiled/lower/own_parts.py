@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import NumbaError
+from numpy import ndarray
 
 from ...core import Activation, Array
 from ...core.losses import ElementwiseLoss
@@ -77,7 +78,7 @@ their arguments and results.
 
 
 _Comparison: TypeAlias = tuple[
-    str, Callable[..., np.ndarray], Callable[..., Any], tuple[np.ndarray, ...]
+    str, Callable[..., ndarray], Callable[..., Any], tuple[ndarray, ...]
 ]
 """The name of a formula, its kernel, the formula, and the arrays on which the two
 are compared.
@@ -227,7 +228,7 @@ def _reading_of(cls: type) -> _Reading:
 def _run(address: int, *arguments, result=None) -> None:
     """Call a kernel with arrays, integers and floats."""
     operands = [
-        argument.ctypes.data if isinstance(argument, np.ndarray) else argument
+        argument.ctypes.data if isinstance(argument, ndarray) else argument
         for argument in arguments
     ]
     types = [
@@ -237,7 +238,7 @@ def _run(address: int, *arguments, result=None) -> None:
     ctypes.CFUNCTYPE(result, *types)(address)(*operands)
 
 
-def _mapped(address: int, part, z: np.ndarray) -> np.ndarray:
+def _mapped(address: int, part, z: ndarray) -> ndarray:
     """Return the results of a kernel that maps numbers."""
     y = np.empty_like(z)
     _run(address, 1, 1, z.size, 0, z, y, hyperparameters(part))
@@ -247,7 +248,7 @@ def _mapped(address: int, part, z: np.ndarray) -> np.ndarray:
 def _comparisons_of_activation(part: Activation, F: type) -> Iterator[_Comparison]:
     """Yield the comparisons of an activation."""
 
-    def derivative(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def derivative(z: ndarray, y: ndarray) -> ndarray:
         delta = np.ones_like(z)
         _run(
             derivative_address(part, F),
@@ -273,9 +274,7 @@ def _comparisons_of_loss(part: ElementwiseLoss, F: type) -> Iterator[_Comparison
     """Yield the comparisons of a loss."""
     h = hyperparameters(part)
 
-    def element_and_delta(
-        Z: np.ndarray, T: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def element_and_delta(Z: ndarray, T: ndarray) -> tuple[ndarray, ndarray]:
         weight, delta, loss = np.ones((3, Z.size), F)
         _run(
             loss_address(part, F),
@@ -310,8 +309,8 @@ def _comparisons_of_optimizer(part: Optimizer, F: type) -> Iterator[_Comparison]
     for t in (1, 1000):
 
         def update(
-            theta: np.ndarray, J: np.ndarray, *moments: np.ndarray, t: int = t
-        ) -> np.ndarray:
+            theta: ndarray, J: ndarray, *moments: ndarray, t: int = t
+        ) -> ndarray:
             moved = [array.copy() for array in (theta, *moments)]
             unused = np.zeros(0, F)
             first, second, *_ = *moved[1:], unused, unused
@@ -327,24 +326,24 @@ def _comparisons_of_optimizer(part: Optimizer, F: type) -> Iterator[_Comparison]
             )
             return np.stack(moved)
 
-        def formula(theta: Array, J: Array, *moments: Array, t: int = t) -> np.ndarray:
+        def formula(theta: Array, J: Array, *moments: Array, t: int = t) -> ndarray:
             moved = part.update(theta, J, rate, t, *moments)
             return np.stack([_as(array, theta) for array in moved])
 
         yield "update", update, formula, arguments
 
 
-def _each_with_each(*axes: np.ndarray, F: type) -> tuple[np.ndarray, ...]:
+def _each_with_each(*axes: ndarray, F: type) -> tuple[ndarray, ...]:
     return tuple(np.array(column, F) for column in zip(*product(*axes), strict=True))
 
 
-def _as(values: Any, like: np.ndarray) -> np.ndarray:
+def _as(values: Any, like: ndarray) -> ndarray:
     """Broadcast the result of a formula, which may be a single number, to an array like its argument."""
     return np.array(np.broadcast_to(np.asarray(values), like.shape), like.dtype)
 
 
 def _difference(
-    cls: str, name: str, kernel, formula, arguments: tuple[np.ndarray, ...]
+    cls: str, name: str, kernel, formula, arguments: tuple[ndarray, ...]
 ) -> str | None:
     """Return the reason if a kernel differs from its formula by more than rounding or depends on the array size."""
     result = kernel(*arguments)

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, Self, TypeAlias
 
 import numpy as np
+from numpy import ndarray
 
 from ...system.threads import run_in_parallel, usable_threads
 from ..elementary import Array, is_of, namespace, real
@@ -39,7 +40,7 @@ take at least 64 MB in float32.
 
 def is_converted_as_read(X, dtype: np.dtype) -> bool:
     """Return whether X is converted lazily: it is large, and its dtype or memory order must change."""
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.size < AS_READ:
+    if not isinstance(X, ndarray) or X.ndim != 2 or X.size < AS_READ:
         return False
     if X.dtype == dtype and X.flags.c_contiguous:
         return False
@@ -56,7 +57,7 @@ class Batch:
     X: Array
     T: Array
     weight: Array | None = None
-    chosen: np.ndarray | None = None
+    chosen: ndarray | None = None
     scaling: Scaling | None = None
     expansion: Expansion | None = None
     converted: np.dtype | None = None
@@ -189,7 +190,7 @@ def checked_rows(network, theta, X, finite: bool = True):
     return X
 
 
-def _require_finite(array, name: str = "X", first: int = 0, layout=None) -> None:
+def _require_finite(array, name: str = "X", first: int = 0, layout=None):
     """Raise if an entry of rows or parameters is not finite; ``first`` is the index of the first row."""
     if prod(array.shape) >= MANY and _squares_are_finite(array):
         return
@@ -238,7 +239,7 @@ def checked_batch(
     if source.expansion is None:
         if (
             as_read
-            and isinstance(theta, np.ndarray)
+            and isinstance(theta, ndarray)
             and is_converted_as_read(X, theta.dtype)
         ):
             X = np.asarray(X)
@@ -419,7 +420,7 @@ def _is_nullable(values) -> bool:
     return all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes)
 
 
-def _without_missing(values) -> np.ndarray:
+def _without_missing(values) -> ndarray:
     """Convert nullable pandas values to integers if they are classes, else to floats with NaN for missing values."""
     numbers = values.to_numpy(float, na_value=np.nan)
     are_whole = (
@@ -446,13 +447,13 @@ def _squares_are_finite(array) -> bool:
     """Return whether sums of squares are finite, which implies that all numbers are finite."""
     numbers = namespace(array).reshape(array, (-1,))
     threads = 1
-    if isinstance(array, np.ndarray):
+    if isinstance(array, ndarray):
         threads = min(usable_threads(), len(numbers) // A_THREAD)
     if threads > 1:
         parts = np.array_split(numbers, threads)
         are_finite = [False] * threads
 
-        def check(thread: int) -> None:
+        def check(thread: int):
             are_finite[thread] = _sums_are_finite(parts[thread])
 
         with suppress(RuntimeError):  # Python cannot start threads while it shuts down

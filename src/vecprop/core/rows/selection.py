@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy import ndarray
 
 from ..elementary import Array, namespace
 
@@ -14,8 +15,8 @@ from ..elementary import Array, namespace
 class Expansion(ABC):
     """Computes float32 inputs from the packed rows of a table, given a description of its columns."""
 
-    columns: np.ndarray
-    edges: np.ndarray
+    columns: ndarray
+    edges: ndarray
 
     @property
     def inputs(self) -> int:
@@ -23,7 +24,7 @@ class Expansion(ABC):
         return int(self.columns["width"].sum())
 
     @abstractmethod
-    def __call__(self, X: np.ndarray) -> np.ndarray:
+    def __call__(self, X: ndarray) -> ndarray:
         """Return the inputs of rows, (N, inputs)."""
 
     @abstractmethod
@@ -46,8 +47,8 @@ same tiles as for all rows at once.
 class Scaling:
     """An affine map per column: (x - shift) / scale, or x scale + shift. Each operation rounds to X's dtype."""
 
-    shift: np.ndarray
-    scale: np.ndarray
+    shift: ndarray
+    scale: ndarray
     multiplies: bool = False
 
     def __call__(self, X):
@@ -67,7 +68,7 @@ class Selection:
     """Chosen rows of X, scaled or expanded on access; a `Batch` accepts it in place of X."""
 
     X: Array
-    rows: np.ndarray | None = None
+    rows: ndarray | None = None
     scaling: Scaling | None = None
     expansion: Expansion | None = None
 
@@ -81,7 +82,7 @@ class Selection:
         if self.rows is not None:
             indices = self.rows[indices]
         # np.take would copy all of X
-        if isinstance(self.X, np.ndarray) and not self.X.flags.c_contiguous:
+        if isinstance(self.X, ndarray) and not self.X.flags.c_contiguous:
             X = np.ascontiguousarray(self.X[indices])
         else:
             X = xp.take(self.X, xp.asarray(indices, device=self.X.device), axis=-2)

@@ -46,7 +46,7 @@ class SparseBatch(Batch):
 class SparseNetwork(Network):
     """A network on sparse inputs, with the same parameters as the network on dense inputs."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network):
         first, *others = network.layers
         assert isinstance(first, Dense)
         layers = [SparseDense(first.outputs, first.initializer), *others]
@@ -110,7 +110,7 @@ def require_entries(X) -> None:
             )
 
 
-def _require_finite(X) -> None:
+def _require_finite(X):
     wrong = np.flatnonzero(~np.isfinite(X.data))
     if wrong.size:
         entry = wrong[0]

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy import ndarray
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -108,7 +109,7 @@ class MLPEnsemble(
     _member_class: ClassVar[Any]
     targets_: ClassVar[Any]  # the same as in all members
     n_features_in_: ClassVar[int]
-    feature_names_in_: ClassVar[np.ndarray]  # if all are strings
+    feature_names_in_: ClassVar[ndarray]  # if all are strings
     n_outputs_: ClassVar[int]
 
     estimator: Any = None
@@ -214,7 +215,7 @@ class MLPEnsemble(
         template._validate_params()
         return template
 
-    def _copy_attributes(self, template, names: np.ndarray | None) -> None:
+    def _copy_attributes(self, template, names: ndarray | None):
         """Copy the fitted attributes that all members share, and delete out-of-bag results of an earlier fit."""
         fitted = vars(template)
         if names is not None:
@@ -276,7 +277,7 @@ class MLPEnsemble(
         spec = member._begin(rows, None, check_random_state(member.random_state))
         return Draw(member, samples, features, spec)
 
-    def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
+    def _outputs_of_members(self, X: Any) -> Iterator[ndarray]:
         """Validate X and yield each member's outputs, (N, O)."""
         check_is_fitted(self)
         X = inputs_as_numpy(X)
@@ -290,7 +291,7 @@ class MLPEnsemble(
                 X if len(features) == self.n_features_in_ else X[:, features]
             )
 
-    def _score_out_of_bag(self, rows: Rows) -> None:
+    def _score_out_of_bag(self, rows: Rows):
         """Compute the out-of-bag score."""
         row_count = len(rows)
         total = np.zeros((row_count, self.n_outputs_))
@@ -353,8 +354,8 @@ class Draw(NamedTuple):
     """A member of an ensemble, the indices of its rows and features, and the spec of its fit."""
 
     member: MultilayerPerceptron
-    samples: np.ndarray
-    features: np.ndarray
+    samples: ndarray
+    features: ndarray
     spec: FitSpec
 
 
@@ -397,7 +398,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
     """
 
     _member_class = MLPClassifier
-    classes_: np.ndarray
+    classes_: ndarray
 
     def predict(self, X: Any) -> Any:
         """Predict the labels of rows from the mean of the members' outputs.
@@ -496,7 +497,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
         return (mean, deviation) if return_std else mean
 
 
-def mean_and_deviation(values: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_deviation(values: Iterable[ndarray]) -> tuple[ndarray, ndarray]:
     """Return the mean and standard deviation of arrays, with one in memory at a time (Welford, 1962).
 
     Examples

@@ -117,7 +117,7 @@ class Evaluation:
         if show is None:
             return None
 
-        def show_round(now: Progress) -> None:
+        def show_round(now: Progress):
             share_of_round = (ended + now.share * now.members) / total
             share = (self.round + share_of_round) / self.rounds
             show(replace(now, ended=ended + now.ended, members=total, share=share))
@@ -278,7 +278,7 @@ class SplitScorer:
     a copy of all rows.
     """
 
-    def __init__(self, evaluation: Evaluation, rows, split: Split) -> None:
+    def __init__(self, evaluation: Evaluation, rows, split: Split):
         self.evaluation = evaluation
         self.row_count = row_count(evaluation.X)
         self.indices = row_indices(rows, self.row_count)

@@ -173,7 +173,7 @@ def fit_separately(
     # an error when saving, such as a full disk, which stops all fits
     save_errors: list[Exception] = []
 
-    def fit(number: int) -> None:
+    def fit(number: int):
         with (
             config_context(**config),
             limit_threads(max(threads // jobs, 1)),
@@ -198,12 +198,12 @@ def fit_separately(
             except Exception as error:
                 save_errors.append(error)
 
-    def report() -> None:
+    def report():
         if progress is not None:
             ended = sum(attempt is not None for attempt in attempts)
             progress(Progress(ended, len(specs), ended / len(specs)))
 
-    def fit_in_threads() -> None:
+    def fit_in_threads():
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(fit, unfinished))
 

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import (
@@ -95,8 +96,8 @@ def splitter_for(cv, y, *, is_classes: bool, groups, time):
 
 
 def _splits_by_time(
-    time: np.ndarray, count: int, rows: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+    time: ndarray, count: int, rows: int
+) -> list[tuple[ndarray, ndarray]]:
     """Return blocks of test rows, each with all rows of strictly earlier times for training."""
     if time.shape != (rows,):
         raise ValueError(
@@ -122,7 +123,7 @@ def _splits_by_time(
 class Candidate:
     """An estimator with one choice of parameters."""
 
-    def __init__(self, estimator, params: dict[str, Any], seeds: int) -> None:
+    def __init__(self, estimator, params: dict[str, Any], seeds: int):
         self.params = params
         values: Any = clone(params, safe=False)  # a parameter may be an estimator
         self.estimator: Any = clone(estimator)
@@ -193,10 +194,10 @@ def _identity(value):
 class Shared:
     """All rows of a search; folds select their rows without a copy."""
 
-    X: np.ndarray
+    X: ndarray
     y: Any
     params: dict[str, Any]
-    ends: np.ndarray
+    ends: ndarray
     """The minimum and the maximum of each column, (2, I)."""
     frame: Any = None
     tables: dict[Any, Table | None] = field(default_factory=dict)
@@ -209,7 +210,7 @@ class Shared:
         if array is not None:
             frame, X = X, array
         is_numeric = (
-            type(X) in (np.ndarray, np.memmap)
+            type(X) in (ndarray, np.memmap)
             and X.ndim == 2
             and X.dtype in (np.float32, np.float64)
         )
@@ -219,7 +220,7 @@ class Shared:
         return cls(X, y, params, ends, frame) if np.isfinite(ends).all() else None
 
     @cached_property
-    def by_rows(self) -> np.ndarray:
+    def by_rows(self) -> ndarray:
         """X in row-major order, or unchanged if kernels read X in place."""
         X = np.asarray(self.X)
         return X if self.is_read_in_place else np.ascontiguousarray(X)
@@ -269,7 +270,7 @@ class Shared:
         return rows.table
 
 
-def _array_behind(frame) -> np.ndarray | None:
+def _array_behind(frame) -> ndarray | None:
     """Return the single array behind a pandas frame, or None if its columns are stored separately."""
     if (
         type(frame).__module__.partition(".")[0] != "pandas"
@@ -289,7 +290,7 @@ def _array_behind(frame) -> np.ndarray | None:
 class CapturedRows(BaseEstimator):
     """A stub final step that captures the transformed inputs of a pipeline."""
 
-    def __init__(self, model: MultilayerPerceptron) -> None:
+    def __init__(self, model: MultilayerPerceptron):
         self.model = model
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> "CapturedRows":
@@ -323,7 +324,7 @@ class Fold:
 
     def __init__(
         self, estimator, X, y, train, params: dict[str, Any], shared: Shared | None
-    ) -> None:
+    ):
         self.estimator = estimator
         self.all_X = X
         self.all_y = y
@@ -448,7 +449,7 @@ class Fold:
         )
 
 
-def row_indices(rows, count: int) -> np.ndarray:
+def row_indices(rows, count: int) -> ndarray:
     """Convert any row index to row indices as integers, without a copy if possible."""
     rows = np.asarray(rows)
     if rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0):
@@ -456,7 +457,7 @@ def row_indices(rows, count: int) -> np.ndarray:
     return np.arange(count)[rows]
 
 
-def select_rows(rows, indices: np.ndarray):
+def select_rows(rows, indices: ndarray):
     """Return some rows of an array, frame, table, sparse matrix or list."""
     if hasattr(rows, "iloc"):
         return rows.iloc[indices]
@@ -471,7 +472,7 @@ def select_rows(rows, indices: np.ndarray):
     )
 
 
-def inputs_of(estimator, X, indices: np.ndarray, train: np.ndarray):
+def inputs_of(estimator, X, indices: ndarray, train: ndarray):
     """Return rows of X; if X is a pairwise kernel matrix, only with the columns of training rows."""
     if get_tags(estimator).input_tags.pairwise:
         return X[np.ix_(indices, train)]
@@ -479,7 +480,7 @@ def inputs_of(estimator, X, indices: np.ndarray, train: np.ndarray):
 
 
 def arguments_of(
-    params: dict[str, Any], indices: np.ndarray, count: int
+    params: dict[str, Any], indices: ndarray, count: int
 ) -> dict[str, Any]:
     """Return arguments for some rows: select these rows from arguments that have one entry per row."""
     arguments = {}

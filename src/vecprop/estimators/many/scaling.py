@@ -6,6 +6,7 @@ The results are bit-identical: the map is compared with the scaler on some rows.
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
@@ -65,7 +66,7 @@ def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
     )
 
 
-def fitted_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
+def fitted_in_parts(scaler, X: ndarray, rows: ndarray):
     """Fit a scaler to some rows of X in small chunks, with results bit-identical to `fit`."""
     fitted: Any = clone(scaler)
     if isinstance(scaler, StandardScaler):
@@ -77,12 +78,12 @@ def fitted_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
     return fitted
 
 
-def _parts(rows: np.ndarray, columns: int) -> list[np.ndarray]:
+def _parts(rows: ndarray, columns: int) -> list[ndarray]:
     """Split row indices into chunks."""
     return np.array_split(rows, max(len(rows) * columns // PART, 1))
 
 
-def _by_columns(scaler, X: np.ndarray, rows: np.ndarray):
+def _by_columns(scaler, X: ndarray, rows: ndarray):
     """Fit a scaler to rows of X, a few columns at a time, because scalers make about five copies of their input.
 
     No chunk has a single column, because NumPy may then sum in another order.
@@ -96,7 +97,7 @@ def _by_columns(scaler, X: np.ndarray, rows: np.ndarray):
         parts.append(unfitted.fit(columns[rows]))
     fitted = parts[0]
     for name, values in vars(fitted).items():
-        if isinstance(values, np.ndarray) and values.ndim:
+        if isinstance(values, ndarray) and values.ndim:
             setattr(
                 fitted, name, np.concatenate([getattr(part, name) for part in parts])
             )
@@ -104,7 +105,7 @@ def _by_columns(scaler, X: np.ndarray, rows: np.ndarray):
     return fitted
 
 
-def _standard_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
+def _standard_in_parts(scaler, X: ndarray, rows: ndarray):
     """Fit a `StandardScaler` to rows of X by sums that are accumulated over chunks.
 
     The result for the first rows is compared with the scaler's result. If the bits
@@ -126,7 +127,7 @@ def _standard_in_parts(scaler, X: np.ndarray, rows: np.ndarray):
     return scaler
 
 
-def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+def _moments(X: ndarray, rows: ndarray) -> dict[str, Any]:
     """Return the mean, variance and scale of each column, computed as by `StandardScaler`.
 
     The variance is Σ (x - mean)² / N minus the square of Σ (x - mean) / N, which
@@ -151,7 +152,7 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     return {"mean_": mean, "var_": variance, "scale_": scale}
 
 
-def scaling_of(scaler, rows: np.ndarray) -> Scaling | None:
+def scaling_of(scaler, rows: ndarray) -> Scaling | None:
     """Return the map of a fitted scaler, or None if the map is not finite and bit-identical on these rows.
 
     Some scalers compute in the dtype of X, others in float64.
@@ -173,7 +174,7 @@ def scaling_of(scaler, rows: np.ndarray) -> Scaling | None:
     return None
 
 
-def _vector(scaler, name: str, default: np.ndarray) -> np.ndarray:
+def _vector(scaler, name: str, default: ndarray) -> ndarray:
     """Return an attribute with one entry per column, or the default if a scaler lacks the attribute."""
     values = getattr(scaler, name, None)
     return default if values is None else values

@@ -271,7 +271,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             self.cv_results_
         )
 
-    def _fit(self, evaluate: Evaluation) -> None:
+    def _fit(self, evaluate: Evaluation):
         """Evaluate all candidates, select the best, and fit it to all rows."""
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)
@@ -289,7 +289,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
         self.cv_results_ = results
 
-    def _select_best(self, results: dict[str, Any], metric) -> None:
+    def _select_best(self, results: dict[str, Any], metric):
         """Set the index, the parameters and the score of the best candidate."""
         if callable(self.refit):
             index: Any = self.refit(results)
@@ -309,7 +309,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _require_deciding(self, names: Iterable[str]) -> None:
+    def _require_deciding(self, names: Iterable[str]):
         """Raise an error if there are several scores and ``refit`` does not select one of them."""
         if (
             self.refit is False
@@ -406,7 +406,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
                 choices = self._best(choices, results)
         return results, outcomes[0]["test_scores"]
 
-    def _print_fits(self, candidates: int) -> None:
+    def _print_fits(self, candidates: int):
         """Print the number of fits of a round."""
         fits = candidates * self.n_splits_ * self.n_seeds
         print(

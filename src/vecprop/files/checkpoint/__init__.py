@@ -85,7 +85,7 @@ class Checkpoint(SuggestsNames):
     (True, 251)
     """
 
-    def __init__(self, path: FilePath, every: float = 60.0) -> None:
+    def __init__(self, path: FilePath, every: float = 60.0):
         if not is_within(every, 0):
             raise ValueError(
                 f"every is {every!r}, expected a finite number of seconds of at"
@@ -168,7 +168,7 @@ class Checkpoint(SuggestsNames):
 
     def _require_same_rates(
         self, state: TrainingState, epochs: int, schedule, batch_size: int
-    ) -> None:
+    ):
         """Raise an error if the rates of some steps depend on the number of epochs."""
         start = schedule.init()
         batches = -(-state.rows // batch_size)
@@ -180,12 +180,12 @@ class Checkpoint(SuggestsNames):
             if schedule.factor(step, epochs * batches, start) != saved_rate:
                 self._refuse(f"its schedule is for {state.epochs} epochs, not {epochs}")
 
-    def _after_epoch(self, result: TrainingResult) -> None:
+    def _after_epoch(self, result: TrainingResult):
         """Write the current result of training if a write is due."""
         if self._throttle.is_due:
             self._write(result)
 
-    def _write(self, result: TrainingResult) -> None:
+    def _write(self, result: TrainingResult):
         """Write a result of training if the recorded callback has seen its last epoch."""
         start = time.perf_counter()
         memory = None
@@ -200,7 +200,7 @@ class Checkpoint(SuggestsNames):
         save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
         self._throttle.wrote(start)
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str):
         raise ValueError(
             f"{self.path} is the checkpoint of another run: {reason}. Give another"
             " path, or remove the file."

@@ -34,7 +34,7 @@ class RunIdentity:
     values are encoded as in model files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         # by `id`; holds the arrays, so that ids are not reused
         self._digests: dict[int, Any] = {}
 

@@ -54,7 +54,7 @@ CURVES = (
 class _ResultStore:
     """Results in the folder of a checkpoint, under digests of their inputs."""
 
-    def __init__(self, checkpoint, run: Document, keys: Sequence[str]) -> None:
+    def __init__(self, checkpoint, run: Document, keys: Sequence[str]):
         self.store = Store(checkpoint.path, run, keys, checkpoint._takes_others)
         self.throttle = Throttle(checkpoint.every)
         self._results = {}
@@ -63,7 +63,7 @@ class _ResultStore:
         self._results.clear()  # releases the arrays read from files
         self.throttle.written = time.perf_counter()
 
-    def _read(self, keys: list[str], document: Document, reader: Reader) -> None:
+    def _read(self, keys: list[str], document: Document, reader: Reader):
         """Load the results of this run from a file."""
         raise NotImplementedError
 
@@ -92,7 +92,7 @@ class MemberStore(_ResultStore):
         engines: Sequence[str],
         data: Data,
         moments: bool,
-    ) -> None:
+    ):
         self.members = members
         self.part = PartialResults([], {})
         super().__init__(
@@ -119,7 +119,7 @@ class MemberStore(_ResultStore):
             state = replace(state, network=self.members[number].network)
         return TrainingResult(plain["theta"], state.history, state, plain["reason"])
 
-    def _read_group(self, keys: list[str], plain: Document, arrays: Arrays) -> None:
+    def _read_group(self, keys: list[str], plain: Document, arrays: Arrays):
         """Load the compact results of those members of a group that this run contains."""
         shared_keys = [key for key in keys if key in self.store.numbers]
         if not shared_keys:
@@ -151,7 +151,7 @@ class MemberStore(_ResultStore):
 class FitStore(_ResultStore):
     """Saves the outcomes of fits, given the inputs of each fit; see `RunIdentity`."""
 
-    def __init__(self, checkpoint, inputs: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, checkpoint, inputs: Sequence[Mapping[str, Any]]):
         identities = list(map(RunIdentity(), inputs))
         keys = [joint_digest([identity]) for identity in identities]
         self.known: dict[int, Any] = {}

@@ -28,7 +28,7 @@ SHARE = 0.01
 class Throttle:
     """Limits writes to one in `every` seconds, and to at most 1 % of the time."""
 
-    def __init__(self, every: float) -> None:
+    def __init__(self, every: float):
         self.every = every
         self.written = time.perf_counter()
         self.cost = 0.0
@@ -52,7 +52,7 @@ class Store:
 
     def __init__(
         self, path: Path, run: Document, keys: Sequence[str], takes_others: bool = False
-    ) -> None:
+    ):
         self.path = path
         self.run = run
         self.keys = [key[:WIDTH] for key in keys]
@@ -92,7 +92,7 @@ class Store:
             if not self.numbers.keys().isdisjoint(keys):
                 yield keys, *container.read(path)
 
-    def _require_common_keys(self, saved_keys: set[str], saved_run: Document) -> None:
+    def _require_common_keys(self, saved_keys: set[str], saved_run: Document):
         if self.takes_others or not saved_keys or not self.keys:
             return
         if saved_keys.isdisjoint(self.keys):
@@ -102,7 +102,7 @@ class Store:
                 " another path, or remove the folder."
             )
 
-    def _require_empty(self) -> None:
+    def _require_empty(self):
         """Raise an error for a folder with files that no checkpoint has written."""
         for name in sorted(entry.name for entry in self.path.iterdir()):
             if not re.fullmatch(r"\.lock|\.run\.npz\..*\.unfinished", name):

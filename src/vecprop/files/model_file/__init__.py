@@ -253,7 +253,7 @@ def _restored(described, arrays: Arrays, complaint: str, is_model: bool = True):
     return value
 
 
-def _require_model(model) -> None:
+def _require_model(model):
     """Raise an error for objects of allowed classes that are not models."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
     if type(last) not in MODELS:

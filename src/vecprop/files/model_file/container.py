@@ -19,6 +19,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.lib import format as npy
 
 from ...system.suggestions import missing_file
@@ -36,7 +37,7 @@ newer file.
 """
 
 Document = dict[str, Any]
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, ndarray]
 
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
@@ -88,7 +89,7 @@ def write(path: FilePath, document: Document, arrays: Arrays) -> None:
                 npy.write_array(entry, array, version=(1, 0), allow_pickle=False)
 
 
-def _require_loadable(path: FilePath, count: int, most: int, unit: str) -> None:
+def _require_loadable(path: FilePath, count: int, most: int, unit: str):
     """Raise an error before writing a file that `read` would reject for its size."""
     if count > most:
         raise FileError(
@@ -97,7 +98,7 @@ def _require_loadable(path: FilePath, count: int, most: int, unit: str) -> None:
         )
 
 
-def _require(path: FilePath, is_right, wrong: str) -> None:
+def _require(path: FilePath, is_right, wrong: str):
     if not is_right:
         raise FileError(f"{path} {wrong}.")
 
@@ -217,7 +218,7 @@ def _document(
     return document
 
 
-def _content(archive: zipfile.ZipFile, name: str, dtype: str) -> np.ndarray:
+def _content(archive: zipfile.ZipFile, name: str, dtype: str) -> ndarray:
     """Return an entry as an array, or raise an error if its header and size disagree."""
     # bounded by the file size, with a verified CRC-32
     data = archive.read(f"{name}.npy")
@@ -236,7 +237,7 @@ def _content(archive: zipfile.ZipFile, name: str, dtype: str) -> np.ndarray:
     return np.frombuffer(data, stored_dtype, offset=entry.tell()).reshape(shape).copy()
 
 
-def _listed(array: np.ndarray) -> Document:
+def _listed(array: ndarray) -> Document:
     """Return an array's entry in the document."""
     digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}

@@ -16,6 +16,7 @@ from types import FunctionType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy import ndarray
 
 from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.encoding.encoder import COLUMNS
@@ -191,7 +192,7 @@ def array(kinds: str, *lengths: str) -> Check:
 
 def is_array(value, kinds: str, *shape: int | None) -> bool:
     """Return whether a value is an array of these dtype kinds and this shape, with None for any length."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
+    if not isinstance(value, ndarray) or value.dtype.kind not in kinds:
         return False
     if value.ndim != len(shape):
         return False
@@ -245,9 +246,9 @@ class Writer:
     {'pair.1': array([0., 0.])}
     """
 
-    def __init__(self, classes: Mapping[type, StoredClass]) -> None:
+    def __init__(self, classes: Mapping[type, StoredClass]):
         self.classes = classes
-        self.arrays: dict[str, np.ndarray] = {}
+        self.arrays: dict[str, ndarray] = {}
         # by `id`, valid while `arrays` holds the array
         self._names: dict[int, str] = {}
 
@@ -267,7 +268,7 @@ class Writer:
             return {"dict": self._dict(value, path)}
         if kind is slice:
             return {"slice": self.plain([value.start, value.stop, value.step], path)}
-        if isinstance(value, np.ndarray):
+        if isinstance(value, ndarray):
             return self._array(value, path)
         if isinstance(value, np.generic) and _is_plain(value.dtype):
             return {"scalar": [value.dtype.str, self.plain(value.item(), path)]}
@@ -295,7 +296,7 @@ class Writer:
             return entries
         return [[self.plain(key, path), entry] for key, entry in entries.items()]
 
-    def _array(self, array: np.ndarray, path: str):
+    def _array(self, array: ndarray, path: str):
         """Collect an array and return a reference to it; encode an object array entry by entry."""
         if array.dtype == object:
             values = [self.plain(entry, path) for entry in array.ravel().tolist()]
@@ -321,7 +322,7 @@ class Reader:
     """
 
     classes: Mapping[str, StoredClass]
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, ndarray]
 
     def value(self, plain) -> Any:
         """Decode a JSON value written by `Writer`."""

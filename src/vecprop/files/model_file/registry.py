@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from sklearn import preprocessing
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import MissingIndicator, SimpleImputer
@@ -45,13 +46,13 @@ def _is_row_count(value, model) -> bool:
 
 def _is_list_per_column(value, model) -> bool:
     """Return whether a value is a list with an array or None for each input column."""
-    if not fits(value, list[np.ndarray | None]) or len(value) != model.n_features_in_:
+    if not fits(value, list[ndarray | None]) or len(value) != model.n_features_in_:
         return False
     return all(entry is None or entry.ndim == 1 for entry in value)
 
 
 def _are_column_indices(value, model) -> bool:
-    if not fits(value, np.ndarray) or value.dtype.kind not in "iu":
+    if not fits(value, ndarray) or value.dtype.kind not in "iu":
         return False
     return bool(np.all(value < model.n_features_in_))
 
@@ -185,7 +186,7 @@ _CHECKS: dict[type, Checks] = {
         "sparse_output_": bool,
         "transformers_": _are_transformers,
         "output_indices_": dict[str, slice],
-        "_transformers_feature_names_out": np.ndarray,
+        "_transformers_feature_names_out": ndarray,
     },
 }
 _CONDITIONS: dict[type, Any] = {

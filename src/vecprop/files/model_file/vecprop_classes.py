@@ -1,6 +1,7 @@
 """The classes of vecprop that model files may contain: networks and estimators."""
 
 import numpy as np
+from numpy import ndarray
 
 from ... import catalog
 from ...core import Layer, Loss, Network, Penalty
@@ -49,12 +50,12 @@ def _network(state: State) -> Network:
 def _training_state(state: TrainingState) -> Conditions:
     """Yield the conditions that the states of the optimizer and the schedule match the parameters."""
     theta = state.theta
-    yield isinstance(theta, np.ndarray)
+    yield isinstance(theta, ndarray)
     yield theta.ndim > 0
     yield theta.dtype.kind == "f"
     for array in (state.early_stopping.get("theta", theta), *state.optimizer.values()):
         if not fits(array, int):
-            yield isinstance(array, np.ndarray)
+            yield isinstance(array, ndarray)
             yield array.shape == theta.shape
             yield array.dtype == theta.dtype
     for value in state.schedule.values():
@@ -68,20 +69,20 @@ def _training_state(state: TrainingState) -> Conditions:
 def is_theta(theta, network: Network) -> bool:
     """Return whether a value is a network's parameters, with any number of member axes."""
     return (
-        isinstance(theta, np.ndarray)
+        isinstance(theta, ndarray)
         and theta.dtype in (np.float32, np.float64)
         and theta.shape[-1:] == (network.layout.size,)
         and are_finite(theta)
     )
 
 
-def are_finite(numbers: np.ndarray) -> bool:
+def are_finite(numbers: ndarray) -> bool:
     if not np.isfinite(numbers).all():
         raise ValueError("parameters are not finite")
     return True
 
 
-def _continues(state: TrainingState | None, theta: np.ndarray) -> bool:
+def _continues(state: TrainingState | None, theta: ndarray) -> bool:
     """Return whether training of these parameters can continue from a state."""
     return state is None or state.theta.shape == theta.shape
 
@@ -115,7 +116,7 @@ _LEARNED = {
     **dict.fromkeys(("best_restart_", "_seed"), optional(is_count)),
     "out_activation_": str,
     "loss_": float,
-    "restart_losses_": np.ndarray | None,
+    "restart_losses_": ndarray | None,
     "_split": np.random.RandomState | None,
     "_ending": Ending | None,
     "_state": _is_state,
@@ -172,7 +173,7 @@ _LEARNED_BY_ENSEMBLES = {
     "estimators_": list[MLPClassifier | MLPRegressor],
     "estimators_samples_": _are_indices,
     "estimators_features_": _are_columns,
-    **dict.fromkeys(("oob_decision_function_", "oob_prediction_"), np.ndarray),
+    **dict.fromkeys(("oob_decision_function_", "oob_prediction_"), ndarray),
     "oob_score_": float,
 }
 

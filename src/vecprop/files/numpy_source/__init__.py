@@ -113,7 +113,7 @@ def _network_functions(model, source: Source) -> str:
     return _title(kind, "Rows have", getattr(model, "feature_names_in_", inputs))
 
 
-def _outputs(lines: list[str], networks: Averaged, source: Source) -> None:
+def _outputs(lines: list[str], networks: Averaged, source: Source):
     """Add the function `outputs`: preprocessing, then a network or the mean of several networks."""
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
@@ -148,7 +148,7 @@ def _title(kind: str, have: str, columns) -> str:
     )
 
 
-def _classifier(model, source: Source) -> None:
+def _classifier(model, source: Source):
     """Add the functions that convert outputs to labels and probabilities."""
     has_one_output = model.n_outputs_ == 1
     is_multilabel = model.targets_.multilabel
@@ -180,7 +180,7 @@ def _classifier(model, source: Source) -> None:
     )
 
 
-def _regressor(model, source: Source) -> None:
+def _regressor(model, source: Source):
     """Add the function that converts outputs to predictions in the units of the targets."""
     Y = "outputs(X)"
     if not isinstance(model, TrainedNetwork):

@@ -38,7 +38,7 @@ class Formulas:
     ('np.tanh', None)
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.texts: dict[str, str] = {}
 
     def method(self, part, name: str) -> str | None:
@@ -94,7 +94,7 @@ def _numbered(name: str, first: int) -> Iterator[str]:
 class _Rewriting(ast.NodeTransformer):
     def __init__(
         self, formulas: Formulas, names: dict[str, Any], part, attributes: Sequence[str]
-    ) -> None:
+    ):
         self.formulas = formulas
         self.names = names
         self.part = part
@@ -178,7 +178,7 @@ class Source:
     <BLANKLINE>
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.formulas = Formulas()
         self._constants: dict[str, str] = {}
         self._helpers: dict[str, str] = {}

@@ -33,7 +33,7 @@ def table_functions(
         _intervals(model, source, coverage)
 
 
-def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
+def _inputs(model: TabularClassifier | TabularRegressor, source: Source):
     """Add the function that computes the networks' inputs from a table's columns."""
     names = model.encoder_.names
     source.helper("is_missing", _IS_MISSING)
@@ -63,7 +63,7 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     )
 
 
-def _together(model: TabularClassifier | TabularRegressor, source: Source) -> None:
+def _together(model: TabularClassifier | TabularRegressor, source: Source):
     """Add the function that combines the predictions of each fold's networks."""
     ensembles = model._ensembles
     folds = model.ensemble_.folds
@@ -109,7 +109,7 @@ def _together(model: TabularClassifier | TabularRegressor, source: Source) -> No
     )
 
 
-def _classifier(model: TabularClassifier, source: Source) -> None:
+def _classifier(model: TabularClassifier, source: Source):
     """Add the functions that convert the networks' outputs to probabilities and classes."""
     scaled = source.formulas.function(temperature_scaled)
     source.function(
@@ -142,7 +142,7 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
     )
 
 
-def _regressor(model: TabularRegressor, source: Source) -> None:
+def _regressor(model: TabularRegressor, source: Source):
     """Add the functions that convert the networks' outputs to predictions in the units of the target."""
     scale = np.asarray(model.targets_.scale).item()
     shift = np.asarray(model.targets_.shift).item()
@@ -164,7 +164,7 @@ def _regressor(model: TabularRegressor, source: Source) -> None:
     )
 
 
-def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:
+def _intervals(model: TabularRegressor, source: Source, coverage: float):
     """Add the function that returns prediction intervals."""
     residuals = model.residuals_
     distances = (

@@ -135,7 +135,7 @@ def _table_graph(
         prefix += "_"
     graph = Graph(dtype, OPSET, prefix)
 
-    def add_output(symbol: TracedArray, name: str) -> None:
+    def add_output(symbol: TracedArray, name: str):
         """Add an output whose name differs from all columns."""
         while name in columns:
             name += "_"

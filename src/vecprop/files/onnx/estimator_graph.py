@@ -10,6 +10,7 @@ from functools import partial, reduce
 from operator import add
 
 import numpy as np
+from numpy import ndarray
 from sklearn.impute import SimpleImputer
 
 from ...core.elementary import clip, sqrt, where
@@ -65,7 +66,7 @@ def register() -> None:
         )
 
 
-def traced(network: Network, theta: np.ndarray, X: TracedArray) -> TracedArray:
+def traced(network: Network, theta: ndarray, X: TracedArray) -> TracedArray:
     """Return the symbol of a network's predictions, which are NaN for nonfinite inputs."""
     # A graph cannot raise errors, and ReLU would turn NaN into 0.
     outputs, _ = network.forward(theta.astype(X.dtype), X)
@@ -73,7 +74,7 @@ def traced(network: Network, theta: np.ndarray, X: TracedArray) -> TracedArray:
     return network.loss_function.predict(outputs[-1]) + zero_or_nan
 
 
-def _convert_classifier(scope, operator, container) -> None:
+def _convert_classifier(scope, operator, container):
     model = operator.raw_operator
     graph, Y = _mean_prediction(scope, operator, container)
     if model.targets_.multilabel:
@@ -90,7 +91,7 @@ def _convert_classifier(scope, operator, container) -> None:
     _fill(container, graph, [label, Y], operator=operator)
 
 
-def _convert_regressor(scope, operator, container) -> None:
+def _convert_regressor(scope, operator, container):
     graph, Y = _mean_prediction(scope, operator, container)
     targets = operator.raw_operator.targets_
     _fill(container, graph, [Y * targets.scale + targets.shift], operator=operator)
@@ -123,7 +124,7 @@ def _operator_graph(scope, container, dtype) -> Graph:
     )
 
 
-def _fill(container, graph: Graph, results: list[TracedArray], operator) -> None:
+def _fill(container, graph: Graph, results: list[TracedArray], operator):
     """Add a graph to skl2onnx's container, with the names of the operator's outputs."""
     for symbol, output in zip(results, operator.outputs, strict=True):
         graph.output(symbol, output.full_name)
@@ -145,7 +146,7 @@ def labels(model, graph: Graph, indices: TracedArray) -> TracedArray:
     return graph.node("Gather", [symbol, indices], (1,), dtype=classes.dtype)
 
 
-def _onnx_labels(model) -> np.ndarray:
+def _onnx_labels(model) -> ndarray:
     """Return the labels in a dtype that ONNX supports: integers or text."""
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):
@@ -162,7 +163,7 @@ def _is_integer(label) -> bool:
     return abs(label) < 2**63
 
 
-def _classifier_shapes(operator) -> None:
+def _classifier_shapes(operator):
     from skl2onnx.common.data_types import Int64TensorType, StringTensorType
 
     model = operator.raw_operator
@@ -176,12 +177,12 @@ def _classifier_shapes(operator) -> None:
     operator.outputs[1].type.shape = [rows, max(count, 2)]
 
 
-def _regressor_shapes(operator) -> None:
+def _regressor_shapes(operator):
     rows = operator.inputs[0].get_first_dimension()
     operator.outputs[0].type.shape = [rows, operator.raw_operator.n_outputs_]
 
 
-def _imputer_shape(operator) -> None:
+def _imputer_shape(operator):
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
     from skl2onnx.shape_calculators.imputer import (
         calculate_sklearn_imputer_output_shapes,
@@ -197,7 +198,7 @@ def _imputer_shape(operator) -> None:
     operator.outputs[0].set_type(tensor_type([rows, len(imputed) + len(marked)]))
 
 
-def _convert_imputer(scope, operator, container) -> None:
+def _convert_imputer(scope, operator, container):
     """Add imputation and missing indicators to skl2onnx's container."""
     from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
@@ -297,7 +298,7 @@ def interval(
 
 
 def _quantile(
-    folds: list[TracedArray], residuals: np.ndarray, level: float
+    folds: list[TracedArray], residuals: ndarray, level: float
 ) -> TracedArray:
     """Return the symbol of a quantile over all sums of predictions and residuals (M, R)."""
     graph = folds[0].graph
@@ -348,11 +349,11 @@ def _temperature_scaled(P: TracedArray, inverse_temperature: float) -> TracedArr
 class _Inputs:
     """Blocks of inputs, and the positions of inputs: a column and an index in it."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.blocks: list[TracedArray] = []
         self.positions: list[tuple[int, int]] = []
 
-    def add(self, block: TracedArray, positions: list[tuple[int, int]]) -> None:
+    def add(self, block: TracedArray, positions: list[tuple[int, int]]):
         self.blocks.append(block)
         self.positions += positions
 
@@ -424,9 +425,7 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
     return columns
 
 
-def _encode_numbers(
-    parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _Inputs
-) -> None:
+def _encode_numbers(parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _Inputs):
     """Add the inputs of numeric columns x, (N, K); see `NumberInputs`."""
     graph = x.graph
     values = [(part.centre, part.scale, *part.standard) for part in parts.values()]
@@ -453,7 +452,7 @@ def _encode_numbers(
 
 def _encode_pieces(
     parts: Mapping[int, NumberInputs], filled: TracedArray, inputs: _Inputs
-) -> None:
+):
     """Add the piecewise linear encodings and normal scores of numeric columns."""
     columns = []  # of each piece
     positions = []

@@ -36,7 +36,7 @@ class Graph:
     ['Greater', 'Where']
     """
 
-    def __init__(self, dtype, opset: int = 17, prefix: str = "") -> None:
+    def __init__(self, dtype, opset: int = 17, prefix: str = ""):
         self.dtype = dtype
         self.opset = opset
         self.prefix = prefix

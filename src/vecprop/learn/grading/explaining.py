@@ -9,6 +9,7 @@ from itertools import chain, product
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.elementary import Array
 from .mistakes import Mistake, named
@@ -114,13 +115,13 @@ class Trial:
         return all(
             np.isfinite(part).all()
             for part, _ in self.parts
-            if isinstance(part, np.ndarray)
+            if isinstance(part, ndarray)
         )
 
     def agrees(self, value) -> bool:
         """Return whether a value equals the function's result in numbers and shape."""
         result = self.value
-        if not isinstance(result, np.ndarray) or isinstance(value, list):
+        if not isinstance(result, ndarray) or isinstance(value, list):
             return same(result, value, self.precision)
         shape = np.shape(value)
         if not result.ndim and np.size(value):
@@ -304,7 +305,7 @@ def kept_state(trials: Sequence[Trial]) -> str:
     last = trials[-1]  # repeats the first call
     if not (first.has_value and last.has_value):
         return ""
-    if not all(isinstance(value, np.ndarray) for value, _ in first.parts + last.parts):
+    if not all(isinstance(value, ndarray) for value, _ in first.parts + last.parts):
         return ""
     if same(last.value, first.value):
         if _repeats_earlier_results(trials):
@@ -343,7 +344,7 @@ def _accumulates(trials):
         for (value, expected), total in zip(
             trial.parts, totals.get(shapes, []), strict=False
         ):
-            if not isinstance(total, np.ndarray) or total.size != np.size(expected):
+            if not isinstance(total, ndarray) or total.size != np.size(expected):
                 return False
             if not same(
                 value, total.reshape(np.shape(expected)) + expected, trial.precision

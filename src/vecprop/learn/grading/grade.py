@@ -209,7 +209,7 @@ class Grader:
         defined: Mapping[str, bool],
         unset: Mapping[str, str],
         network: Network | None,
-    ) -> None:
+    ):
         self.caller = caller
         self.defined = defined
         self.unset = unset

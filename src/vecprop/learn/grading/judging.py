@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain, combinations
 
 import numpy as np
+from numpy import ndarray
 
 from .explaining import Trial, explained, follows, kept_state, listed
 from .grades import Grade
@@ -231,7 +232,7 @@ def _wrong_type(trial):
         return with_step(
             task, look, name, f"It returns None, but should return {task.shape}."
         )
-    is_array = isinstance(value, np.ndarray)
+    is_array = isinstance(value, ndarray)
     has_right_type = is_array
     if task.result == "list":
         has_right_type = as_list(value) is not None
@@ -265,13 +266,13 @@ def _unknown(task, trials):
     misfit = None
     if task.result != "list":
         for trial in reversed(wrong_trials):
-            is_array = isinstance(trial.value, np.ndarray)
+            is_array = isinstance(trial.value, ndarray)
             if is_array and not fits(trial.value, trial.expected, task.result):
                 misfit = trial
     if trials[0].is_right:
         return _unknown_in_some_cases(wrong_trials, misfit)
     values = [trial.value for trial in trials if trial.has_value]
-    if len(values) > 2 and all(isinstance(value, np.ndarray) for value in values):
+    if len(values) > 2 and all(isinstance(value, ndarray) for value in values):
         if not np.isfinite(values[0]).all():
             return Mistake("the result is not finite", "argument")
         if same(values[0], values[1]) and same(values[0], values[-2]):
@@ -333,7 +334,7 @@ def _share(trial):
         return ""
     errors = []
     for value, expected in trial.parts:
-        if not isinstance(value, np.ndarray) or value.size != np.size(expected):
+        if not isinstance(value, ndarray) or value.size != np.size(expected):
             return ""
         errors.append(
             np.abs(np.ravel(value) - np.ravel(expected))

@@ -24,6 +24,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 LONGEST, LARGEST = 2_000, 100_000
 """The maximum length of printed text, and the maximum size of a result."""
@@ -102,7 +103,7 @@ def _copied(value, buffers, key):
         return [
             _copied(part, buffers, (*key, number)) for number, part in enumerate(value)
         ]
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, ndarray):
         return value
     key = (*key, value.shape)
     count, buffer = buffers.get(key, (0, value.copy()))
@@ -123,7 +124,7 @@ def _same(before, after):
         )
     return (
         bool(array_equal(before, after))
-        if isinstance(before, np.ndarray)
+        if isinstance(before, ndarray)
         else before == after
     )
 
@@ -169,7 +170,7 @@ def simple(value, texts: bool = False):
     if isinstance(array, str):
         return (array,)
     is_list = isinstance(value, Sequence)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, ndarray):
         is_list = value.ndim and value.dtype.kind in "OU"
     if array is not None and not (is_list and array.ndim == 3):
         return array

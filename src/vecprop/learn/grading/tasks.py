@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 Function = Callable[..., Any]
 
@@ -252,7 +253,7 @@ def same(value, expected, precision: float = PRECISION) -> bool:
 def has_shape_of(value, expected) -> bool:
     """Return whether a value is an array of the expected shape, apart from axes of length 1."""
     return (
-        isinstance(value, np.ndarray)
+        isinstance(value, ndarray)
         and np.squeeze(value).shape == np.squeeze(expected).shape
     )
 
@@ -268,7 +269,7 @@ def fits(value, expected, result: str) -> bool:
         if len(parts) != len(expected):
             return False
         return all(fits(*pair, "bias") for pair in zip(parts, expected, strict=True))
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, ndarray):
         return False
     if result == "number":
         return value.size == 1
@@ -280,7 +281,7 @@ def fits(value, expected, result: str) -> bool:
 
 def as_list(value) -> list | None:
     """Convert a result to a list of its parts, or return None if it has no parts."""
-    if isinstance(value, np.ndarray) and value.ndim:
+    if isinstance(value, ndarray) and value.ndim:
         return list(value)
     return value if isinstance(value, list) else None
 
@@ -295,7 +296,7 @@ def difference(value, expected, result: str, precision: float = PRECISION) -> st
         requirement = "one number"
     elif result == "bias" and shape[0] == 1:
         requirement += f" or {shape[1:]}"
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, ndarray):
         return f"the result is {type_in_words(value)}, but should be {requirement}"
     if not has_shape_of(value, expected) or same(value, expected, precision):
         return f"the result has shape {value.shape}, but should be {requirement}"

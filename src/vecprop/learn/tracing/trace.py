@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...core import Network, RandomKey, checked_theta
 from ...optimize.optimizers import Optimizer, State
@@ -94,7 +95,7 @@ def _traced(network, theta, batch, noise, row):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trace(Mapping[str, np.ndarray]):
+class Trace(Mapping[str, ndarray]):
     """The values of one forward and backward pass by name; see `trace`.
 
     Parameters
@@ -120,13 +121,13 @@ class Trace(Mapping[str, np.ndarray]):
     """
 
     values_in_order: tuple[Value, ...]
-    theta: np.ndarray
-    gradient: np.ndarray
+    theta: ndarray
+    gradient: ndarray
     state: State | None
     point: tuple[Any, ...]
     row_number: int | None
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> ndarray:
         arrays = {value.name: value.array for value in self.values_in_order}
         if name not in arrays:
             raise KeyError(

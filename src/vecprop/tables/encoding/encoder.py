@@ -262,7 +262,7 @@ class Encoder:
         for indices in selections:
             encoded.append(np.empty((len(frame), len(indices)), np.float32))
 
-        def encode(rows: slice) -> None:
+        def encode(rows: slice):
             inputs = self(frame.iloc[rows])
             for name, means in (target_encoded or {}).items():
                 inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]

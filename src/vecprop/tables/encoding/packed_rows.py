@@ -60,7 +60,7 @@ class PackedRows:
         # zeros make the padding between fields reproducible
         packed = np.zeros(len(frame), self.type)
 
-        def pack(rows: slice) -> None:
+        def pack(rows: slice):
             for number, (name, part) in enumerate(self.columns):
                 means = None
                 if target_encoded and name in target_encoded:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from scipy.optimize import minimize_scalar
 
 from ..error import TableError
@@ -19,9 +20,9 @@ becomes 0 on small tables.
 
 
 def best_inverse_temperature(
-    P: np.ndarray,
-    classes: np.ndarray,
-    weight: np.ndarray | None = None,
+    P: ndarray,
+    classes: ndarray,
+    weight: ndarray | None = None,
     most: float = 4.0,
 ) -> float:
     """Return the most probable inverse temperature s between e^-2 and ``most`` (Guo et al., 2017).
@@ -52,9 +53,9 @@ def best_inverse_temperature(
 
 
 def likeliest_shares(
-    probabilities: Iterable[np.ndarray],
-    classes: np.ndarray,
-    weight: np.ndarray | None = None,
+    probabilities: Iterable[ndarray],
+    classes: ndarray,
+    weight: ndarray | None = None,
 ) -> list[float]:
     """Return positive weights for averaging arrays of probabilities, with the lowest log loss of the average.
 
@@ -69,7 +70,7 @@ def likeliest_shares(
     prior = np.repeat(np.eye(len(p_of_classes)), PRIOR_ROWS, axis=1)
     counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
 
-    def log_loss(p: np.ndarray) -> float:
+    def log_loss(p: ndarray) -> float:
         losses = -np.log(np.maximum(p, MIN_PROBABILITY))
         return float(np.average(losses, weights=counts))
 
@@ -77,7 +78,7 @@ def likeliest_shares(
 
 
 def best_shares(
-    predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], float]
+    predictions: Sequence[ndarray], loss: Callable[[ndarray], float]
 ) -> list[float]:
     """Return nonnegative weights that sum to 1 and approximately minimize the convex loss of the weighted average.
 
@@ -130,14 +131,14 @@ class Residuals:
     array([[ 8., 12.]])
     """
 
-    sizes: np.ndarray
+    sizes: ndarray
     groups: float = float("inf")
 
     @classmethod
     def of(
         cls,
-        distances: list[np.ndarray],
-        weights: list[np.ndarray],
+        distances: list[ndarray],
+        weights: list[ndarray],
         groups: float = float("inf"),
     ) -> "Residuals":
         """Return weighted quantiles of each member's residuals."""
@@ -148,9 +149,7 @@ class Residuals:
             sizes.append(weighted_quantiles(distances_of_member, levels, weight))
         return cls(np.stack(sizes), groups)
 
-    def interval(
-        self, low: np.ndarray, high: np.ndarray, coverage: float
-    ) -> np.ndarray:
+    def interval(self, low: ndarray, high: ndarray, coverage: float) -> ndarray:
         """Return the ends of N intervals, (N, 2), given the predictions low and high of M members, (M, N) each.
 
         R_i is the residual of row i. low_i and high_i are the predictions of the member
@@ -188,7 +187,7 @@ def require_share(coverage: float) -> None:
         )
 
 
-def _quantiles(predictions: np.ndarray, shifts: np.ndarray, level: float) -> np.ndarray:
+def _quantiles(predictions: ndarray, shifts: ndarray, level: float) -> ndarray:
     """For each row, return a quantile of the predictions of M members, each shifted by the member's R shifts."""
     rank = place_of(level, shifts.size)
     predictions = np.ascontiguousarray(predictions.T)
@@ -212,9 +211,7 @@ def place_of(level: float, count: int) -> int:
     return max(int(np.ceil(level * count)), 1) - 1
 
 
-def weighted_quantiles(
-    values: np.ndarray, levels: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def weighted_quantiles(values: ndarray, levels: ndarray, weights: ndarray) -> ndarray:
     """Return quantiles of weighted values, interpolated between midpoints of weights (Hazen's for equal weights).
 
     Examples
@@ -273,7 +270,7 @@ class ThresholdRule:
             f" {setting!r}."
         )
 
-    def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
+    def best(self, p: ndarray, is_positive: ndarray, weight: ndarray) -> float:
         """Return the best threshold for these rows, or nan if all rows have the same class.
 
         Examples
@@ -308,11 +305,11 @@ class ThresholdRule:
 
     def of_other_half(
         self,
-        p: np.ndarray,
-        is_positive: np.ndarray,
-        weight: np.ndarray,
-        fold: np.ndarray,
-    ) -> np.ndarray:
+        p: ndarray,
+        is_positive: ndarray,
+        weight: ndarray,
+        fold: ndarray,
+    ) -> ndarray:
         """Return a threshold for each row, chosen on the other half of the folds, or nan if that half is empty.
 
         Examples
@@ -333,7 +330,7 @@ class ThresholdRule:
 
 
 def positive_index(
-    classes: np.ndarray, counts: Sequence[int], asked=None, target: str = "The target"
+    classes: ndarray, counts: Sequence[int], asked=None, target: str = "The target"
 ) -> int:
     """Return the index of the positive class: by default 1, True or "yes" if it exists, or else the rarer class.
 
@@ -367,9 +364,7 @@ def positive_of(model) -> int:
     return getattr(last, "_positive", 1)
 
 
-def decided(
-    P: np.ndarray, threshold: float | np.ndarray | None, model=None
-) -> np.ndarray:
+def decided(P: ndarray, threshold: float | ndarray | None, model=None) -> ndarray:
     """Return the index of the predicted class of each row: the most probable class unless a threshold is given.
 
     The threshold applies to the probability of the model's positive class. It can be an

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ...core import Network, SoftmaxCrossEntropy
 from ...core.rows.selection import Selection
@@ -43,14 +44,14 @@ class Networks:
     """
 
     network: Network
-    thetas: np.ndarray
+    thetas: ndarray
     view: View
-    inputs: np.ndarray
+    inputs: ndarray
     share: float = 1.0
     inverse_temperature: float | None = None
     stage: int = 1
 
-    def predictions(self, X: np.ndarray) -> Iterator[np.ndarray]:
+    def predictions(self, X: ndarray) -> Iterator[ndarray]:
         """Yield the predictions of each network, with shape (N, O), given all inputs of the encoder."""
         if len(self.inputs) < X.shape[1]:
             X = np.take(X, self.inputs, axis=1)
@@ -78,16 +79,16 @@ class Ensemble:
         return len(self.views[0].thetas)
 
     @property
-    def theta(self) -> np.ndarray:
+    def theta(self) -> ndarray:
         """The concatenated parameters of all networks."""
         return np.concatenate([view.thetas.ravel() for view in self.views])
 
-    def predictions(self, X: np.ndarray) -> Iterator[np.ndarray]:
+    def predictions(self, X: ndarray) -> Iterator[ndarray]:
         """For each fold, yield the combined prediction of its networks, with shape (N, O)."""
         predictions_by_view = [view.predictions(X) for view in self.views]
         return map(self.average, zip(*predictions_by_view, strict=True))
 
-    def average(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
+    def average(self, predictions: Sequence[ndarray]) -> ndarray:
         """Return the weighted average of one prediction per view."""
         total = np.zeros_like(predictions[0])
         for view, Y in zip(self.views, predictions, strict=True):
@@ -110,7 +111,7 @@ class Ensemble:
         return Ensemble(views)
 
 
-def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
+def temperature_scaled(P: ndarray, inverse_temperature: float) -> ndarray:
     """Return probabilities p^s / Σ p^s with the inverse temperature s: the softmax of s times the logits.
 
     Examples
@@ -139,23 +140,23 @@ class Training:
 class TrainingRows:
     """The training rows of an ensemble."""
 
-    T: np.ndarray
-    weight: np.ndarray | None
-    fold: np.ndarray
+    T: ndarray
+    weight: ndarray | None
+    fold: ndarray
     is_time: bool = False
     groups: float = float("inf")
-    counts: np.ndarray | None = None
+    counts: ndarray | None = None
 
 
-Unseen = list[tuple[np.ndarray, np.ndarray]]
+Unseen = list[tuple[ndarray, ndarray]]
 """For each fold, the indices of n rows and their out-of-fold predictions at J
 stopping epochs, (n, J, O).
 """
 
 
 def at_epochs_of_others(
-    curves: Sequence[np.ndarray],
-    validation_rows: Sequence[np.ndarray],
+    curves: Sequence[ndarray],
+    validation_rows: Sequence[ndarray],
     loss,
     rows: TrainingRows,
 ) -> Unseen:
@@ -188,7 +189,7 @@ def at_epochs_of_others(
 
 
 def _best_epochs(
-    curve: np.ndarray, indices: np.ndarray, loss, rows: TrainingRows
+    curve: ndarray, indices: ndarray, loss, rows: TrainingRows
 ) -> list[int | None]:
     """For each fold, return the epoch with the lowest loss on other rows, or None if there are no such rows."""
     if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
@@ -205,9 +206,7 @@ def _best_epochs(
     return epochs
 
 
-def out_of_fold(
-    unseen: Iterable[tuple[np.ndarray, np.ndarray]], count: int
-) -> np.ndarray:
+def out_of_fold(unseen: Iterable[tuple[ndarray, ndarray]], count: int) -> ndarray:
     """Return the mean out-of-fold prediction of each row, which is nan for rows without predictions.
 
     Examples
@@ -229,8 +228,8 @@ class ViewFit:
     """The inputs and training settings of a view, and its untrained network for each ensemble."""
 
     view: View
-    inputs: np.ndarray
-    X: np.ndarray | Selection
+    inputs: ndarray
+    X: ndarray | Selection
     networks: list[Network]
     training: Training
     stage: int = 1
@@ -254,7 +253,7 @@ class Calibration(NamedTuple):
     """The attributes that a model learns from out-of-fold predictions, these predictions, and their loss."""
 
     attributes: dict[str, Any]
-    unseen: np.ndarray
+    unseen: ndarray
     loss: float
 
 
@@ -265,9 +264,9 @@ class Outcome(NamedTuple):
     """
 
     ensembles: list[Ensemble]
-    folds: np.ndarray
-    results: np.ndarray
-    others: np.ndarray
+    folds: ndarray
+    results: ndarray
+    others: ndarray
 
     @property
     def is_interrupted(self) -> bool:
@@ -336,7 +335,7 @@ class EnsembleFit:
         fold: int,
         *,
         seed: int,
-        rows: np.ndarray | None = None,
+        rows: ndarray | None = None,
         **settings,
     ) -> Member:
         training = view.training
@@ -402,7 +401,7 @@ class EnsembleFit:
             ensembles, folds, grouped[:, views], np.delete(grouped, views, axis=1)
         )
 
-    def _raise_no_networks(self, results: Sequence[TrainingResult]) -> None:
+    def _raise_no_networks(self, results: Sequence[TrainingResult]):
         if any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
         rate = self.views[0].training.learning_rate
@@ -424,7 +423,7 @@ class EnsembleFit:
         return unseen
 
     def unseen(
-        self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray
+        self, networks: Networks, results: Sequence[TrainingResult], folds: ndarray
     ) -> Unseen:
         """Return the out-of-fold predictions of each network of a view."""
         network = networks.network
@@ -442,7 +441,7 @@ class EnsembleFit:
         return unseen
 
 
-def largest_complete_set(is_good: np.ndarray) -> tuple[list[int], np.ndarray]:
+def largest_complete_set(is_good: ndarray) -> tuple[list[int], ndarray]:
     """Return the views and the folds of the most networks, all good, given which networks (views, folds) are good.
 
     The views are either all views or one view.
@@ -463,13 +462,13 @@ def largest_complete_set(is_good: np.ndarray) -> tuple[list[int], np.ndarray]:
 
 
 def _predicted(
-    network: Network, theta: np.ndarray, X: np.ndarray | Selection, indices: np.ndarray
-) -> np.ndarray:
+    network: Network, theta: ndarray, X: ndarray | Selection, indices: ndarray
+) -> ndarray:
     """Return the predictions of some rows, (n, O), without copying all their inputs."""
     engine = engine_for(network, theta, silent=True)
     Y = np.empty((len(indices), network.outputs))
 
-    def predict(rows: slice) -> None:
+    def predict(rows: slice):
         inputs = X.take(indices[rows]) if isinstance(X, Selection) else X[indices[rows]]
         Y[rows] = engine.predict(theta, inputs)
 

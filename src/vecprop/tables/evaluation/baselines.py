@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -57,7 +58,7 @@ LINEAR = "linear regression"
 BOOSTING = "gradient boosting"
 
 
-def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
+def enough_rows(rows: int, inputs: int, seed: int) -> ndarray:
     """Return the indices of the rows that a baseline is fitted on: all rows or a random sample.
 
     Examples
@@ -89,11 +90,11 @@ class Baselines:
     encoder: Encoder
     X: Any
     X_test: Any
-    y: np.ndarray
-    weight: np.ndarray
+    y: ndarray
+    weight: ndarray
     seed: int
 
-    def probabilities(self, classes: int) -> dict[str, np.ndarray]:
+    def probabilities(self, classes: int) -> dict[str, ndarray]:
         """Return each baseline's probabilities for the test rows, (N, C); "naive" predicts the class frequencies."""
         shares = np.bincount(self.y, self.weight, minlength=classes) / self.weight.sum()
         predictions = {
@@ -104,7 +105,7 @@ class Baselines:
             predictions[BOOSTING] = self._boosted_probabilities(classes)
         return predictions
 
-    def numbers(self) -> dict[str, np.ndarray]:
+    def numbers(self) -> dict[str, ndarray]:
         """Return each baseline's predictions for the test rows, (N,); "naive" predicts the mean."""
         mean = np.average(self.y, weights=self.weight)
         linear, _, _ = self._linear
@@ -114,7 +115,7 @@ class Baselines:
             BOOSTING: self._boosted(),
         }
 
-    def quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
+    def quantiles(self, levels: Sequence[float]) -> dict[str, ndarray]:
         """Return each baseline's quantiles for the test rows, (N, L).
 
         "naive" predicts the quantiles of all targets. Linear regression adds error
@@ -132,7 +133,7 @@ class Baselines:
         }
 
     @cached_property
-    def _encoded(self) -> tuple[Encoder, dict[str, np.ndarray]]:
+    def _encoded(self) -> tuple[Encoder, dict[str, ndarray]]:
         """An encoder with target encoding, and the out-of-fold encodings of the training rows."""
         T = (
             self.y[:, None]
@@ -144,7 +145,7 @@ class Baselines:
         )
 
     @property
-    def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _for_linear(self) -> tuple[ndarray, ndarray, ndarray]:
         """The row indices for linear models, and the standardized inputs of these rows and of the test rows."""
         rows = enough_rows(len(self.y), self.encoder.width, self.seed)
         encoder, means = self._encoded
@@ -156,7 +157,7 @@ class Baselines:
 
     def _for_trees(
         self, trees: int = 1
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
+    ) -> tuple[ndarray, ndarray, ndarray, list[bool]]:
         """Return the row indices for trees, their columns, the test columns, and which columns are categorical.
 
         ``trees`` is the number of trees per boosting step.
@@ -173,12 +174,12 @@ class Baselines:
     def _probabilities(
         self,
         model,
-        rows: np.ndarray,
-        X: np.ndarray,
+        rows: ndarray,
+        X: ndarray,
         *,
-        X_test: np.ndarray,
+        X_test: ndarray,
         classes: int,
-    ) -> np.ndarray:
+    ) -> ndarray:
         """Fit a model and return its probabilities for X_test, with 0 for classes without a training row."""
         P = np.zeros((len(X_test), classes))
         if (self.y[rows] == self.y[rows[0]]).all():
@@ -188,7 +189,7 @@ class Baselines:
         P[:, model.classes_] = model.predict_proba(X_test)
         return P
 
-    def _logistic(self, classes: int) -> np.ndarray:
+    def _logistic(self, classes: int) -> ndarray:
         """Return the probabilities of logistic regression for the test rows.
 
         The penalty is chosen by the one-standard-error rule: the strongest one within a
@@ -208,8 +209,8 @@ class Baselines:
         return self._probabilities(model, rows, X, X_test=X_test, classes=classes)
 
     def _losses(
-        self, strength: float, rows: np.ndarray, X: np.ndarray, classes: int
-    ) -> np.ndarray:
+        self, strength: float, rows: ndarray, X: ndarray, classes: int
+    ) -> ndarray:
         """Return the cross-validated loss of each row for a penalty of logistic regression."""
         y = self.y[rows]
         chance = np.ones(len(rows))
@@ -222,7 +223,7 @@ class Baselines:
         return -self.weight[rows] * np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
 
     @property
-    def _linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _linear(self) -> tuple[ndarray, ndarray, ndarray]:
         """The test predictions of linear regression, its training errors, and the weights of the training rows."""
         rows, inputs, inputs_test = self._for_linear
         y = self.y[rows]
@@ -230,7 +231,7 @@ class Baselines:
         model = _fitted(RidgeCV(PENALTIES), inputs, y, weight)
         return model.predict(inputs_test), y - model.predict(inputs), weight
 
-    def _boosted(self, **loss) -> np.ndarray:
+    def _boosted(self, **loss) -> ndarray:
         """Return gradient boosting's test predictions."""
         rows, columns, columns_test, is_category = self._for_trees()
         trees = HistGradientBoostingRegressor(**loss, **self._settings(is_category))
@@ -239,7 +240,7 @@ class Baselines:
             columns_test
         )
 
-    def _boosted_probabilities(self, classes: int) -> np.ndarray:
+    def _boosted_probabilities(self, classes: int) -> ndarray:
         """Return gradient boosting's probabilities for the test rows."""
         rows, columns, columns_test, is_category = self._for_trees(classes)
         _, counts = np.unique(self.y[rows], return_counts=True)
@@ -263,7 +264,7 @@ class Baselines:
         }
 
 
-def _fitted(model, X: np.ndarray, y: np.ndarray, weight: np.ndarray):
+def _fitted(model, X: ndarray, y: ndarray, weight: ndarray):
     # weights are slow for quantiles
     weights = {} if weight.min() == weight.max() else {"sample_weight": weight}
     # Ignore warnings about convergence and many classes.
@@ -272,8 +273,8 @@ def _fitted(model, X: np.ndarray, y: np.ndarray, weight: np.ndarray):
 
 
 def columns_for_trees(
-    encoder: Encoder, frame, means: Mapping[str, np.ndarray] | None = None
-) -> tuple[np.ndarray, list[bool]]:
+    encoder: Encoder, frame, means: Mapping[str, ndarray] | None = None
+) -> tuple[ndarray, list[bool]]:
     """Return the columns of a table for trees, (N, K), and whether each contains category indices.
 
     Missing numbers are nan. A date becomes the days since 1970 and its position in the

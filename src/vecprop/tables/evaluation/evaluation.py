@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from sklearn.utils.validation import check_is_fitted
 
 from ...core import suggests_keywords
@@ -268,7 +269,7 @@ def evaluate(
     return _with_trained_baselines(evaluation, roles, training)
 
 
-def _require_arguments(model, roles: Mapping[str, Any]) -> None:
+def _require_arguments(model, roles: Mapping[str, Any]):
     """Raise an error for names of columns that are not text, and for models that cannot be evaluated."""
     for role, name in roles.items():
         if not isinstance(name, str | None):
@@ -302,9 +303,7 @@ def with_column(table, name: str, y) -> Frame:
     return frame.assign(**{name: y})
 
 
-def _used_rows(
-    frames: Iterable[Frame], roles: Roles
-) -> tuple[UsedRows, list[np.ndarray]]:
+def _used_rows(frames: Iterable[Frame], roles: Roles) -> tuple[UsedRows, list[ndarray]]:
     """Return the used rows of the target and other roles, and a mask of the used rows of each frame."""
     columns = [str(roles.target), *roles.reasons]
     parts = []
@@ -323,15 +322,15 @@ class _ScoredRows:
 
     monitor: DriftMonitor
     frames: list[Frame] = field(default_factory=list)
-    predictions: list[np.ndarray] = field(default_factory=list)
+    predictions: list[ndarray] = field(default_factory=list)
     duplicates: float = 0.0
 
 
 def _score_rows(
     model,
     frames: Iterable[Frame],
-    masks: list[np.ndarray],
-    y: np.ndarray,
+    masks: list[ndarray],
+    y: ndarray,
     other_columns: list[str],
 ) -> _ScoredRows:
     """Predict the used rows of each frame. Only the inputs of the first frame are kept."""
@@ -383,9 +382,7 @@ def _with_notes_on_rows(evaluation: Evaluation, duplicates: float) -> Evaluation
     return replace(evaluation, notes=notes, trained_on=trained_on)
 
 
-def _with_cross_validated_baselines(
-    evaluation: Evaluation, y: np.ndarray
-) -> Evaluation:
+def _with_cross_validated_baselines(evaluation: Evaluation, y: ndarray) -> Evaluation:
     """Add baselines that are cross-validated on the table, unless it has too few rows or groups."""
     model = evaluation.model
     rows = len(y)

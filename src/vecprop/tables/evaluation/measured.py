@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy import ndarray
 from threadpoolctl import threadpool_limits
 
 from ...system.estimates import Estimate, Text, compared
@@ -45,7 +46,7 @@ class Learned(NamedTuple):
     """Training rows or a sample, their encoded targets, and the number of all rows."""
 
     X: Any
-    y: np.ndarray
+    y: ndarray
     rows: int
 
 
@@ -79,13 +80,13 @@ class Measured(SuggestsNames):
     model: Any
     X: Any
     index: Any
-    truth: np.ndarray
-    weight: np.ndarray
-    predictions: dict[str, np.ndarray]
+    truth: ndarray
+    weight: ndarray
+    predictions: dict[str, ndarray]
     learned: Learned | None = None
-    folds: list[np.ndarray] = field(default_factory=list)
-    thresholds: np.ndarray | None = None
-    groups: np.ndarray | None = None
+    folds: list[ndarray] = field(default_factory=list)
+    thresholds: ndarray | None = None
+    groups: ndarray | None = None
     seed: int = 0
     trained_on: int = 0
     notes: list[str] = field(default_factory=list)
@@ -102,14 +103,14 @@ class Measured(SuggestsNames):
         return self.how in ("table", "test")
 
     @property
-    def predicted(self) -> np.ndarray:
+    def predicted(self) -> ndarray:
         """The model's probabilities or predictions, or the middle one of three quantiles."""
         Y = self.predictions[OURS]
         levels = levels_of(self.model)
         return Y[:, len(levels) // 2] if levels else Y
 
     @property
-    def decided(self) -> np.ndarray:
+    def decided(self) -> ndarray:
         """The index of the predicted class of each row."""
         return decided(self.predicted, self.thresholds, self.model)
 
@@ -118,7 +119,7 @@ class Measured(SuggestsNames):
         """The number of scored groups, or of scored rows without groups."""
         return len(self.truth) if self.groups is None else len(np.unique(self.groups))
 
-    def _take(self, rows: np.ndarray) -> Self:
+    def _take(self, rows: ndarray) -> Self:
         """Return some of the scored rows, given a mask or indices."""
         predictions = {name: Y[rows] for name, Y in self.predictions.items()}
         taken = replace(
@@ -157,8 +158,8 @@ class Measured(SuggestsNames):
     def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
         functions = self._metric_functions
 
-        def metrics(counts: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-            values: dict[tuple[str, str], np.ndarray] = {}
+        def metrics(counts: ndarray) -> dict[tuple[str, str], ndarray]:
+            values: dict[tuple[str, str], ndarray] = {}
             for name, function in functions.items():
                 for metric, value in function(counts).items():
                     values[name, metric] = value

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from sklearn.base import clone, is_classifier
 from threadpoolctl import threadpool_limits
 
@@ -49,11 +50,11 @@ class Parts:
 
     task: Task
     X: Frame
-    y: np.ndarray
-    weight: np.ndarray
+    y: ndarray
+    weight: ndarray
     X_test: Frame
-    y_test: np.ndarray
-    weight_test: np.ndarray
+    y_test: ndarray
+    weight_test: ndarray
     notes: list[str] = field(default_factory=list)
     dependence: Dependence = field(default_factory=Dependence)
     reading: NumberReading | None = None
@@ -63,7 +64,7 @@ class Parts:
 
     @classmethod
     def untested(
-        cls, task: Task, X: Frame, y: np.ndarray, weight: np.ndarray, **settings: Any
+        cls, task: Task, X: Frame, y: ndarray, weight: ndarray, **settings: Any
     ) -> "Parts":
         """Return training rows without test rows."""
         return cls(
@@ -100,7 +101,7 @@ class Parts:
             "time": self.dependence.time,
         }
 
-    def split(self, rows: np.ndarray, test_rows: np.ndarray) -> "Parts":
+    def split(self, rows: ndarray, test_rows: ndarray) -> "Parts":
         """Divide the training rows into training rows and test rows."""
         return replace(
             self,
@@ -154,8 +155,8 @@ def measured_unseen(
 
 
 def _thresholds_of_other_rows(
-    model, weight: np.ndarray, y: np.ndarray, fold: np.ndarray
-) -> np.ndarray | None:
+    model, weight: ndarray, y: ndarray, fold: ndarray
+) -> ndarray | None:
     """Return the thresholds of training rows, each chosen on other rows, or None."""
     thresholds = thresholds_of(model, len(y))
     if thresholds is None:
@@ -174,7 +175,7 @@ def cross_validated(
     count: int,
     seed: int,
     progress: Callable[[Progress], object] | None,
-    fold: np.ndarray | None = None,
+    fold: ndarray | None = None,
     *,
     is_time: bool = False,
 ) -> Measured:
@@ -224,7 +225,7 @@ def cross_validated(
 def _models_of_folds(
     model,
     parts: Parts,
-    learned: Sequence[np.ndarray],
+    learned: Sequence[ndarray],
     progress: Callable[[Progress], object] | None,
 ) -> list[Any]:
     """Train a model on the rows to learn of each fold, all models together."""
@@ -285,7 +286,7 @@ def with_duplicates(measured: Measured) -> Measured:
     return replace(measured, trained_on=count)
 
 
-def baseline_predictions(model, parts: Parts, seed: int) -> dict[str, np.ndarray]:
+def baseline_predictions(model, parts: Parts, seed: int) -> dict[str, ndarray]:
     """Fit baselines on the training rows and return their predictions of the test rows."""
     y = as_learned(model, parts.y)
     if is_classifier(model):
@@ -310,10 +311,10 @@ def baseline_predictions(model, parts: Parts, seed: int) -> dict[str, np.ndarray
 
 
 def baselines_by_folds(
-    model, parts: Parts, pairs: Iterable[tuple[np.ndarray, np.ndarray]], seed: int
-) -> dict[str, np.ndarray]:
+    model, parts: Parts, pairs: Iterable[tuple[ndarray, ndarray]], seed: int
+) -> dict[str, ndarray]:
     """Return the predictions of baselines, given the rows to learn and to predict by fold."""
-    predictions: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    predictions: dict[str, list[tuple[ndarray, ndarray]]] = {}
     for learned, unseen in pairs:
         fold = parts.split(learned, unseen)
         for name, predicted in baseline_predictions(model, fold, seed).items():
@@ -324,7 +325,7 @@ def baselines_by_folds(
     }
 
 
-def thresholds_of(model, count: int) -> np.ndarray | None:
+def thresholds_of(model, count: int) -> ndarray | None:
     """Return the model's threshold, repeated for each row, or None if the model has none."""
     threshold = getattr(model, "threshold_", None)
     return None if threshold is None else np.full(count, threshold)
@@ -334,11 +335,11 @@ def _measured(
     how: How,
     model,
     parts: Parts,
-    predictions: dict[str, np.ndarray],
+    predictions: dict[str, ndarray],
     *,
     seed: int,
-    thresholds: np.ndarray | None = None,
-    folds: Sequence[np.ndarray] = (),
+    thresholds: ndarray | None = None,
+    folds: Sequence[ndarray] = (),
 ) -> Measured:
     """Return the predictions of the rows that the model and all baselines can predict."""
     learned = Learned(parts.X, as_learned(model, parts.y), parts.rows)

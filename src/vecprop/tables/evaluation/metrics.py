@@ -13,6 +13,7 @@ from statistics import mean, stdev
 from typing import TypeVar
 
 import numpy as np
+from numpy import ndarray
 from scipy import sparse
 
 from ...core.losses import Quantile
@@ -30,7 +31,7 @@ constant except for rounding.
 """
 
 Name = TypeVar("Name", bound=Hashable)
-Metrics = Callable[[np.ndarray], dict[Name, np.ndarray]]
+Metrics = Callable[[ndarray], dict[Name, ndarray]]
 """A function that maps the counts of N rows in B samples, (B, N), to the B values of
 each metric.
 """
@@ -42,9 +43,9 @@ Scores = dict[str, dict[str, Estimate]]
 
 def estimates(
     metrics: Metrics[Name],
-    weight: np.ndarray,
+    weight: ndarray,
     seed: int = 0,
-    groups: np.ndarray | None = None,
+    groups: ndarray | None = None,
 ) -> dict[Name, Estimate]:
     """Return metrics with bootstrap intervals.
 
@@ -103,10 +104,10 @@ OF_POSITIVE = {"average_precision", "f1", "precision", "recall"}
 
 
 def metrics_of_classes(
-    y: np.ndarray,
-    P: np.ndarray,
-    predicted: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
+    y: ndarray,
+    P: ndarray,
+    predicted: ndarray | None = None,
+    weight: ndarray | None = None,
     positive: int = 1,
 ) -> Metrics[str]:
     """Return the metrics of predicted probabilities.
@@ -145,7 +146,7 @@ def metrics_of_classes(
         if y.min() >= 0:
             more_metrics.insert(0, _ranks(P[:, positive], y == positive))
 
-    def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
+    def metrics(counts: ndarray) -> dict[str, ndarray]:
         rows = counts.sum(axis=1)
         log_loss = counts @ losses / rows
         recalls = sums(counts * is_right) / sums(counts)
@@ -168,7 +169,7 @@ def metrics_of_classes(
     return metrics
 
 
-def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> Metrics[str]:
+def metrics_of_numbers(y: ndarray, prediction: ndarray) -> Metrics[str]:
     """Return the metrics of predicted numbers: "rmse", "mae" and "r2".
 
     Examples
@@ -180,7 +181,7 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> Metrics[str]:
     error = y - prediction
     least = (ROUNDING * np.abs(y).max()) ** 2
 
-    def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
+    def metrics(counts: ndarray) -> dict[str, ndarray]:
         rows = counts.sum(axis=1)
         mean_square = counts @ error**2 / rows
         mean = (counts @ y / rows)[:, None]
@@ -195,7 +196,7 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> Metrics[str]:
 
 
 def metrics_of_quantiles(
-    y: np.ndarray, Y: np.ndarray, levels: Sequence[float]
+    y: ndarray, Y: ndarray, levels: Sequence[float]
 ) -> Metrics[str]:
     """Return the metrics of predicted quantiles.
 
@@ -227,7 +228,7 @@ def metrics_of_quantiles(
         row_values["coverage"] = (low <= y) & (y <= high)
         row_values["width"] = high - low
 
-    def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
+    def metrics(counts: ndarray) -> dict[str, ndarray]:
         return {
             name: counts @ values / counts.sum(axis=1)
             for name, values in row_values.items()
@@ -240,7 +241,7 @@ MAX_DENSE = 32
 """Above this number of labels, sums are computed with a sparse matrix."""
 
 
-def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
+def _sums(labels: ndarray, count: int) -> Callable[[ndarray], ndarray]:
     """Return a function that sums row counts of shape (B, N) for each label and returns shape (B, count)."""
     if count <= MAX_DENSE:
         one_hot = (labels[:, None] == np.arange(count)).astype(float)
@@ -252,7 +253,7 @@ def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda counts: (sparse_one_hot @ counts.T).T
 
 
-def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
+def _decisions(y: ndarray, predicted: ndarray) -> Metrics[str]:
     """Return F1, precision and recall, for the class True if y is Boolean and averaged over classes otherwise."""
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
@@ -264,7 +265,7 @@ def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
         is_averaged = classes.astype(bool)
         undefined = np.nan
 
-    def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
+    def metrics(counts: ndarray) -> dict[str, ndarray]:
         right = sum_by_truth(counts * (truth == decided))
         relevant = sum_by_truth(counts)
         retrieved = sum_by_decision(counts)
@@ -283,13 +284,13 @@ def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
     return metrics
 
 
-def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
+def _ranks(score: ndarray, is_positive: ndarray) -> Metrics[str]:
     """Return the metrics of a ranking by scores."""
     order = np.argsort(-score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
     is_positive = is_positive[order]
 
-    def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
+    def metrics(counts: ndarray) -> dict[str, ndarray]:
         counts = counts[:, order]
         # for each score, in descending order
         positive = np.add.reduceat(counts * is_positive, starts, axis=1)
@@ -310,7 +311,7 @@ def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
     return metrics
 
 
-def _if_above(values: np.ndarray, least: float = 0.0) -> np.ndarray:
+def _if_above(values: ndarray, least: float = 0.0) -> ndarray:
     """Replace values that are not above ``least`` by nan, so that ratios are undefined."""
     return np.where(values > least, values, np.nan)
 

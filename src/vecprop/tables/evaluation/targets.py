@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
+from numpy import ndarray
 
 from ..encoding.column import first_of
 from ..encoding.encoder import require_inputs
@@ -57,7 +58,7 @@ def positive_class(model):
 
 def target_of(
     frame: Frame, target: str, task: Task, reading: NumberReading | None = None
-) -> np.ndarray:
+) -> ndarray:
     """Return the target as numbers for regression, or as numbers, Booleans or text for classification."""
     y = frame[target]
     if task == "classification":
@@ -77,7 +78,7 @@ def target_of(
     return numbers
 
 
-def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def class_numbers(y: ndarray, classes: ndarray) -> ndarray:
     """Return the index of each label in the sorted classes, or -1 for unknown labels.
 
     Examples
@@ -92,7 +93,7 @@ def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.where(classes[indices] == y, indices, -1)
 
 
-def _as_text(labels: np.ndarray) -> np.ndarray:
+def _as_text(labels: ndarray) -> ndarray:
     """Return labels as text; integral floats are written without a decimal point."""
     if labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
         labels = labels.astype(np.int64)
@@ -104,14 +105,14 @@ def task_of(model) -> Task:
     return "classification" if hasattr(model, "classes_") else "regression"
 
 
-def plain_target(model, frame: Frame, target: str) -> np.ndarray:
+def plain_target(model, frame: Frame, target: str) -> ndarray:
     """Return the target of rows (numbers or classes), parsed as in training."""
     return target_of(
         frame, target, task_of(model), getattr(model, "target_reading_", None)
     )
 
 
-def as_learned(model, y: np.ndarray) -> np.ndarray:
+def as_learned(model, y: ndarray) -> ndarray:
     """Return targets in the model's encoding: numbers, or class indices with -1 for unknown classes."""
     return (
         class_numbers(y, model.classes_)
@@ -138,7 +139,7 @@ def levels_of(model) -> list[float]:
     return getattr(model, "_levels", [model.quantile])
 
 
-def predictions_of(model, frame: Frame) -> np.ndarray:
+def predictions_of(model, frame: Frame) -> ndarray:
     """Return a model's probabilities (N, C), predictions (N,) or quantiles (N, L) for the rows of a table.
 
     With three quantiles, the outer ones are the ends of prediction intervals.
@@ -158,7 +159,7 @@ def predictions_of(model, frame: Frame) -> np.ndarray:
         return np.stack([low, predicted, high], axis=1)
 
 
-def _predicted(model, rows) -> np.ndarray:
+def _predicted(model, rows) -> ndarray:
     """Return a model's predictions as an array (N,)."""
     return np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]
 

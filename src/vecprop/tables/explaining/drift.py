@@ -463,7 +463,7 @@ def drift_notes(model, X) -> list[str]:
 class DriftMonitor:
     """Compares a table, chunk by chunk, with the training data of a model."""
 
-    def __init__(self, model) -> None:
+    def __init__(self, model):
         self.model = model
         self.tallies: list[Tally] | None = None
         self.misfits: Misfits = {}

@@ -298,7 +298,7 @@ class _Shuffles:
         weight: ndarray,
         units: ndarray,
         rng: np.random.Generator,
-    ) -> None:
+    ):
         self.model = model
         self.inputs = inputs
         self.slices = list(model.encoder_.places.values())

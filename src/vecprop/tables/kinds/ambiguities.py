@@ -11,6 +11,7 @@ from itertools import chain, combinations
 from unicodedata import normalize
 
 import numpy as np
+from numpy import ndarray
 
 from ...system.suggestions import suggestion
 from ..error import Note, TableError, pandas, with_encoding
@@ -180,7 +181,7 @@ _NAMES_OF_AMOUNTS = re.compile(
 
 
 def note_on_names(
-    series, texts: list[str], *, is_unread: np.ndarray, numbers: int, name: str
+    series, texts: list[str], *, is_unread: ndarray, numbers: int, name: str
 ) -> str:
     """Return a note if texts may be dates or numbers, and "" otherwise.
 
@@ -274,7 +275,7 @@ def note_on_spelling(texts: Iterable[str]) -> str:
     return ""
 
 
-def note_on_typos(texts: list[str], counts: np.ndarray) -> str:
+def note_on_typos(texts: list[str], counts: ndarray) -> str:
     """Return a note if a rare class differs from a frequent one by a letter in a word, and "" otherwise.
 
     Examples
@@ -310,7 +311,7 @@ def _differ_by_a_letter(text: str, similar: str) -> bool:
     return (removed + inserted).isalpha() and len(word) >= 3
 
 
-def note_on_numbers(x: np.ndarray, name: str) -> str:
+def note_on_numbers(x: ndarray, name: str) -> str:
     """Return a note if numbers may be times or codes, or represent missing values, and "" otherwise.
 
     Examples
@@ -354,7 +355,7 @@ def note_on_numbers(x: np.ndarray, name: str) -> str:
     return ""
 
 
-def _are_labels(values: np.ndarray, rows: int) -> bool:
+def _are_labels(values: ndarray, rows: int) -> bool:
     """Return whether few integers recur, with equally many digits but unequal gaps."""
     digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
     if len(digits) > 1 or min(digits) < 3:
@@ -364,7 +365,7 @@ def _are_labels(values: np.ndarray, rows: int) -> bool:
     return is_few and bool(np.ptp(gaps) > gaps.mean())
 
 
-def note_on_missing(x: np.ndarray, name: str) -> Note:
+def note_on_missing(x: ndarray, name: str) -> Note:
     """Return a note if a number may represent missing values, and "" otherwise."""
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
 
@@ -391,7 +392,7 @@ def _marker(value: str, count: int) -> Note:
     )
 
 
-def note_on_class_markers(classes: np.ndarray, counts: np.ndarray) -> str:
+def note_on_class_markers(classes: ndarray, counts: ndarray) -> str:
     """Return a note if a class may represent missing values, and "" otherwise.
 
     Examples
@@ -434,7 +435,7 @@ def note_on_times(texts: list[str], name: str) -> str:
     )
 
 
-def note_on_days(days: np.ndarray, name: str) -> str:
+def note_on_days(days: ndarray, name: str) -> str:
     """Return a note if some dates may represent missing values, and "" otherwise."""
     values, counts = np.unique(days[np.isfinite(days)], return_counts=True)
     index = _missing(values, counts, lambda day: _date_text(day) in _MISSING_DAYS)
@@ -450,7 +451,7 @@ def _date_text(day: float) -> str:
 
 
 def _missing(
-    values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float], bool]
+    values: ndarray, counts: ndarray, is_marker: Callable[[float], bool]
 ) -> int:
     """Return the negative index of a marker of missing values, or 0 without one.
 
@@ -476,7 +477,7 @@ def _missing(
     return 0
 
 
-def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
+def _is_apart(values: ndarray, counts: ndarray) -> bool:
     """Return whether 0 occurs several times, but rarely, and is far below all other numbers, as in blood pressures.
 
     Frequent zeros, and zeros below numbers that spread down to them, are usual in
@@ -576,7 +577,7 @@ def note_on_amounts(texts: list[str], name: str = "") -> str:
     return note
 
 
-def note_on_digits(series, x: np.ndarray, name: str) -> str:
+def note_on_digits(series, x: ndarray, name: str) -> str:
     """Return a note if integers may be dates, or have more digits than floats can store, and "" otherwise.
 
     Examples
@@ -726,7 +727,7 @@ class ColumnOptions:
     decimal: str | None = None
     date_format: str | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         for name in self.columns:
             kind = self.kind(name)
             setting = self._setting(name)

@@ -86,7 +86,7 @@ class DateReading:
     forms: Sequence[str] = ()
     format: str | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         if not set(self.forms) <= FORMS.keys():
             raise ValueError(f"unknown date forms: {self.forms}")
 
@@ -349,7 +349,7 @@ class NumberReading:
     unit: str = ""
     spellings: Sequence[str] = ()
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         if self.decimal not in (".", ",") or self.thousands not in _SIGNS | {""}:
             raise ValueError(
                 f"invalid decimal separator {self.decimal!r} or thousands separator"

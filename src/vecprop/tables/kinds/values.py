@@ -6,6 +6,7 @@ from math import isnan
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..error import pandas
 from .formats import EXCEL, DateReading, NumberReading
@@ -19,7 +20,7 @@ WRITTEN = (str, bool, int, float, np.number)
 are converted by pandas.
 """
 
-Values = tuple[np.ndarray, np.ndarray]
+Values = tuple[ndarray, ndarray]
 """An array of numbers with nan for missing values, and a mask of invalid values."""
 
 
@@ -124,7 +125,7 @@ def number_reading(series) -> NumberReading:
     )
 
 
-def as_numbers(series) -> tuple[np.ndarray, int]:
+def as_numbers(series) -> tuple[ndarray, int]:
     """Convert a column to numbers in the inferred format, and return the number of invalid values.
 
     Examples
@@ -184,14 +185,14 @@ def _days_of(values, reading: DateReading) -> list[float | None]:
     return days
 
 
-def _days_of_datetimes(series) -> np.ndarray:
+def _days_of_datetimes(series) -> ndarray:
     datetimes = (
         pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_DATETIME)
     )
     return np.where(np.isnat(datetimes), np.nan, datetimes.astype(float) / (1000 * DAY))
 
 
-def as_names(series) -> np.ndarray:
+def as_names(series) -> ndarray:
     r"""Return the category name of each value of a column; see `category_name`.
 
     The array has dtype object, because fixed-width strings with one long text could
@@ -212,7 +213,7 @@ def as_names(series) -> np.ndarray:
     return names[codes]
 
 
-def as_texts(series) -> np.ndarray:
+def as_texts(series) -> ndarray:
     """Return the values of a column as an array of text, with "" for missing values."""
     return (
         series.astype(object)

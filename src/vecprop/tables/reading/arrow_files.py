@@ -191,14 +191,14 @@ def _valid(table):
     return table
 
 
-def _require_one_name(file) -> None:
+def _require_one_name(file):
     """Raise an error if the pandas metadata of a file contains another name for a column."""
     metadata = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
     for column in metadata.get("columns", []):
         _require_equal_names(column.get("field_name"), column.get("name"))
 
 
-def _require_equal_names(column: str | None, name: str | None) -> None:
+def _require_equal_names(column: str | None, name: str | None):
     if None not in (column, name) and column != name:
         raise ValueError(
             f"column {column!r} has another name, {name!r}, in the file's metadata"

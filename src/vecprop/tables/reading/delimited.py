@@ -425,7 +425,7 @@ class DelimitedFile:
 class RowValidator:
     """Check the rows of a text file: raise for invalid rows and collect notes on suspicious rows."""
 
-    def __init__(self, path: Path, separator: str, columns: int) -> None:
+    def __init__(self, path: Path, separator: str, columns: int):
         self.path = path
         self.separator = separator
         self.columns = columns

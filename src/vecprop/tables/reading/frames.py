@@ -208,7 +208,7 @@ def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
     workers = min(usable_threads(), len(blocks))
     is_stopped = Event()
 
-    def work_on_blocks(worker: int) -> None:
+    def work_on_blocks(worker: int):
         for block in blocks[worker::workers]:
             if not is_stopped.is_set():
                 work(block)

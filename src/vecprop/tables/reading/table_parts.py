@@ -73,7 +73,7 @@ class TablePart:
 class _Cache:
     """A cache of joined parts in a temporary file."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed by `finalize`)
         self.slices: dict[int, tuple[int, int]] = {}
         self.room = ON_DISK

@@ -82,7 +82,7 @@ class ParquetBlocks:
         *,
         inputs: Sequence[str] | None = None,
         weight: str | None = None,
-    ) -> None:
+    ):
         read_metadata = imported(
             "pyarrow.parquet", "ParquetBlocks", "tables"
         ).read_metadata
@@ -251,7 +251,7 @@ def names_of_targets(target) -> list[Any]:
     return names
 
 
-def _require_numbers(path: Path, schema, name: str) -> None:
+def _require_numbers(path: Path, schema, name: str):
     """Raise an error unless a file has a numeric column with this name."""
     from pyarrow import types
 

@@ -194,7 +194,7 @@ class _Scan:
     ranges: dict[str | None, tuple[float, float]] = field(default_factory=dict)
     """The smallest and largest value of integer columns, and of the target (None)."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         roles = self.roles
         self.target = str(roles.target)
         self.total = int(self.parts.sizes.sum())
@@ -340,7 +340,7 @@ class _Scan:
                 self.values[value] = count + len(first)
         return is_first
 
-    def _update_ranges(self, frame: Frame, is_used: ndarray) -> None:
+    def _update_ranges(self, frame: Frame, is_used: ndarray):
         """Update the minimum and maximum of integer columns and of the target."""
         for name in frame.columns:
             series = frame[name]
@@ -350,7 +350,7 @@ class _Scan:
         if pandas().api.types.is_numeric_dtype(target.dtype) and len(target):
             self._widen_range(None, float(target.min()), float(target.max()))
 
-    def _widen_range(self, name: str | None, low: float, high: float) -> None:
+    def _widen_range(self, name: str | None, low: float, high: float):
         lowest, highest = self.ranges.get(name, (np.inf, -np.inf))
         self.ranges[name] = min(lowest, low), max(highest, high)
 

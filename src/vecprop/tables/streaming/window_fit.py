@@ -43,7 +43,7 @@ class StreamedRun(Run):
         rows: StreamedRows,
         checkpoint,
         division: dict[str, Any],
-    ) -> None:
+    ):
         member = network.member
         self.fold = network.fold
         self.view: View = network.view
@@ -173,7 +173,7 @@ def _train_on_workers(
     rows: StreamedRows,
     seed: int,
     progress: Report,
-) -> None:
+):
     """Train the networks of all unfinished runs on workers."""
     unfinished = [number for number, run in enumerate(runs) if run.result is None]
     unfinished.sort(key=lambda number: networks[number].view)

@@ -241,7 +241,7 @@ def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> in
     return first
 
 
-def _announce(windows: Windows, source: CheckedBlocks, itemsize: int) -> None:
+def _announce(windows: Windows, source: CheckedBlocks, itemsize: int):
     """Log the memory use, raise MemoryError if it is too large, and warn if windows have few blocks."""
     network = source.network
     count = len(windows.of_epoch(0))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.counter_rng import row_keys
 
@@ -103,9 +104,7 @@ class ArrayBlocks:
     ([2, 1], (array([[4., 5.]]), array([9.])))
     """
 
-    def __init__(
-        self, X: Any, T: Any, sample_weight: Any = None, *, rows: int = 8192
-    ) -> None:
+    def __init__(self, X: Any, T: Any, sample_weight: Any = None, *, rows: int = 8192):
         self.X = X = _as_array(X)
         self.T = _as_array(T)
         self.sample_weight = sample_weight
@@ -153,7 +152,7 @@ class ArrayBlocks:
             ) from error
 
     @property
-    def sizes(self) -> np.ndarray:
+    def sizes(self) -> ndarray:
         """The number of rows of each block."""
         return np.diff([*range(0, len(self.X), self.rows), len(self.X)])
 
@@ -282,7 +281,7 @@ def copy_blocks(
     return ArrayBlocks.open(folder)
 
 
-def _clear(folder: Path) -> None:
+def _clear(folder: Path):
     """Create a folder, or delete the files of an unfinished copy; raise an error if it has other files."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(
@@ -314,7 +313,7 @@ class _Copy:
     pass sorts each bucket in memory.
     """
 
-    def __init__(self, source: Blocks, folder: Path, seed: int | None) -> None:
+    def __init__(self, source: Blocks, folder: Path, seed: int | None):
         self.source = source
         self.folder = folder
         self.seed = seed
@@ -342,7 +341,7 @@ class _Copy:
         # the next position to write in each bucket
         self.ends = np.cumsum(self.sizes) - self.sizes
 
-    def scatter(self, block: int) -> None:
+    def scatter(self, block: int):
         """Write the rows of a block to their buckets."""
         numbers = np.arange(self.starts[block], self.starts[block + 1])
         arrays = list(map(np.asarray, self.source.read(block)))
@@ -366,7 +365,7 @@ class _Copy:
             for array, copy in zip(arrays, self.arrays, strict=True):
                 copy[positions] = array[rows]
 
-    def mix(self) -> None:
+    def mix(self):
         """Sort the rows of each bucket if the copy is shuffled, and flush the arrays to disk."""
         if self.seed is not None:
             # imported late because it loads Numba
@@ -382,11 +381,11 @@ class _Copy:
         for array in self.arrays:
             array.flush()
 
-    def _counts(self, buckets: np.ndarray) -> np.ndarray:
+    def _counts(self, buckets: ndarray) -> ndarray:
         """Return the number of rows in each bucket."""
         return np.bincount(buckets, minlength=self.buckets)
 
-    def _buckets_of(self, numbers: np.ndarray) -> np.ndarray:
+    def _buckets_of(self, numbers: ndarray) -> ndarray:
         """Return the bucket of each row: the range of keys is divided into equal intervals."""
         if self.seed is None or self.buckets == 1:
             return np.zeros(len(numbers), np.int64)

@@ -27,6 +27,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ...core import Batch, Network, order_of_blocks
 from ..trainer import require_real
@@ -38,7 +39,7 @@ class PlannedWindow(NamedTuple):
 
     epoch: int
     number: int
-    blocks: np.ndarray
+    blocks: ndarray
     seen: int
 
 
@@ -46,7 +47,7 @@ class Memory(NamedTuple):
     """The arrays of a window for each network, and the indices of their rows among all rows."""
 
     batches: list[Batch]
-    numbers: np.ndarray
+    numbers: ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +59,10 @@ class Window:
     seen: int
     is_last: bool
     batches: list[Batch]
-    numbers: np.ndarray
-    positions: slice | np.ndarray
+    numbers: ndarray
+    positions: slice | ndarray
     """The positions of the rows in the arrays."""
-    order: np.ndarray
+    order: ndarray
     front: int = 0
     """The position of the rows that are carried over from the previous window."""
 
@@ -76,7 +77,7 @@ class Windows:
 
     def __init__(
         self,
-        sizes: Sequence[int] | np.ndarray,
+        sizes: Sequence[int] | ndarray,
         read: Callable[[int], list[Batch]],
         *,
         window: int,
@@ -84,7 +85,7 @@ class Windows:
         seed: int,
         room: int,
         prefetch: Callable[[list[int]], object] | None = None,
-    ) -> None:
+    ):
         self.sizes = np.asarray(sizes, np.int64)
         self.read = read
         self.shuffle = shuffle
@@ -109,7 +110,7 @@ class Windows:
         division = sha256(str(self.sizes.tolist()).encode()).hexdigest()
         return {"window": self.window, "division into blocks": division}
 
-    def of_epoch(self, epoch: int) -> list[np.ndarray]:
+    def of_epoch(self, epoch: int) -> list[ndarray]:
         """Return the block indices of each window."""
         order = np.arange(len(self.sizes))
         if self.shuffle:
@@ -197,7 +198,7 @@ class Windows:
             order=self._order(epoch, memory.numbers, positions),
         )
 
-    def _order(self, epoch: int, numbers: np.ndarray, positions: Any) -> np.ndarray:
+    def _order(self, epoch: int, numbers: ndarray, positions: Any) -> ndarray:
         """Return the positions of the rows in training order."""
         if not self.shuffle:
             return np.arange(positions.start, positions.stop)
@@ -237,7 +238,7 @@ CURE = "copy_blocks(source, folder, shuffle=0) shuffles the rows once on disk"
 class CheckedBlocks:
     """Read blocks as checked batches, and detect rows that are sorted by their targets."""
 
-    def __init__(self, network: Network, theta: np.ndarray, blocks: Blocks) -> None:
+    def __init__(self, network: Network, theta: ndarray, blocks: Blocks):
         self.network = network
         self.theta = theta
         self.blocks = blocks
@@ -265,7 +266,7 @@ class CheckedBlocks:
         self.rows = int(sizes.sum())
         self.first: Batch | None = None  # the first batch that was read
         # moments of the targets, by block
-        self.moments: dict[int, np.ndarray] | None = {}
+        self.moments: dict[int, ndarray] | None = {}
 
     def read(self, number: int) -> list[Batch]:
         """Return a checked block; errors contain its name."""
@@ -317,7 +318,7 @@ class CheckedBlocks:
             )
         return batch
 
-    def _moments(self, batch: Batch) -> np.ndarray:
+    def _moments(self, batch: Batch) -> ndarray:
         """Return the number of rows, the sums of the targets and the sums of their squares, (3, O)."""
         outputs = self.network.outputs
         if batch.of_classes:

@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...core import Array, Batch, Dense, Network, RandomKey, SparseBatch, SparseNetwork
 from ...optimize import LBFGS, EpochResults, Plan
@@ -43,7 +44,7 @@ def missing() -> str | None:
 def _unsupported_arrays(theta: Array, batches: list[Batch], optimizer) -> str | None:
     """Return the reason why the kernels do not support these arrays, if any."""
     arrays = [batch.X for batch in batches if not isinstance(batch, SparseBatch)]
-    if not all(isinstance(array, np.ndarray) for array in (theta, *arrays)):
+    if not all(isinstance(array, ndarray) for array in (theta, *arrays)):
         return "it supports only NumPy arrays"
     if theta.dtype not in (np.float32, np.float64):
         return f"it supports only float32 and float64, not {theta.dtype}"
@@ -87,7 +88,7 @@ class CompiledSteps(Steps):
         )
 
     def run_epochs(
-        self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]
+        self, count: int, seconds: float, rates: ndarray, interrupts: list[Any]
     ) -> EpochResults:
         """Run several epochs, which can be stopped between batches unless they are very short."""
         state = self.state
@@ -118,7 +119,7 @@ class StepsInMemory(CompiledSteps):
     that the error names the row.
     """
 
-    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None):
         super().__init__(run, validation_batch)
         self.batch = batch
         has_dense_inputs = isinstance(run.network.layers[0], Dense)
@@ -215,14 +216,14 @@ class Compiled(Engine):
         return CompiledGroup
 
     def evaluation(
-        self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
+        self, theta: ndarray, batch: Batch, noise: RandomKey | None = None
     ) -> "BatchLoss":
         """Return an object that computes the loss and the gradient of a batch at any theta."""
         from ...compiled.compiled_network import BatchLoss
 
         return BatchLoss(self.network, theta.dtype.type, batch, noise)
 
-    def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
+    def predictor(self, theta: ndarray) -> Callable[[Array], ndarray]:
         """Return a fast function that predicts rows."""
         # SciPy's sparse products run at memory speed
         if isinstance(self.network, SparseNetwork):

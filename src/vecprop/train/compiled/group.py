@@ -32,9 +32,7 @@ class CompiledGroup:
     Threads train the members without Python code between their steps.
     """
 
-    def __init__(
-        self, numbers: Sequence[int], members: Sequence[Member], data: Data
-    ) -> None:
+    def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data):
         self.numbers = numbers
         self.member = member = members[0]
         optimizer = member.optimizer

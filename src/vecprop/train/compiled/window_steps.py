@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.rows.inputs import Batch
 from ...optimize import EpochResults
@@ -41,7 +42,7 @@ class WindowSteps(CompiledSteps):
     it has skipped the windows that contain the carried rows.
     """
 
-    carried: tuple[Batch, np.ndarray] | None = None
+    carried: tuple[Batch, ndarray] | None = None
     """The carried rows, and their indices among all rows."""
 
     def measure(self, window: "Window | None", interrupts: list[Any]) -> EpochResults:
@@ -94,7 +95,7 @@ class WindowSteps(CompiledSteps):
             return EpochResults(0, steps)
         return self._results_of_epoch(measured)
 
-    def _prepare(self, batch: Batch) -> None:
+    def _prepare(self, batch: Batch):
         # windows are already shuffled
         self.prepare(batch, replace(self.plan, shuffle=False))
 
@@ -119,7 +120,7 @@ class WindowSteps(CompiledSteps):
         self.run.last_finite[...] = state.theta
         return results
 
-    def _with_carried(self, window: "Window") -> np.ndarray:
+    def _with_carried(self, window: "Window") -> ndarray:
         """Copy the carried rows to the front of a window, and return the row positions in training order."""
         if self.carried is None:
             return window.order
@@ -133,7 +134,7 @@ class WindowSteps(CompiledSteps):
         window.numbers[front] = numbers
         return np.concatenate([np.arange(front.start, front.stop), window.order])
 
-    def _carry(self, window: "Window", positions: np.ndarray) -> None:
+    def _carry(self, window: "Window", positions: ndarray):
         """Carry over the last rows of a window that do not fill a batch."""
         count = min(window.seen % self.plan.batch_size, len(positions))
         self.carried = None
@@ -142,7 +143,7 @@ class WindowSteps(CompiledSteps):
             self.carried = window.batch.take(rows), window.numbers[rows]
 
     def _run(
-        self, window: "Window", positions: np.ndarray, steps: int, interrupts: list[Any]
+        self, window: "Window", positions: ndarray, steps: int, interrupts: list[Any]
     ) -> EpochResults:
         """Run the steps on the rows at these positions."""
         epochs = self.epochs

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
 
-import numpy as np
+from numpy import ndarray
 
 from ...core.elementary import suggests_keywords
 from ...core.rows.selection import Selection
@@ -29,10 +29,10 @@ GIVE = {
 @suggests_keywords
 def train_population(
     members: Sequence[Member],
-    X: np.ndarray | Selection,
-    T: np.ndarray,
+    X: ndarray | Selection,
+    T: ndarray,
     *,
-    sample_weight: np.ndarray | None = None,
+    sample_weight: ndarray | None = None,
     progress: Callable[[Progress], object] | None = None,
     engine: EngineName = "auto",
     moments: bool = True,
@@ -177,7 +177,7 @@ def train_remote(
     """Train bundles of members on workers, and return the results; see `train_local`."""
     parts: list[PartialResults] = []
 
-    def collect() -> None:
+    def collect():
         with closing(results_of(workers, train_bundle, bundles, shared)) as results:
             for _, part in results:
                 part.restore_networks(members)

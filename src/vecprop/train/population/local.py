@@ -29,7 +29,7 @@ class Monitor:
         progress: Callable[[Progress], object] | None = None,
         store: Any = None,
         moments: bool = True,
-    ) -> None:
+    ):
         self.total = total
         self.progress = progress
         self.store = store
@@ -159,7 +159,7 @@ def train_local(
     monitor.groups.extend(groups_in_kernels)
     others: dict[int, TrainingResult] = {}
 
-    def work() -> None:
+    def work():
         if groups_in_kernels:  # all belong to the compiled engine
             type(groups_in_kernels[0]).run(groups_in_kernels, monitor)
         for number in sorted(single_numbers):
@@ -252,7 +252,7 @@ def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingRes
     callbacks = []
     if member.keeps_predictions and validation is not None:
 
-        def predict(state: Any) -> None:
+        def predict(state: Any):
             outputs = member.network.predict(state.theta, validation[0])
             predictions.append(on_host(outputs))
 

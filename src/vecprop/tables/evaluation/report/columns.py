@@ -71,7 +71,7 @@ def columns(measured: Measured) -> Html:
     )
 
 
-def _draw_dependence(ax, dependence: Dependence) -> None:
+def _draw_dependence(ax, dependence: Dependence):
     plot_dependence(dependence, ax=ax)
     ax.set(xlabel="", ylabel="")  # the page labels both axes
 

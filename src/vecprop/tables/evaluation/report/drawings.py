@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ....pictures.style import INK, colour
 
@@ -11,7 +12,7 @@ DOTTED: dict[str, Any] = {"color": INK, "linewidth": 1, "linestyle": ":"}
 """The style of reference lines."""
 
 
-def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
+def groups_by(x: ndarray, most: int) -> list[ndarray]:
     """Sort rows by x, and return the rows of at most ``most`` groups of about equal size.
 
     Equal numbers are in the same group. Each group has about ten rows or more.
@@ -27,7 +28,7 @@ def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
-def shares(ax, samples: Mapping[float, np.ndarray]) -> None:
+def shares(ax, samples: Mapping[float, ndarray]) -> None:
     """Draw the share of True in each sample at its x, with Wilson's 95 % interval."""
     from scipy.stats import binomtest
 
@@ -52,7 +53,7 @@ def shares(ax, samples: Mapping[float, np.ndarray]) -> None:
 
 
 def roc(
-    ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray
+    ax, is_positive: ndarray, chances: dict[str, ndarray], decided: ndarray
 ) -> None:
     """Draw ROC curves, the diagonal, and a point for the model's decisions."""
     from sklearn.metrics import roc_curve
@@ -73,7 +74,7 @@ def roc(
 
 
 def precision(
-    ax, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray
+    ax, is_positive: ndarray, chances: dict[str, ndarray], decided: ndarray
 ) -> None:
     """Draw precision against recall, the precision of guessing, and the model's decisions."""
     from sklearn.metrics import precision_recall_curve
@@ -101,11 +102,11 @@ def _style(number: int) -> dict[str, Any]:
     return {"color": color, "linewidth": width, "zorder": 3 - number}
 
 
-def _mark(ax, x: float, y: float) -> None:
+def _mark(ax, x: float, y: float):
     ax.plot(x, y, "o", color=colour(1))
 
 
-def calibration(ax, chance: np.ndarray, is_true: np.ndarray, quantity: str) -> None:
+def calibration(ax, chance: ndarray, is_true: ndarray, quantity: str) -> None:
     """Draw observed frequencies against mean predicted probabilities."""
     samples = {}
     for group in groups_by(chance, 10):
@@ -134,7 +135,7 @@ TICKS = 5
 """Maximum number of tick intervals per axis, so that labels with large numbers fit."""
 
 
-def scattered(ax, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None:
+def scattered(ax, x: ndarray, y: ndarray, slope: float, name: str) -> None:
     """Draw true values or errors against predictions, with the line of exact predictions."""
     both = np.append(x, y) if slope else x
     ends = np.array([both.min(), both.max()])
@@ -145,7 +146,7 @@ def scattered(ax, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None
     ax.locator_params(nbins=TICKS)
 
 
-def nominal_coverage(ax, within: dict[float, np.ndarray]) -> None:
+def nominal_coverage(ax, within: dict[float, ndarray]) -> None:
     """Draw the observed against the nominal coverage of intervals."""
     ax.plot([0.45, 1], [0.45, 1], **DOTTED)
     shares(ax, within)
@@ -158,7 +159,7 @@ def nominal_coverage(ax, within: dict[float, np.ndarray]) -> None:
 
 
 def coverage(
-    ax, size: np.ndarray, is_inside: np.ndarray, coverage: float, quantity: str
+    ax, size: ndarray, is_inside: ndarray, coverage: float, quantity: str
 ) -> None:
     """Draw the observed coverage of intervals in groups of rows, sorted by ``size``."""
     samples = {}
@@ -170,7 +171,7 @@ def coverage(
     ax.locator_params(axis="x", nbins=TICKS)
 
 
-def targets(ax, targets: dict[str, np.ndarray]) -> None:
+def targets(ax, targets: dict[str, ndarray]) -> None:
     """Draw histograms of the targets in training and test, as percentages of the rows."""
     edges = np.histogram_bin_edges(np.concatenate(list(targets.values())), 30)
     for name, y in targets.items():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ....system.estimates import percents
 from ...ensemble.calibration import positive_of
@@ -70,7 +71,7 @@ def errors_of_classes(measured: Measured) -> Html:
     return parts().errors_of_classes(confused, scores, curves)
 
 
-def curves_of_classes(measured: Measured, is_known: np.ndarray) -> list[Html]:
+def curves_of_classes(measured: Measured, is_known: ndarray) -> list[Html]:
     """Return the ROC curves and the precision-recall curves of rows with known classes."""
     positive = positive_of(measured.model)
     is_positive = measured.truth[is_known] == positive
@@ -90,9 +91,7 @@ def curves_of_classes(measured: Measured, is_known: np.ndarray) -> list[Html]:
     return [roc, picture(text, draw.precision, is_positive, chances, is_alarm)]
 
 
-def confusion_matrix(
-    truth: np.ndarray, decided: np.ndarray, names: Sequence[str]
-) -> Html:
+def confusion_matrix(truth: ndarray, decided: ndarray, names: Sequence[str]) -> Html:
     """Return a confusion matrix with counts, normalized over the true classes."""
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (truth, decided), 1)
@@ -100,9 +99,7 @@ def confusion_matrix(
     return parts().confusion_matrix(names, counts, counts / class_counts)
 
 
-def confused_pairs(
-    truth: np.ndarray, decided: np.ndarray, names: Sequence[str]
-) -> Html:
+def confused_pairs(truth: ndarray, decided: ndarray, names: Sequence[str]) -> Html:
     """Return the most often confused pairs of classes, without computing a full matrix."""
     pairs = np.stack([truth, decided], axis=1)
     confused, counts = np.unique(pairs[truth != decided], axis=0, return_counts=True)
@@ -117,7 +114,7 @@ def confused_pairs(
     return parts().confused_pairs(len(confused), heads, rows)
 
 
-def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
+def each_class(truth: ndarray, decided: ndarray, names: Sequence[str]) -> Html:
     """Return the precision, recall and F1 of each class, the largest class first."""
     from sklearn.metrics import precision_recall_fscore_support
 
