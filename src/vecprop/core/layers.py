@@ -148,7 +148,7 @@ def fill(
     p: dict[str, ndarray],
     generator: np.random.Generator,
     initializer: Initializer | None = None,
-) -> None:
+):
     """Draw a layer's matrices from the initializer, and set its other parameters to 0, in place."""
     draw = initializer or Glorot()
     for values in p.values():

@@ -656,7 +656,7 @@ class MultilayerPerceptron(
         return tags
 
 
-def require_inherited_fit(model: MultilayerPerceptron) -> None:
+def require_inherited_fit(model: MultilayerPerceptron):
     """Raise an error if the model's class overrides `fit`, which simultaneous fits would not call."""
     cls: Any = type(model)
     # MLflow's autologging wraps it

@@ -385,7 +385,7 @@ class Recorder:
             "best": self.best_theta,
         }
 
-    def remember(self, memory: dict[str, Any]) -> None:
+    def remember(self, memory: dict[str, Any]):
         """Restore the state that `memory` returned."""
         vars(self.outcome).update(memory["counted"])
         self.best_theta = memory["best"]
@@ -414,7 +414,7 @@ class Recorder:
         self.spec.publish(outcome)
         return is_over
 
-    def keep(self, state: TrainingState, best: ndarray | None) -> None:
+    def keep(self, state: TrainingState, best: ndarray | None):
         """Store the state for continued training if the optimizer and the schedule support continuation."""
         self.outcome.state = None
         if not self.can_continue:
@@ -503,7 +503,7 @@ class Recorder:
             )
         return adapts
 
-    def print_epoch(self, state: TrainingState) -> None:
+    def print_epoch(self, state: TrainingState):
         """Print an epoch as scikit-learn does."""
         print(f"Iteration {self.outcome.n_iter}, loss = {self.outcome.loss:.8f}")
         if self.outcome.validation_scores:

@@ -41,7 +41,7 @@ class SampleScaling(Schedule):
         """Return a state with zero rows seen."""
         return {"seen": 0}
 
-    def observe(self, loss, state: State) -> None:
+    def observe(self, loss, state: State):
         """Add the rows of the epoch."""
         state["seen"] += self.rows
 
@@ -58,7 +58,7 @@ class Cuts(Schedule):
         """Return the initial state, before any reduction."""
         return {"factor": 1.0}
 
-    def cut(self, state: State) -> None:
+    def cut(self, state: State):
         """Divide the learning rate by 5."""
         state["factor"] /= 5
 

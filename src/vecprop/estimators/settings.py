@@ -190,7 +190,7 @@ class Constructor(Positional):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
 
-def require_repeatable(model, checkpoint=None) -> None:
+def require_repeatable(model, checkpoint=None):
     """Raise an error if a checkpoint is combined with an unseeded model."""
     has_checkpoint = checkpoint or getattr(model, "checkpoint", None)
     if has_checkpoint and model.random_state is None:
@@ -200,7 +200,7 @@ def require_repeatable(model, checkpoint=None) -> None:
         )
 
 
-def require_no_checkpoint(model, instead: str) -> None:
+def require_no_checkpoint(model, instead: str):
     """Raise an error if a model that is not trained by a single call of `fit` has a checkpoint."""
     if getattr(model, "checkpoint", None) is not None:
         raise ValueError(

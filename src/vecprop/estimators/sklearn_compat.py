@@ -114,7 +114,7 @@ SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(
 """The constraints of each setting of a search."""
 
 
-def require_valid_settings(model) -> None:
+def require_valid_settings(model):
     """Raise an error if a setting of an estimator violates its constraints."""
     getattr(model, "_validate_params", lambda: None)()
 
@@ -198,7 +198,7 @@ class EpochTasks:
         self.epoch: Any = None
         self.arguments: dict[str, Any] = {}
 
-    def begin(self) -> None:
+    def begin(self):
         """Start an epoch."""
         self.epoch = self.fit.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(**self.arguments)
@@ -233,6 +233,6 @@ class EpochTasks:
 
         return after_epoch
 
-    def end(self) -> None:
+    def end(self):
         """End the fit's task."""
         self.fit.call_on_fit_task_end(reconstruction_attributes=dict, **self.arguments)

@@ -179,7 +179,7 @@ class TrainingSettings:
     clip_norm: float | None
     engine: EngineName = "auto"
 
-    def check(self, network: Network, theta: Array, validates: bool) -> None:
+    def check(self, network: Network, theta: Array, validates: bool):
         """Raise an error if settings are invalid or do not fit the network or theta."""
         self._check_optimizer(theta)
         if not isinstance(theta, ndarray):
@@ -280,7 +280,7 @@ class TrainingSettings:
                 " validation."
             )
 
-    def check_score(self, validation: Batch) -> None:
+    def check_score(self, validation: Batch):
         """Raise if the score is undefined for these validation rows."""
         if self.validation_score == "r2" and validation.rows < 2:
             raise ValueError(

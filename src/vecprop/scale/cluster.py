@@ -40,7 +40,7 @@ def connected(client, user: str):
     return client
 
 
-def require_client(client, user: str) -> None:
+def require_client(client, user: str):
     """Raise TypeError unless an object is a Dask client."""
     if isinstance(client, type) or not hasattr(client, "nthreads"):
         raise TypeError(
@@ -49,7 +49,7 @@ def require_client(client, user: str) -> None:
         )
 
 
-def require_open(client) -> None:
+def require_open(client):
     """Raise RuntimeError if a client is closed."""
     if getattr(client, "status", "running") in ("closing", "closed"):
         raise RuntimeError(

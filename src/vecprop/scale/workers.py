@@ -83,7 +83,7 @@ def work(
         return None
 
 
-def stop(token: str) -> None:
+def stop(token: str):
     """Stop the bundles of a dispatcher within an epoch; runs in a worker."""
     _cancelled.setdefault(token, []).append(True)
 
@@ -133,7 +133,7 @@ class Dispatcher:
             self.pending.clear()
             self.shared_data = None
 
-    def count_threads(self) -> None:
+    def count_threads(self):
         """Read the number of threads of each worker, which may have joined or left."""
         self.threads = threads_of(self.client)
         self.next_count = time.monotonic() + POLL_INTERVAL
@@ -165,7 +165,7 @@ class Dispatcher:
             return {}
         return self.client.gather(futures, errors="skip")
 
-    def require_same_environment(self) -> None:
+    def require_same_environment(self):
         """Raise RuntimeError if a worker would compute different bits."""
         for address, answer in self.client.run(machine, on_error="return").items():
             if isinstance(answer, LOST):  # the worker has ended meanwhile
@@ -184,7 +184,7 @@ class Dispatcher:
                     " accept it."
                 )
 
-    def submit_bundles(self) -> None:
+    def submit_bundles(self):
         """Submit as many bundles as the workers have room for."""
         thread_count = sum(self.threads.values())
         count = min(len(self.waiting), AHEAD * thread_count - len(self.pending))
@@ -215,7 +215,7 @@ class Dispatcher:
             self.pending[future] = number
             future.add_done_callback(lambda _: self.arrived.set())
 
-    def send_data(self) -> None:
+    def send_data(self):
         """Send the data to all workers. Workers that join later get copies."""
         for attempt in range(self.retries + 1):
             try:
@@ -260,7 +260,7 @@ class Dispatcher:
         if lost:
             self.lost(lost)
 
-    def failed(self, number: int, error: Any) -> None:
+    def failed(self, number: int, error: Any):
         """Resubmit a bundle whose workers died, or raise the error of its training."""
         members = self.bundles[number].numbers
         text = f"member {members[0]}"
@@ -293,7 +293,7 @@ class Dispatcher:
             for _, event in (self.client.get_events(FULL) or ())[self.known_events :]
         ]
 
-    def lost(self, numbers: list[int]) -> None:
+    def lost(self, numbers: list[int]):
         """Resubmit bundles that were lost because every worker with the data died."""
         self.losses += 1
         if self.losses > self.retries:
@@ -311,7 +311,7 @@ class Dispatcher:
         self.waiting.extendleft(reversed(numbers))
         self.count_threads()
 
-    def exclude(self, number: int, result: Incompatible) -> None:
+    def exclude(self, number: int, result: Incompatible):
         """Exclude an incompatible worker, and resubmit its bundle."""
         for address, answer in self.client.run(machine, on_error="return").items():
             if address in self.incompatible or not isinstance(answer, dict):

@@ -192,7 +192,7 @@ class ProgressLine:
             )
             self.live.start()
 
-    def update(self, count: int, share: float, texts: Sequence[str] = ()) -> None:
+    def update(self, count: int, share: float, texts: Sequence[str] = ()):
         """Set the count, the finished share of the task, and the texts after the times."""
         update = Update(time.perf_counter(), count, share)
         # a new task begins with a smaller count

@@ -79,7 +79,7 @@ class ReferenceSteps(Steps):
             self.run.last_finite[...] = self.state.theta
         return results
 
-    def keep(self) -> None:
+    def keep(self):
         """Store the state after an epoch, or after the step that diverged."""
         self.run.is_whole = False
         self.state.step = self.step
@@ -161,7 +161,7 @@ class ReferenceSteps(Steps):
             share = xp.sum(batch.weight, axis=-1) / xp.sum(self.batch.weight, axis=-1)
         return (loss - penalty) * share + penalty * share
 
-    def take_step(self, gradient: Array, norms: Array) -> None:
+    def take_step(self, gradient: Array, norms: Array):
         """Clip the gradient and take one step."""
         run = self.run
         theta = self.theta
@@ -193,7 +193,7 @@ class Reference(Engine):
     steps_class = ReferenceSteps
 
 
-def copy_values(target: dict[str, Any], values: Mapping[str, Any]) -> None:
+def copy_values(target: dict[str, Any], values: Mapping[str, Any]):
     """Copy values to a dictionary; arrays that it already contains are overwritten in place."""
     for name, value in values.items():
         if name in target and getattr(value, "ndim", 0):

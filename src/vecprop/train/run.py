@@ -50,7 +50,7 @@ class Steps(ABC):
         """Return whether all steps on a window are done."""
         return self.state.epoch >= self.state.epochs
 
-    def skip(self, window: Any) -> None:  # noqa: B027 (rows in memory are never skipped)
+    def skip(self, window: Any):  # noqa: B027 (rows in memory are never skipped)
         """Handle a window whose steps were done before training resumed."""
 
 
@@ -71,13 +71,20 @@ def held(checkpoint, is_folder: bool = True) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def saved_on_failure(save: Callable[[BaseException], None]) -> Iterator[None]:
-    """Call save(error) if the block raises an error. If saving fails, too, a note is added to the error."""
+def saved_on_failure(
+    save: Callable[[], None], unless: tuple[type[BaseException], ...] = ()
+) -> Iterator[None]:
+    """Call save() if the block raises an error, `unless` it is of one of these classes.
+
+    If saving fails, too, a note is added to the error.
+    """
     try:
         yield
+    except unless:
+        raise
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         try:
-            save(error)
+            save()
         except Exception as failure:
             error.add_note(f"The training state could not be saved: {failure}")
         raise
@@ -138,7 +145,7 @@ class Best:
         self.observe(state)
         return bool(self.have_stopped.all())
 
-    def observe(self, state: TrainingState) -> None:
+    def observe(self, state: TrainingState):
         """Compare the latest loss with the best, and store the parameters of members that improved."""
         rule = self.rule
         theta = state.theta
@@ -235,7 +242,7 @@ class Run:
         if self.is_resumed:
             self.began -= float(state.history.time[-1])
 
-    def take(self, window) -> None:
+    def take(self, window):
         """Train on a window of rows, unless training has ended."""
         if self.result is not None:
             return
@@ -248,7 +255,7 @@ class Run:
                 defer_sigint(lambda interrupts: self.advance(window, interrupts))
             )
 
-    def start(self, window, results: EpochResults | None = None) -> None:
+    def start(self, window, results: EpochResults | None = None):
         """Measure the losses before the first epoch, unless they are given, and record them.
 
         An earlier process may have recorded them.
@@ -270,7 +277,7 @@ class Run:
         self.has_started = True
         self.end_by(None if self.best is None else self.best.start(self.state))
 
-    def end_by(self, reason: Reason | None) -> None:
+    def end_by(self, reason: Reason | None):
         """End training if there is a reason to stop, or after the last epoch."""
         if reason is None and self.state.epoch >= self.state.epochs:
             reason = "epochs"
@@ -319,7 +326,7 @@ class Run:
         count: int,
         seconds: np.ndarray,
         is_start: bool = False,
-    ) -> None:
+    ):
         """Add the values of epochs to the history."""
         history = self.state.history
         history._time.append(seconds)
@@ -362,19 +369,19 @@ class Run:
             raise
         return reason
 
-    def end(self, result: TrainingResult) -> None:
+    def end(self, result: TrainingResult):
         """Store and save the result."""
         self.result = result
         if self.checkpoint is not None:
             self.checkpoint._write(result)
         self.is_whole = False  # a later error must not save the result as interrupted
 
-    def save_on_failure(self, error: BaseException) -> None:
+    def save_on_failure(self):
         """Save the state after the last complete epoch or window, so that training can resume."""
-        if self.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
+        if self.is_whole:
             self.checkpoint._write(self.result or self.result_so_far("interrupted"))
 
-    def require_finite(self, name: str, values: Array) -> None:
+    def require_finite(self, name: str, values: Array):
         """Raise DivergenceError if a value, or the value of a member, is not finite."""
         values = on_host(values)
         if np.isfinite(values).all():
@@ -460,7 +467,10 @@ def watched(runs: Sequence[Run], work: Callable[[], None]) -> list[TrainingResul
             # they refer to the run; this frees their memory at once
             contexts.callback(vars(run).pop, "steps", None)
             if run.checkpoint is not None:
-                contexts.enter_context(saved_on_failure(run.save_on_failure))
+                saving = saved_on_failure(
+                    run.save_on_failure, unless=(DivergenceError, SecondInterrupt)
+                )
+                contexts.enter_context(saving)
             for callback in run.callbacks:
                 if isinstance(callback, AbstractContextManager):
                     contexts.enter_context(callback)

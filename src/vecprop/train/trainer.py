@@ -80,16 +80,20 @@ def engine_for(
             f"The {name} engine cannot train this network: {unsupported.reason};"
             ' use engine="auto".'
         )
-    problem = missing() if unsupported.warns else None
-    if problem and problem not in _warned:
+    if not unsupported.warns:
+        return Reference(network)
+    problem = missing()
+    if problem is None:
+        if not silent:
+            warnings.warn(
+                "Training on the reference engine, which is slower:"
+                f" {unsupported.reason}.",
+                stacklevel=4,
+            )
+    elif problem not in _warned:
         _warned.add(problem)
         warnings.warn(
             f"Computing on the reference engine, which is slower: {problem}.",
-            stacklevel=4,
-        )
-    if unsupported.warns and not problem and not silent:
-        warnings.warn(
-            f"Training on the reference engine, which is slower: {unsupported.reason}.",
             stacklevel=4,
         )
     return Reference(network)
@@ -242,9 +246,8 @@ def train(
     require_real("T", batch.T)
     xp = namespace(theta)
     # if only the data have members, all start from the same parameters
-    members = tuple(theta.shape[:-1])
-    if batch.members != members:
-        members = np.broadcast_shapes(members, batch.members)
+    if batch.members != theta.shape[:-1]:
+        members = np.broadcast_shapes(theta.shape[:-1], batch.members)
         theta = xp.broadcast_to(theta, (*members, theta.shape[-1]))
     theta = xp.asarray(theta, copy=True)
     batches = [batch]
@@ -255,15 +258,8 @@ def train(
     chosen = engine_for(
         network, theta, batches, optimizer, engine, score=validation_score
     )
-    is_lbfgs = isinstance(optimizer, LBFGS)
-    if is_lbfgs:
-        if any(value is not None for value in (batch_size, schedule, clip_norm, state)):
-            raise ValueError(
-                "LBFGS trains on full batches: omit batch_size, schedule, clip_norm and"
-                " state."
-            )
-        if checkpoint is not None:
-            raise ValueError("LBFGS cannot resume: omit checkpoint.")
+    if isinstance(optimizer, LBFGS):
+        check_lbfgs(settings, state, checkpoint)
         batch.require_finite_inputs()
     elif state is not None and state.under_way:
         raise ValueError(
@@ -284,7 +280,7 @@ def train(
         )
         if run.result is not None:
             return run.result
-        if is_lbfgs:
+        if isinstance(optimizer, LBFGS):
             search = LBFGSSearch(run, chosen, batch, validation_batch)
             return watched([run], search.train)[0]
         run.steps = chosen.steps_class(run, batch, validation_batch)
@@ -296,14 +292,14 @@ train.__doc__ = (train.__doc__ or "").replace(
 )
 
 
-def require_real(name: str, values) -> None:
+def require_real(name: str, values):
     """Raise TypeError if a dense or sparse array has complex entries."""
     dtype = values.dtype
     if getattr(dtype, "kind", "") == "c" or getattr(dtype, "is_complex", False):
         raise TypeError(f"{name} has dtype {dtype}, but training takes real numbers.")
 
 
-def check_callbacks(callbacks, state, checkpoint) -> None:
+def check_callbacks(callbacks, state, checkpoint):
     """Raise an error if callbacks, state or checkpoint are invalid."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(
@@ -332,6 +328,18 @@ def check_callbacks(callbacks, state, checkpoint) -> None:
         raise TypeError(wrong_part("checkpoint", checkpoint, expected))
     if state is not None:
         raise ValueError("A checkpoint already contains the state: omit state.")
+
+
+def check_lbfgs(settings: TrainingSettings, state, checkpoint):
+    """Raise ValueError if an argument is set that L-BFGS cannot use."""
+    unusable = (settings.batch_size, settings.schedule, settings.clip_norm, state)
+    if any(value is not None for value in unusable):
+        raise ValueError(
+            "LBFGS trains on full batches: omit batch_size, schedule, clip_norm and"
+            " state."
+        )
+    if checkpoint is not None:
+        raise ValueError("LBFGS cannot resume: omit checkpoint.")
 
 
 def checked_validation(
@@ -377,7 +385,7 @@ class LBFGSSearch:
         self.latest: tuple[ndarray, float, ndarray] | None = None
         self.reason: Reason | None = None
 
-    def train(self) -> None:
+    def train(self):
         """Train until the search converges or the run ends."""
         run = self.run
         run.start(None, results_of_epoch(**self.losses(self.point)))
@@ -390,7 +398,7 @@ class LBFGSSearch:
         )
         run.end(run.result_so_far(self.reason or ended))
 
-    def after_iteration(self, point: ndarray) -> None:
+    def after_iteration(self, point: ndarray):
         """Record an iteration; raise StopIteration if the run ends."""
         results = results_of_epoch(
             **self.losses(point),
@@ -408,7 +416,7 @@ class LBFGSSearch:
         if self.reason is not None:
             raise StopIteration
 
-    def move_to(self, point: ndarray) -> None:
+    def move_to(self, point: ndarray):
         """Set theta to the new point."""
         self.run.is_whole = False
         self.state.theta[...] = self.theta_at(point)

@@ -84,7 +84,7 @@ class Batch:
             else _common_members("", members, "", self.weight.shape[:-1])
         )
 
-    def require_finite_inputs(self) -> None:
+    def require_finite_inputs(self):
         """Raise a ValueError if X contains NaN or infinity."""
         if self.converted is None:
             _require_finite(self.X)
@@ -156,7 +156,7 @@ def checked_theta(network, theta):
     return theta
 
 
-def require_writable(theta) -> None:
+def require_writable(theta):
     """Raise a TypeError if the arrays of theta's library are immutable, as in JAX."""
     from array_api_compat import is_writeable_array
 
@@ -276,7 +276,7 @@ def checked_batch(
     return batch
 
 
-def require_weight(batch: Batch, reduction: str) -> None:
+def require_weight(batch: Batch, reduction: str):
     """Raise a ValueError if all chosen rows of a batch have weight 0."""
     weight = batch.chosen_weight
     if reduction == "mean" and weight is not None and not weight.any():

@@ -31,7 +31,7 @@ class SparseBatch(Batch):
         """The leading axes: always (), since a sparse matrix has two axes."""
         return ()
 
-    def require_finite_inputs(self) -> None:
+    def require_finite_inputs(self):
         """Raise a ValueError if X contains NaN or infinity."""
         _require_finite(self.X)
 
@@ -85,7 +85,7 @@ class SparseNetwork(Network):
         return self.loss_function.predict(self.forward(theta, X)[0][-1])
 
 
-def require_entries(X) -> None:
+def require_entries(X):
     """Raise if a compressed matrix has invalid indices, since products would access memory out of bounds."""
     if X.format not in ("csr", "csc"):
         return

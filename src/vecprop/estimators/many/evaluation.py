@@ -124,7 +124,7 @@ class Evaluation:
 
         return show_round
 
-    def train(self, fits: Sequence[Fit], progress: Show | None) -> None:
+    def train(self, fits: Sequence[Fit], progress: Show | None):
         """Run the fits that have been prepared."""
         search = self.search
         checkpoint = search.checkpoint and search.checkpoint._part(

@@ -153,7 +153,7 @@ def train_members(members: dict[int, Member], **settings) -> dict[int, TrainingR
 
 def fit_separately(
     specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint, progress: Show | None
-) -> None:
+):
     """Fit the models that have no outcome, in parallel threads, and store the outcomes in `attempts`."""
     numbers = [number for number, attempt in enumerate(attempts) if attempt is None]
     if not numbers:

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ...core import Network, Score, checked_theta, suggests_keywords
 from ...optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingSettings
@@ -27,7 +28,7 @@ on disk matters.
 @suggests_keywords
 def train_blocks(
     network: Network,
-    theta: np.ndarray,
+    theta: ndarray,
     blocks: Blocks,
     *,
     optimizer: Optimizer,
@@ -36,7 +37,7 @@ def train_blocks(
     window: int = 2**20,
     shuffle: bool = True,
     seed: int = 0,
-    validation: tuple[np.ndarray, ...] | None = None,
+    validation: tuple[ndarray, ...] | None = None,
     validation_score: Score | None = None,
     schedule: Schedule | None = None,
     early_stopping: EarlyStopping | None = None,
@@ -151,21 +152,8 @@ def train_blocks(
     )
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
-    if batch_size is None:
-        raise TypeError("batch_size must be an integer, got None.")
-    if not isinstance(window, int | np.integer) or not batch_size <= window:
-        raise ValueError(
-            f"window must be an integer of at least batch_size={batch_size} rows, got"
-            f" {window!r}."
-        )
-    unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(
-        network, theta, (), optimizer, score=validation_score
-    )
-    if unsupported is not None:
-        raise ValueError(
-            "Blocks need the compiled engine, which cannot train this network:"
-            f" {unsupported.reason}."
-        )
+    _check_window(window, batch_size)
+    _require_kernels(network, theta, settings)
     theta = np.array(theta)
     validation_batch = None
     if validation is not None:
@@ -202,6 +190,29 @@ def train_blocks(
         _announce(windows, source, theta.itemsize)
         run.steps = WindowSteps(run, validation_batch)
         return train_runs([run], _windows_of_run(run, windows, first, source))[0]
+
+
+def _check_window(window, batch_size: int | None):
+    """Raise an error unless a window has at least the rows of a batch."""
+    if batch_size is None:
+        raise TypeError("batch_size must be an integer, got None.")
+    if not isinstance(window, int | np.integer) or window < batch_size:
+        raise ValueError(
+            f"window must be an integer of at least batch_size={batch_size} rows, got"
+            f" {window!r}."
+        )
+
+
+def _require_kernels(network: Network, theta: ndarray, settings: TrainingSettings):
+    """Raise ValueError if the compiled engine cannot train the network."""
+    unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(
+        network, theta, (), settings.optimizer, score=settings.validation_score
+    )
+    if unsupported is not None:
+        raise ValueError(
+            "Blocks need the compiled engine, which cannot train this network:"
+            f" {unsupported.reason}."
+        )
 
 
 def _windows_of_run(

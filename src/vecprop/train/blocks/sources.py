@@ -175,7 +175,7 @@ def _as_array(values):
     return values if is_array else np.asarray(values)
 
 
-def require_count_of_rows(rows) -> None:
+def require_count_of_rows(rows):
     """Raise ValueError if rows is not a positive integer."""
     if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
         raise ValueError(f"rows must be a positive integer, got {rows!r}.")

@@ -329,7 +329,7 @@ class CheckedBlocks:
             squares = (T**2).sum(axis=0)
         return np.stack([np.full(outputs, float(batch.rows)), sums, squares])
 
-    def warn_if_sorted(self, windows: Windows) -> None:
+    def warn_if_sorted(self, windows: Windows):
         """Warn once if the targets vary more between blocks than they would in a random row order."""
         if self.moments is None or len(self.moments) < min(SAMPLE, len(self.sizes)):
             return

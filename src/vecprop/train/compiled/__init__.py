@@ -64,7 +64,7 @@ class CompiledSteps(Steps):
     epochs: Any = None
     """The kernels, once they are prepared."""
 
-    def prepare(self, batch: Batch, plan: Plan) -> None:
+    def prepare(self, batch: Batch, plan: Plan):
         """Prepare the kernels for batches like this one."""
         run = self.run
         theta = self.state.theta

@@ -66,7 +66,7 @@ class CompiledGroup:
         )
 
     @classmethod
-    def run(cls, groups: Sequence[Any], monitor) -> None:
+    def run(cls, groups: Sequence[Any], monitor):
         """Train the members of all groups, one floating-point type at a time, until the monitor stops them."""
         try:
             for F in (np.float64, np.float32):

@@ -57,7 +57,7 @@ class WindowSteps(CompiledSteps):
         windows = self.state.under_way.get("windows", 0)
         return (window.epoch, window.number) < (self.state.epoch, windows)
 
-    def skip(self, window: "Window") -> None:
+    def skip(self, window: "Window"):
         """Carry over the last rows of a window that was used before training resumed."""
         self._carry(window, self._with_carried(window))
 

@@ -107,12 +107,10 @@ def train_population(
     members = list(members)
     data = Data(X, T, sample_weight)
     groups = groups_of(members, data, engine)
-    for name, value, method in (
-        ("workers", workers, "run"),
-        ("checkpoint", checkpoint, "_members"),
-    ):
-        if value is not None:
-            require_method(name, value, method)
+    if workers is not None:
+        require_method("workers", workers, "run")
+    if checkpoint is not None:
+        require_method("checkpoint", checkpoint, "_members")
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
     parts = []
@@ -128,24 +126,15 @@ def train_population(
             )
             parts.append(store.part)
         monitor = Monitor(len(members), progress, store, moments)
-        groups = [
-            [number for number in numbers if number not in monitor.saved]
-            for numbers in groups
-        ]
-        groups = [numbers for numbers in groups if numbers]
+        if monitor.saved:
+            groups = without_saved(groups, monitor.saved)
         stack.enter_context(saved_on_failure(monitor.save))
         if workers is None:
             part = train_local(groups, members, data, engine, monitor)
             parts.append(part if moments else part.without_moments())
         else:
-            parts.append(
-                train_remote(
-                    workers,
-                    *bundles_of(groups, members, data, engine, moments),
-                    members,
-                    monitor,
-                )
-            )
+            bundles, shared = bundles_of(groups, members, data, engine, moments)
+            parts.append(train_remote(workers, bundles, shared, members, monitor))
         monitor.end()
     results = TrainingResults(*joined(parts))
     if monitor.is_interrupted and all(
@@ -156,7 +145,17 @@ def train_population(
     return results
 
 
-def require_method(name: str, value, method: str) -> None:
+def without_saved(groups: list[list[int]], saved: set[int]) -> list[list[int]]:
+    """Return the groups without the saved members, and without groups that are then empty."""
+    unsaved_groups = []
+    for numbers in groups:
+        unsaved = [number for number in numbers if number not in saved]
+        if unsaved:
+            unsaved_groups.append(unsaved)
+    return unsaved_groups
+
+
+def require_method(name: str, value, method: str):
     """Raise TypeError if a value does not have a method."""
     is_client = hasattr(value, "submit")  # a Dask client has a different method run()
     if (

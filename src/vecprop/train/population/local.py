@@ -46,14 +46,14 @@ class Monitor:
             self.saved.update(store.part.numbers)
             self.count(store.part)
 
-    def count(self, part: PartialResults) -> None:
+    def count(self, part: PartialResults):
         """Count members with known results."""
         self.groups += part.groups
         for result in part.others.values():
             self.single_members.append(progress_row(result.state, has_ended=True))
             self.is_stopped |= result.reason == "interrupted"
 
-    def train(self, work: Callable[[], object]) -> None:
+    def train(self, work: Callable[[], object]):
         """Call work(); after Ctrl-C, stop the remaining members."""
         if interruption_of(work) is not None:
             self.is_stopped = self.is_interrupted = True
@@ -74,7 +74,7 @@ class Monitor:
             self.is_stopped |= is_true(self.progress(latest))
         return self.is_stopped
 
-    def save(self, error: BaseException | None = None) -> None:
+    def save(self):
         """Save the members that have ended since the last save."""
         if self.store is None:
             return
@@ -87,7 +87,7 @@ class Monitor:
         self.unsaved = {}
         self.saved.update(part.numbers)
 
-    def end(self) -> None:
+    def end(self):
         """Save all finished members, and report the progress if members have ended since the last report."""
         self.save()
         is_reported = self.is_stopped or self.reported == self.total
@@ -127,7 +127,7 @@ def groups_of(
 
 def check_groups(
     groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName
-) -> None:
+):
     """Raise an error if a member is invalid or does not fit its data, before training starts."""
     for numbers in groups:
         first = numbers[0]
