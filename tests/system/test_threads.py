@@ -75,17 +75,17 @@ def test_the_thread_of_a_collected_helper_ends():
     pytest.fail("the thread has not ended")
 
 
-def test_helpers_are_returned_if_no_thread_can_start(monkeypatch):
-    threads.run_in_parallel(lambda worker: None, 2)
-    before = len(threads._idle)
-
+def test_work_runs_after_no_thread_could_start(monkeypatch):
     def refuse(*arguments):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
-    with pytest.raises(RuntimeError, match="can't start"):
-        threads.run_in_parallel(lambda worker: None, before + 5)
-    assert len(threads._idle) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(threads._thread, "start_new_thread", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            threads.run_in_parallel(lambda worker: None, 200)
+    workers = []
+    threads.run_in_parallel(workers.append, 200)
+    assert sorted(workers) == list(range(200))
 
 
 def test_the_environment_sets_the_number_of_threads(monkeypatch):

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from glob import escape
 from pathlib import Path
@@ -118,14 +118,14 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
             with suppress(FileNotFoundError):
                 shutil.copymode(target, unfinished)
         os.replace(unfinished, target)
-    except BaseException as error:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
+    except OSError as error:
         # such as a full disk
-        if isinstance(error, OSError) and error.errno and error.filename is None:
+        if error.errno and error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)  # absent after it was renamed
         with suppress(OSError):
             os.close(held)
     settle(target.parent)
@@ -205,12 +205,12 @@ def _locked_file(path: Path, resource: Path) -> IO[bytes]:
     """Open and lock a file, creating it if necessary."""
     while True:
         file = open(path, "ab+", buffering=0)  # noqa: SIM115 (closed below, or by its holder)
-        try:
+        with ExitStack() as cleanup:
+            cleanup.callback(file.close)
             if lock(file.fileno()) is False:
                 file.seek(0)
-                holder = (file.read(1000) or b"").decode(
-                    "utf-8", "replace"
-                ) or "another program"
+                holder = file.read(1000).decode("utf-8", "replace")
+                holder = holder or "another program"
                 raise ValueError(
                     f"{resource} is in use by {holder}: wait until it ends, or give"
                     " another path."
@@ -222,8 +222,6 @@ def _locked_file(path: Path, resource: Path) -> IO[bytes]:
                     file.write(
                         f"process {os.getpid()} on {socket.gethostname()} since {since}".encode()
                     )
+                    cleanup.pop_all()
                     return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # the previous holder removed the file
+        # otherwise, the previous holder has just removed the file

@@ -76,11 +76,14 @@ def work(
         return None
     if environment is not None and (mismatch := difference(environment, machine())):
         return Incompatible(mismatch)
-    try:
-        with limit_threads(threads), cancellable(cancelled):
-            return function(bundle, data)
-    except KeyboardInterrupt:  # the exception would end the worker
-        return None
+    # KeyboardInterrupt would end the worker
+    with (
+        suppress(KeyboardInterrupt),
+        limit_threads(threads),
+        cancellable(cancelled),
+    ):
+        return function(bundle, data)
+    return None
 
 
 def stop(token: str):

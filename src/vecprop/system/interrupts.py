@@ -158,10 +158,8 @@ def terminated_as_interrupted() -> Iterator[None]:
         _guarded.clear()
         try:
             handlers.restore()
-        # raised by the handler of a signal that arrived just before
-        except BaseException:
+        finally:  # the handler of a signal that arrived just before may raise
             handlers.restore()
-            raise
     if handlers.ends:
         raise handlers.ends[0]
 

@@ -196,16 +196,12 @@ if hasattr(os, "register_at_fork"):
 def _helpers(count: int) -> list[_Helper]:
     """Return idle helpers; start new ones if there are too few."""
     helpers = []
-    try:
-        for _ in range(count):
-            try:
-                helpers.append(_idle.pop())
-            # checking the length first would be a race between threads
-            except IndexError:
-                helpers.append(_Helper())
-    except BaseException:
-        _idle.extend(helpers)
-        raise
+    for _ in range(count):
+        try:
+            helpers.append(_idle.pop())
+        # checking the length first would be a race between threads
+        except IndexError:
+            helpers.append(_Helper())
     return helpers
 
 
@@ -218,20 +214,21 @@ def run_in_parallel(
     for work(0). The exception is raised after all calls have ended.
     """
     helpers = _helpers(workers - 1)
+    is_done = False
     try:
         for worker, helper in enumerate(helpers, start=1):
             helper.begin(work, worker)
         work(0)
         for helper in helpers:
             helper.end()
-    except BaseException:
-        if abandon is not None:
-            abandon()
-        for helper in helpers:
-            helper.wait()
+        is_done = True
+    finally:
+        if not is_done:
+            if abandon is not None:
+                abandon()
+            for helper in helpers:
+                helper.wait()
         _idle.extend(helpers)
-        raise
-    _idle.extend(helpers)
 
 
 POLL_INTERVAL = 0.05
@@ -349,9 +346,8 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     finally:
         try:
             _signal.signal(signal.SIGINT, outer_handler)
-        except BaseException:  # raised by another handler before this one was set
+        finally:  # the handler of another signal may raise before this one is set
             _signal.signal(signal.SIGINT, outer_handler)
-            raise
     if received and callable(outer_handler):
         outer_handler(*received[0])
     return result

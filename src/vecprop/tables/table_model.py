@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
@@ -704,8 +704,9 @@ def fit_many(
     raised, the models are unchanged.
     """
     first = models[0]
-    before = [dict(vars(model)) for model in models]
-    try:
+    with ExitStack() as undo:
+        for model in models:
+            undo.callback(_restore, model, dict(vars(model)))
         with nullcontext() if first.checkpoint is None else first.checkpoint._held():
             plans = []
             for model, table in zip(models, tables, strict=True):
@@ -724,8 +725,9 @@ def fit_many(
                 )
                 for model, plan, trained in zip(models, plans, results, strict=True):
                     model._learn(plan, plan.fit.outcome(trained))
-    except BaseException:
-        for model, attributes in zip(models, before, strict=True):
-            vars(model).clear()
-            vars(model).update(attributes)
-        raise
+        undo.pop_all()
+
+
+def _restore(model: TableModel, attributes: dict[str, Any]):
+    vars(model).clear()
+    vars(model).update(attributes)

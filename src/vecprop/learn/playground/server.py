@@ -7,6 +7,7 @@ import socket
 import tempfile
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -188,7 +189,6 @@ def serve(table: Path | None, port: int, text: str | None, *, opens_browser: boo
                 webbrowser.open(redirect(server.url, Path(folder)).as_uri())
             await asyncio.Event().wait()
 
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(run())
-    except KeyboardInterrupt:
-        print("\nThe playground has stopped.")
+    print("\nThe playground has stopped.")

@@ -265,9 +265,6 @@ def one_line_errors(path: Path, label: str = "") -> Iterator[None]:
     limit_reservation()
     try:
         yield
-    # Arrow's KeyboardInterrupt is an ArrowException, too
-    except (TableError, KeyboardInterrupt):
-        raise
     except FileNotFoundError as error:
         raise TableError(
             f"{label or path} no longer exists: do not move files while they are read."
@@ -281,6 +278,9 @@ def one_line_errors(path: Path, label: str = "") -> Iterator[None]:
         OverflowError,
         MemoryError,
     ) as error:
+        # Arrow's KeyboardInterrupt is an ArrowException, too
+        if isinstance(error, TableError | KeyboardInterrupt):
+            raise
         reason = first_line(error).replace(f" '{path}'", "")
         if isinstance(error, MemoryError) or "bad_alloc" in reason:
             raise TableError(
