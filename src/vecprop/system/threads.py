@@ -223,11 +223,10 @@ def run_in_parallel(
             helper.end()
         is_done = True
     finally:
-        if not is_done:
-            if abandon is not None:
-                abandon()
-            for helper in helpers:
-                helper.wait()
+        if abandon is not None and not is_done:
+            abandon()
+        for helper in helpers:
+            helper.wait()
         _idle.extend(helpers)
 
 

@@ -706,7 +706,9 @@ def fit_many(
     first = models[0]
     with ExitStack() as undo:
         for model in models:
-            undo.callback(_restore, model, dict(vars(model)))
+            attributes = vars(model)
+            undo.callback(attributes.update, dict(attributes))
+            undo.callback(attributes.clear)  # callbacks run in reverse order
         with nullcontext() if first.checkpoint is None else first.checkpoint._held():
             plans = []
             for model, table in zip(models, tables, strict=True):
@@ -726,8 +728,3 @@ def fit_many(
                 for model, plan, trained in zip(models, plans, results, strict=True):
                     model._learn(plan, plan.fit.outcome(trained))
         undo.pop_all()
-
-
-def _restore(model: TableModel, attributes: dict[str, Any]):
-    vars(model).clear()
-    vars(model).update(attributes)

@@ -55,9 +55,14 @@ class Progress:
     epochs: int = 0
 
 
+def finished_epochs(state: TrainingState) -> float:
+    """Return the number of finished epochs, which includes a part of the current one."""
+    return state.epoch + state.under_way.get("rows", 0) / max(state.rows, 1)
+
+
 def progress_row(state: TrainingState, has_ended: bool) -> list[float]:
     """Return the progress of a member: whether it has ended, its finished share, its rows and its latest losses."""
-    epochs = state.epoch + state.under_way.get("rows", 0) / max(state.rows, 1)
+    epochs = finished_epochs(state)
     row = [has_ended, 1 if has_ended else epochs / state.epochs, epochs * state.rows]
     for loss in (state.history.last_loss, state.history.last_validation_loss):
         row.append(np.nan if loss is None else float(np.mean(loss)))
@@ -113,11 +118,9 @@ class ProgressBar:
             *loss_texts(history.last_loss, history.last_validation_loss),
             f"epoch {state.epoch:,} of {state.epochs:,}",
         ]
-        rows_of_epoch = state.under_way.get("rows", 0)
-        share = (state.epoch + rows_of_epoch / max(state.rows, 1)) / max(
-            state.epochs, 1
-        )
-        self._line.update(state.epoch * state.rows + rows_of_epoch, share, texts)
+        epochs = finished_epochs(state)
+        rows = round(epochs * state.rows)
+        self._line.update(rows, epochs / max(state.epochs, 1), texts)
 
     def __exit__(self, *error: object):
         """Stop the bar, which stays visible; `train` calls this at the end."""
