@@ -90,10 +90,8 @@ def autolog(**settings: Any) -> None:
                 autologging_client.log_metrics(
                     run_id, {name: value}, step=step, model_id=options.get("model_id")
                 )
-        if isinstance(estimator, TableModel):
-            options["X"], options["y_true"] = estimator._target_of(
-                options["X"], options["y_true"]
-            )
+        if isinstance(estimator, TableModel) and options["y_true"] is None:
+            options["X"], options["y_true"] = estimator._split_target(options["X"])
         return log_scores(
             autologging_client=autologging_client,
             estimator=estimator,

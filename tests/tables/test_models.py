@@ -625,6 +625,8 @@ def test_scores_skip_missing_values_of_a_given_target(classifier, regressor):
         )
         with pytest.raises(TableError, match="nothing to score"):
             model.score(table, [None] * 60)
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            model.score(table, y, weight[1:])
 
 
 @pytest.mark.parametrize(

@@ -224,10 +224,11 @@ class TabularClassifier(ClassifierMixin, TableModel):
         sample_weight : array (N,), optional
             The sample weights.
         """
-        y, predicted, sample_weight = self._scored(X, y, sample_weight)
+        rows = self._scored(X, y, sample_weight)
+        y = rows.y
         if np.ndim(y) == 1:
             y = self._values(pandas().Series(y))
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        return float(accuracy_score(y, rows.predicted, sample_weight=rows.weight))
 
     def _values(self, y):
         return as_classes(y).to_numpy()

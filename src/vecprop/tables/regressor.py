@@ -202,11 +202,12 @@ class TabularRegressor(RegressorMixin, TableModel):
         sample_weight : array (N,), optional
             The sample weights.
         """
-        y, Y, sample_weight = self._scored(X, y, sample_weight)
+        rows = self._scored(X, y, sample_weight)
         score = r2_score
         if self._levels:
             score = partial(d2_pinball_score, alpha=self._level)
-        return float(score(self._values(y), Y, sample_weight=sample_weight))
+        y = self._values(rows.y)
+        return float(score(y, rows.predicted, sample_weight=rows.weight))
 
     def _in_units(self, Y: ndarray) -> ndarray:
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)

@@ -250,6 +250,7 @@ class UsedRows(NamedTuple):
 class LearnedRows(NamedTuple):
     """The training rows of a model, their mask in the table, the columns that are not inputs, and notes."""
 
+    roles: Roles
     frame: Frame
     target: Any
     weight: ndarray | None
@@ -311,6 +312,7 @@ class LearnedRows(NamedTuple):
         if rows.without_target:
             y = as_whole(y)
         return cls(
+            roles,
             frame,
             y,
             weight=None if weight is None or rows.are_equal else weight[is_used],

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from math import ceil
 from numbers import Integral
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
@@ -233,33 +234,36 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
 
     def _training(self, rows: int) -> Training:
         """Return the training settings for a number of rows."""
-        batch = (
-            int(np.clip(rows // 100, 64, 256))
-            if self.batch_size == "auto"
-            else int(self.batch_size)
-        )
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = np.clip(rows // 100, 64, 256)
+        batch_size = int(batch_size)
+        epochs = self.max_iter
         decay = self.weight_decay
-        if self.max_iter == "auto":
+        if epochs == "auto":
             usual = int(np.clip(MAX_TOTAL_ROWS // rows, 10, self._auto_epochs))
-            steps = -(-rows // batch)
-            epochs = max(usual, min(-(-self._fewest_steps // steps), MAX_EPOCHS))
+            steps_per_epoch = ceil(rows / batch_size)
+            required = ceil(self._fewest_steps / steps_per_epoch)
+            epochs = max(usual, min(required, MAX_EPOCHS))
             decay *= usual / epochs
-        else:
-            epochs = int(self.max_iter)
         return Training(
-            epochs, batch, self.n_iter_no_change, self.learning_rate_init, decay
+            int(epochs),
+            batch_size,
+            self.n_iter_no_change,
+            learning_rate=self.learning_rate_init,
+            weight_decay=decay,
         )
 
     @property
     def _widths(self) -> list[int]:
         """The widths of the hidden layers."""
-        sizes = (
-            list(self.hidden_layer_sizes)
-            if np.iterable(self.hidden_layer_sizes)
-            else [self.hidden_layer_sizes]
-        )
+        sizes = self.hidden_layer_sizes
+        if not np.iterable(sizes):
+            sizes = [sizes]
         if not all(isinstance(size, int | np.integer) and size > 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be integers > 0, got {sizes}.")
+            raise ValueError(
+                f"hidden_layer_sizes must be integers > 0, got {list(sizes)}."
+            )
         return [int(size) for size in sizes]
 
     @property
@@ -272,12 +276,9 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
             self.loss_curves_[:count], self.validation_loss_curves_, strict=False
         ):
             if loss:
-                time = range(len(loss) + 1)
-                histories.append(
-                    SimpleNamespace(
-                        loss=loss, validation_loss=validation_loss, time=time
-                    )
-                )
+                history = SimpleNamespace(loss=loss, validation_loss=validation_loss)
+                history.time = range(len(loss) + 1)
+                histories.append(history)
         return histories
 
     @property

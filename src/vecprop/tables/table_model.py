@@ -72,6 +72,14 @@ class TablePlan(NamedTuple):
     shares: Mapping[str, float]
 
 
+class ScoredRows(NamedTuple):
+    """The rows of a table that have a target: targets, predictions, and weights, if any."""
+
+    y: Any
+    predicted: ndarray
+    weight: Any
+
+
 class TableModel(SharedSettings):
     """The base of `TabularClassifier` and `TabularRegressor`."""
 
@@ -175,8 +183,10 @@ class TableModel(SharedSettings):
             Ctrl-C ends training early.
         """
         names = {"sample_weight": sample_weight, "groups": groups, "time": time}
+        table = {"X": X, "y": y, **names}
         streamed = self._streamed(X, y, names, memory)
-        table = {"X": X, "y": y, **names} if streamed is None else {"X": streamed}
+        if streamed is not None:
+            table = {"X": streamed}
         with progress_bar(
             "training", quiet=not self.verbose or self.progress is not None
         ) as show:
@@ -222,20 +232,18 @@ class TableModel(SharedSettings):
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         streamed = self._streamed(X, y, names, memory)
-        plan = model._plan(
-            X if streamed is None else streamed, y, self.encoder_, **names
-        )
-        fit = replace(
-            plan.fit,
-            views=[plan.fit.like(networks) for networks in self.ensemble_.views],
-        )
+        if streamed is not None:
+            X = streamed
+        fit = model._plan(X, y, self.encoder_, **names).fit
+        fit = replace(fit, views=list(map(fit.like, self.ensemble_.views)))
+        count = len(fit.rows.T)
         if fit.stream is not None:
+            count = fit.stream.rows
             fit = replace(fit, stream=replace(fit.stream, folds=None))
         epochs = self._best_epochs(len(fit.views))
         outcome = self._retrain(fit, epochs, progress)
         model._store_curves(outcome)
         model._copy_calibration(self, outcome)
-        count = len(fit.rows.T) if fit.stream is None else fit.stream.rows
         distinct_epochs = " and ".join(map(str, sorted(set(epochs))))
         training = (
             f"on {count} rows for {distinct_epochs} epoch(s) without validation rows"
@@ -254,8 +262,8 @@ class TableModel(SharedSettings):
             # Curves start before the first epoch. Networks that were not trained have
             # empty curves.
             best_epochs.append(float(np.nanargmin(curve)) if curve else np.nan)
-        groups = len(self._ensembles) * views
-        medians = np.nanmedian(np.reshape(best_epochs, (groups, -1)), axis=1)
+        shape = len(self._ensembles) * views, -1
+        medians = np.nanmedian(np.reshape(best_epochs, shape), axis=1)
         return [max(round(median), 1) for median in medians.tolist()]
 
     def _retrain(
@@ -285,23 +293,16 @@ class TableModel(SharedSettings):
         """Copy what the original model learned from out-of-fold predictions to refitted ensembles."""
         for name in FROM_UNSEEN & vars(original).keys():
             setattr(self, name, getattr(original, name))
-        ensembles = []
-        for refitted, calibrated in zip(
-            outcome.ensembles, original._ensembles, strict=True
-        ):
-            shares = [view.share for view in calibrated.views]
-            inverse_temperatures = [
-                view.inverse_temperature for view in calibrated.views
-            ]
-            ensembles.append(refitted.with_shares(shares, inverse_temperatures))
+        pairs = zip(outcome.ensembles, original._ensembles, strict=True)
+        ensembles = [refitted.calibrated_like(trained) for refitted, trained in pairs]
         self.ensemble_ = ensembles[0]
         if hasattr(original, "outer_"):
             vars(self).update(outer_=ensembles[1:])
         originals = dict(zip(original.encoder_.names, original.profiles_, strict=True))
-        profiles = zip(self.encoder_.names, self.profiles_, strict=True)
-        self.profiles_ = [
-            replace(profile, later=originals[name].later) for name, profile in profiles
-        ]
+        profiles = []
+        for name, profile in zip(self.encoder_.names, self.profiles_, strict=True):
+            profiles.append(replace(profile, later=originals[name].later))
+        self.profiles_ = profiles
 
     def _streamed(
         self, X, y, names: dict[str, Any], memory: int | str | None
@@ -347,13 +348,11 @@ class TableModel(SharedSettings):
         A refit uses the same columns as the encoder ``before``, and uses target
         encoding if that encoder does.
         """
-        source = StreamedSource(X) if isinstance(X, Streamed) else FrameSource(X, names)
+        source = FrameSource(X, names)
+        if isinstance(X, Streamed):
+            source = StreamedSource(X)
         rows = LearnedRows.of(
-            self,
-            source.table,
-            y,
-            None if before is None else before.dropped,
-            **source.names,
+            self, source.table, y, before and before.dropped, **source.names
         )
         if before is not None:
             _set_aside_others(rows, before)
@@ -365,14 +364,14 @@ class TableModel(SharedSettings):
         fold = source.split_into_folds(self, rows, target)
         self._learn_columns(rows)
         shares = self._examine(rows, target, is_sample=source.is_sample)
-        time = source.names.get("time")
-        time_column = time if isinstance(time, str) else None
         self.profiles_ = profiles(
-            self.encoder_, rows.frame, rows.dependence.groups, time_column
+            self.encoder_, rows.frame, rows.dependence.groups, rows.roles.time
         )
         source.learn_targets(self, target, T, weight)
         self.notes_ += source.notes
-        has_means = not rows.dependence.is_time if before is None else before.has_means
+        has_means = not rows.dependence.is_time
+        if before is not None:
+            has_means = before.has_means
         with limit_jobs(self.n_jobs):
             inputs = source.encode(
                 self, rows.frame, T, fold, weight, has_means=has_means
@@ -380,13 +379,12 @@ class TableModel(SharedSettings):
         self.trained_rows_ = TrainedRows.of(
             self.encoder_, rows.frame, target, source.count
         )
+        training = self._training(source.count)
         views = []
-        for view, X in zip(VIEWS, inputs, strict=True):
-            columns = self.encoder_.of_view(view)
-            networks = self._networks(view, len(columns), T.shape[1])
-            views.append(
-                ViewFit(view, columns, X, networks, self._training(source.count))
-            )
+        for view, view_inputs in zip(VIEWS, inputs, strict=True):
+            indices = self.encoder_.of_view(view)
+            networks = self._networks(view, len(indices), T.shape[1])
+            views.append(ViewFit(view, indices, view_inputs, networks, training))
         fit = EnsembleFit(
             views,
             TrainingRows(
@@ -443,20 +441,21 @@ class TableModel(SharedSettings):
     def _learn(self, plan: TablePlan, outcome: Outcome):
         """Calibrate the trained ensembles, and set the attributes of the fitted model."""
         self._store_curves(outcome)
+        fit, is_used, shares = plan
         attributes, unseen, loss = self._calibrated(
-            outcome.ensembles, plan.fit.unseen_by_all(outcome), plan.fit.rows
+            outcome.ensembles, fit.out_of_fold_predictions(outcome), fit.rows
         )
         vars(self).update(attributes, validation_loss_=loss)
-        is_used = plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
-        self._decide(unseen, plan.fit.rows)
-        if plan.shares:
+        self._decide(unseen, fit.rows)
+        if shares:
             Y = unseen.reshape(len(unseen), -1)
             targets: Any = getattr(self, "targets_", None)
-            if targets is not None:  # numbers or quantiles
-                Y = targets.encode(Y[:, [Y.shape[1] // 2]])
-            self.notes_ += strong_columns(plan.shares, plan.fit.rows.T, Y)
+            if targets is not None:  # a mean, a quantile, or three quantiles
+                middle = Y.shape[1] // 2
+                Y = targets.encode(Y[:, [middle]])
+            self.notes_ += strong_columns(shares, fit.rows.T, Y)
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
@@ -473,24 +472,25 @@ class TableModel(SharedSettings):
 
     def _store_curves(self, outcome: Outcome):
         """Store the loss curves of all networks, and add a note on dropped networks."""
-        histories = [result.history for result in outcome.results.flat]
         self.loss_curves_ = []
         self.validation_loss_curves_ = []
-        for history in histories:
-            loss = np.asarray(history.loss, float)
-            validation_loss = np.asarray(history.validation_loss, float)
+        for result in outcome.results.flat:
+            loss = np.asarray(result.history.loss, float)
+            validation_loss = np.asarray(result.history.validation_loss, float)
             self.loss_curves_.append(loss.tolist())
             self.validation_loss_curves_.append(validation_loss.tolist())
         trained = [*outcome.results.flat, *outcome.others.flat]
         self.n_iter_ = max(result.state.epoch for result in trained)
-        ended = []
+        reasons = []
         for result in trained:
             if result.reason == "diverged" or not result.state.epoch:
-                ended.append(result.reason)
-        if ended:
-            reason = "diverged" if "diverged" in ended else "were not trained"
-            counts = f"{len(ended)} of {len(trained)} networks"
-            self.notes_.append(Note(f"{counts} {reason} and do not count.", "trust"))
+                reasons.append(result.reason)
+        if reasons:
+            problem = "were not trained"
+            if "diverged" in reasons:
+                problem = "diverged"
+            counts = f"{len(reasons)} of {len(trained)} networks"
+            self.notes_.append(Note(f"{counts} {problem} and do not count.", "trust"))
         if outcome.is_interrupted:
             cut_short = "Training was interrupted, so the model is not fully trained."
             self.notes_.append(Note(cut_short, "interrupted"))
@@ -573,11 +573,9 @@ class TableModel(SharedSettings):
         >>> bool(np.isclose(explanation.base + total, model.predict(table[3:4])[0]))
         True
         """
-        return explanations(
-            self,
-            self._table(X),
-            None if background is None else self._table(background),
-        )
+        if background is not None:
+            background = self._table(background)
+        return explanations(self, self._table(X), background)
 
     def _table(self, X) -> Frame:
         """Return a table for prediction, with the column names used in training but without the target.
@@ -587,10 +585,10 @@ class TableModel(SharedSettings):
         """
         check_is_fitted(self)
         frame = as_frame(X, self)
-        if has_names(X) and (
-            hasattr(self, "feature_names_in_")
-            or set(self.encoder_.names) <= set(frame.columns)
-        ):
+        has_training_names = hasattr(self, "feature_names_in_") or (
+            set(self.encoder_.names) <= set(frame.columns)
+        )
+        if has_names(X) and has_training_names:
             if self.target in frame.columns:
                 return frame.drop(columns=self.target)
             return frame
@@ -613,21 +611,19 @@ class TableModel(SharedSettings):
                 [self._by_blocks(chunk, predicted) for chunk in chunks]
             )
         frame = self._table(X)
-        parts = {}
         if len(frame) <= FEWEST_AT_ONCE:
             return predicted(self.encoder_(twice(frame)))[: len(frame)]
+        predictions = {}  # by the first row of each block
 
         def predict(rows: slice):
-            parts[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
+            predictions[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
 
         with limit_jobs(self.n_jobs):
             by_blocks(predict, len(frame), self.encoder_.width)
-        return np.concatenate([parts[start] for start in sorted(parts)])
+        return np.concatenate([predictions[start] for start in sorted(predictions)])
 
-    def _target_of(self, X, y) -> tuple[Any, Any]:
-        """Return a table and its target, by default the target column."""
-        if y is not None:
-            return X, y
+    def _split_target(self, X) -> tuple[Frame, ndarray]:
+        """Return the rows of a table that have a target, and their targets."""
         if self.target is None:
             raise TableError(
                 "Scoring needs a target: pass y, or set target= to the name of a"
@@ -637,37 +633,37 @@ class TableModel(SharedSettings):
         y = column_of(frame, self.target)
         return frame[y.notna()], self._values(y.dropna())
 
-    def _scored(self, X, y, sample_weight) -> tuple[Any, ndarray, Any]:
-        """Return targets, predictions and weights, without rows that lack a target."""
-        if y is not None:
+    def _scored(self, X, y, sample_weight) -> ScoredRows:
+        """Return the scored rows of a table, whose targets are in y or in the target column."""
+        masks = []
+        targets = []
+        predictions = []
+        if y is None:
+            subject = self._named_target
+            for part in frames_of(X, self, self.target, self._classes):
+                frame, target = self._split_target(part)
+                masks.append(part[self.target].notna())
+                if len(target):
+                    targets.append(target)
+                    predictions.append(self.predict(frame))
+        else:
+            subject = "The target"
             Y = self.predict(X)
             has_target = pandas().notna(np.asarray(y))
             if has_target.all() or has_target.shape != (len(Y),):
-                return y, Y, sample_weight
-            if not has_target.any():
-                raise TableError(
-                    "The target has no values, so there is nothing to score."
-                )
-            if sample_weight is not None:
-                sample_weight = np.asarray(sample_weight)[has_target]
-            return np.asarray(y)[has_target], Y[has_target], sample_weight
-        targets = []
-        predictions = []
-        masks = []
-        for part in frames_of(X, self, self.target, self._classes):
-            frame, target = self._target_of(part, None)
-            masks.append(column_of(part, self.target or "").notna())
-            if len(target):
-                targets.append(target)
-                predictions.append(self.predict(frame))
-        if not targets:
-            raise TableError(
-                f"{self._named_target} has no values, so there is nothing to score."
-            )
+                return ScoredRows(y, Y, sample_weight)
+            masks.append(has_target)
+            targets.append(np.asarray(y)[has_target])
+            predictions.append(Y[has_target])
+        if not sum(map(len, targets)):
+            raise TableError(f"{subject} has no values, so there is nothing to score.")
         has_target = np.concatenate(masks)
+        # scikit-learn raises an error for another number of weights
         if sample_weight is not None and len(sample_weight) == len(has_target):
             sample_weight = np.asarray(sample_weight)[has_target]
-        return np.concatenate(targets), np.concatenate(predictions), sample_weight
+        return ScoredRows(
+            np.concatenate(targets), np.concatenate(predictions), sample_weight
+        )
 
     @property
     def _classes(self) -> list[str]:
@@ -709,7 +705,10 @@ def fit_many(
             attributes = vars(model)
             undo.callback(attributes.update, dict(attributes))
             undo.callback(attributes.clear)  # callbacks run in reverse order
-        with nullcontext() if first.checkpoint is None else first.checkpoint._held():
+        held_checkpoint = nullcontext()
+        if first.checkpoint is not None:
+            held_checkpoint = first.checkpoint._held()
+        with held_checkpoint:
             plans = []
             for model, table in zip(models, tables, strict=True):
                 plans.append(model._plan(**table))

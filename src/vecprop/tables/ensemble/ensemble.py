@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice, product
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,11 +57,8 @@ class Networks:
         if len(self.inputs) < X.shape[1]:
             X = np.take(X, self.inputs, axis=1)
         for theta in self.thetas:
-            yield (
-                engine_for(self.network, theta, silent=True)
-                .predict(theta, X)
-                .astype(float)
-            )
+            engine = engine_for(self.network, theta, silent=True)
+            yield engine.predict(theta, X).astype(float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +100,19 @@ class Ensemble:
     ) -> "Ensemble":
         """Return a copy with new weights and temperatures of the views."""
         views = []
-        for view, share, inverse_temperature in zip(
-            self.views, shares, inverse_temperatures, strict=True
-        ):
+        settings = zip(self.views, shares, inverse_temperatures, strict=True)
+        for view, share, inverse_temperature in settings:
             views.append(
                 replace(view, share=share, inverse_temperature=inverse_temperature)
             )
         return Ensemble(views)
+
+    def calibrated_like(self, trained: "Ensemble") -> "Ensemble":
+        """Return a copy with the weights and temperatures of another ensemble."""
+        return self.with_shares(
+            [view.share for view in trained.views],
+            [view.inverse_temperature for view in trained.views],
+        )
 
 
 def temperature_scaled(P: ndarray, inverse_temperature: float) -> ndarray:
@@ -161,48 +165,41 @@ def at_epochs_of_others(
     rows: TrainingRows,
 ) -> Unseen:
     """Return the validation predictions of each network, (n, J, O), at J epochs that are selected on other rows."""
-    count = len(curves)
-    alternatives = int(np.clip(PREDICTIONS // len(rows.T), 1, count - 1))
+    alternatives = int(np.clip(PREDICTIONS // len(rows.T), 1, len(curves) - 1))
     best_epochs = []
     for curve, indices in zip(curves, validation_rows, strict=True):
         best_epochs.append(_best_epochs(curve, indices, loss, rows))
     unseen = []
-    for number, (curve, indices) in enumerate(
-        zip(curves, validation_rows, strict=True)
-    ):
-        fold = rows.fold[indices]
+    for network, curve in enumerate(curves):
+        indices = validation_rows[network]
+        last_epoch = len(curve) - 1
+        other_networks = best_epochs[network + 1 :] + best_epochs[:network]
+        folds = rows.fold[indices]
         selected = np.empty((len(indices), alternatives, curve.shape[2]))
-        for block in np.unique(fold):
-            epochs = []
-            for network in range(number + 1, number + count):
-                epoch = best_epochs[network % count][block]
-                if epoch is not None:
-                    epochs.append(epoch)
-            if not epochs:
-                epochs = [len(curve)]
+        for fold in np.unique(folds):
+            candidates = [best[fold] for best in other_networks if fold in best]
+            epochs = np.resize(candidates or last_epoch, alternatives)
             # Training may have stopped earlier than the training of other networks.
-            epochs = np.minimum(np.resize(epochs, alternatives), len(curve) - 1)
-            in_block = np.flatnonzero(fold == block)
-            selected[in_block] = curve[epochs][:, in_block].swapaxes(0, 1)
+            epochs = np.minimum(epochs, last_epoch)
+            in_fold = np.flatnonzero(folds == fold)
+            selected[in_fold] = curve[epochs][:, in_fold].swapaxes(0, 1)
         unseen.append((indices, selected))
     return unseen
 
 
 def _best_epochs(
     curve: ndarray, indices: ndarray, loss, rows: TrainingRows
-) -> list[int | None]:
-    """For each fold, return the epoch with the lowest loss on other rows, or None if there are no such rows."""
+) -> dict[int, int]:
+    """Return the epoch with the lowest loss on the rows outside each fold, for folds that have such rows."""
     if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
         curve = np.log(np.maximum(curve, MIN_PROBABILITY))
     losses = np.asarray(loss.value(curve, rows.T[indices]))  # (epochs + 1, n)
     weight = np.ones(len(indices)) if rows.weight is None else rows.weight[indices]
-    epochs: list[int | None] = []
-    for block in range(rows.fold.max() + 1):
-        weight_outside = np.where(rows.fold[indices] == block, 0, weight)
+    epochs = {}
+    for fold in range(rows.fold.max() + 1):
+        weight_outside = np.where(rows.fold[indices] == fold, 0, weight)
         if weight_outside.any():
-            epochs.append(int(np.argmin(losses @ weight_outside)))
-        else:
-            epochs.append(None)
+            epochs[fold] = int(np.argmin(losses @ weight_outside))
     return epochs
 
 
@@ -288,7 +285,7 @@ class EnsembleFit:
         """Return the members by ensemble, view and fold. They are validated on their held-out rows."""
         folds = splits(self.rows.fold, is_time=self.rows.is_time)
         members = []
-        for ensemble, number, view in self._groups():
+        for ensemble, (number, view) in self._groups():
             training = view.training
             stored_predictions = self.rows.T.size * (training.epochs + 1)
             for fold, (training_rows, validation_rows) in enumerate(folds):
@@ -312,7 +309,7 @@ class EnsembleFit:
         """Return members that are trained on all rows, given the number of epochs by ensemble and view."""
         members = []
         for group, last_epoch in zip(self._groups(), epochs, strict=True):
-            ensemble, number, view = group
+            ensemble, (number, view) = group
             for fold in range(folds):
                 seed = self.seed + number * folds + fold
                 members.append(
@@ -320,13 +317,10 @@ class EnsembleFit:
                 )
         return members
 
-    def _groups(self) -> list[tuple[int, int, ViewFit]]:
-        """Return the number of the ensemble, the number of the view, and each view."""
-        groups = []
-        for ensemble in range(len(self.views[0].networks)):
-            for number, view in enumerate(self.views):
-                groups.append((ensemble, number, view))
-        return groups
+    def _groups(self) -> list[tuple[int, tuple[int, ViewFit]]]:
+        """Return each pair of an ensemble's number and a numbered view."""
+        ensembles = range(len(self.views[0].networks))
+        return list(product(ensembles, enumerate(self.views)))
 
     def _member(
         self,
@@ -346,14 +340,14 @@ class EnsembleFit:
             count = len(rows)
         else:
             count = len(self.rows.T)
-        steps = -(-count // training.batch_size)
+        steps_per_epoch = ceil(count / training.batch_size)
         return Member(
             network,
             network.init(seed, np.float32),
             AdamW(
                 training.learning_rate,
                 beta2=0.95,
-                weight_decay=training.weight_decay / steps,
+                weight_decay=training.weight_decay / steps_per_epoch,
             ),
             rows=rows,
             X=view.X,
@@ -368,13 +362,17 @@ class EnsembleFit:
 
     def like(self, networks: Networks) -> ViewFit:
         """Return the fit of a view, for networks with the hidden layers of trained networks."""
-        (view,) = [view for view in self.views if view.view == networks.view]
+        view = self._view(networks)
         hidden_layers = networks.network.layers[:-1]
         untrained = []
         for network in view.networks:
             layers = [*hidden_layers, network.layers[-1]]
             untrained.append(Network(network.inputs, layers, network.loss_function))
         return replace(view, networks=untrained, stage=networks.stage)
+
+    def _view(self, networks: Networks) -> ViewFit:
+        """Return the fit of the networks' view."""
+        return {view.view: view for view in self.views}[networks.view]
 
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
         """Return the ensembles of the trained members, and raise an error if all members diverged or none was trained.
@@ -410,14 +408,14 @@ class EnsembleFit:
             f" learning_rate_init (now {rate})."
         ) from DivergenceError("No member stayed finite.", results[0])
 
-    def unseen_by_all(self, outcome: Outcome) -> list[list[Unseen]]:
+    def out_of_fold_predictions(self, outcome: Outcome) -> list[list[Unseen]]:
         """Return the out-of-fold predictions by ensemble and view."""
         unseen = []
         for ensemble, results in zip(outcome.ensembles, outcome.results, strict=True):
             unseen_by_view = []
-            for networks, results_of_view in zip(ensemble.views, results, strict=True):
+            for networks, results_by_fold in zip(ensemble.views, results, strict=True):
                 unseen_by_view.append(
-                    self.unseen(networks, results_of_view[outcome.folds], outcome.folds)
+                    self.unseen(networks, results_by_fold, outcome.folds)
                 )
             unseen.append(unseen_by_view)
         return unseen
@@ -425,18 +423,23 @@ class EnsembleFit:
     def unseen(
         self, networks: Networks, results: Sequence[TrainingResult], folds: ndarray
     ) -> Unseen:
-        """Return the out-of-fold predictions of each network of a view."""
+        """Return the out-of-fold predictions of a view's networks, given the results of all folds."""
         network = networks.network
         rows_by_fold = splits(self.rows.fold, is_time=self.rows.is_time)
-        validation_rows = [rows_by_fold[fold][1] for fold in folds]
-        curves = [result.history.validation_predictions for result in results]
+        validation_rows = []
+        curves = []
+        for fold in folds:
+            _, indices = rows_by_fold[fold]
+            validation_rows.append(indices)
+            curves.append(results[fold].history.validation_predictions)
         if len(curves) > 1 and all(map(len, curves)):
             return at_epochs_of_others(
                 curves, validation_rows, network.loss_function, self.rows
             )
-        (X,) = [view.X for view in self.views if view.view == networks.view]
+        X = self._view(networks).X
         unseen = []
         for indices, theta in zip(validation_rows, networks.thetas, strict=True):
+            # Each network predicts at one epoch, so the axis J has length 1.
             unseen.append((indices, _predicted(network, theta, X, indices)[:, None]))
         return unseen
 
@@ -512,10 +515,9 @@ def train_fits(
         checkpoint=checkpoint,
         workers=workers,
     )
-    first = 0
+    remaining = iter(results)
     for members in members_by_fit:
-        yield results[first : first + len(members)]
-        first += len(members)
+        yield list(islice(remaining, len(members)))
 
 
 def _streamed_networks(
@@ -526,6 +528,6 @@ def _streamed_networks(
     folds = len(members) // len(groups)
     networks = []
     for number, member in enumerate(members):
-        _, _, view = groups[number // folds]
+        _, (_, view) = groups[number // folds]
         networks.append(StreamedNetwork(member, number % folds, view.view))
     return networks
