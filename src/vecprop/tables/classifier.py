@@ -253,22 +253,23 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 self._named_target,
             )
         counts = np.bincount(numbers, weight)
-        shares = counts / counts.sum()
-        T = np.tile((self.label_smoothing * shares).astype(np.float32), (len(y), 1))
-        T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (
-            1 - self.label_smoothing
-        )
+        smoothing = self.label_smoothing
+        smoothed = smoothing * (counts / counts.sum())
+        T = np.tile(smoothed.astype(np.float32), (len(y), 1))
+        T[np.arange(len(y)), numbers] = smoothed[numbers] + (1 - smoothing)
         return T
 
     def _encoding(self, target, T, factor):
         """Return a function that encodes the targets of other rows."""
-        _, first = np.unique(target, return_index=True)
-        factor_of_classes = None if factor is None else factor[first]
+        # all rows of a class have the same target and the same factor
+        _, first_rows = np.unique(target, return_index=True)
+        if factor is not None:
+            factor = factor[first_rows]
         return partial(
             self._encoded,
             classes=pandas().Index(self.classes_),
-            T=T[first],
-            factor=factor_of_classes,
+            T=T[first_rows],
+            factor=factor,
         )
 
     def _encoded(
@@ -281,7 +282,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 f"{self._named_target} has the class {y[numbers < 0].tolist()[0]!r},"
                 " which is missing in the sample of rows: merge rare classes."
             )
-        return T[numbers], None if factor is None else factor[numbers]
+        if factor is not None:
+            factor = factor[numbers]
+        return T[numbers], factor
 
     def _require_labels(self, y: ndarray):
         """Raise an error for numbers with decimals and for objects that cannot be classes."""
@@ -375,22 +378,22 @@ class TabularClassifier(ClassifierMixin, TableModel):
             "Classes are weighted in training, so probabilities refer to the weighted"
             " frequencies."
         )
-        return factors * (1.0 if weight is None else weight)
+        if weight is not None:
+            factors = factors * weight
+        return factors
 
     def _calibrated(self, ensembles, unseen, rows):
         """Choose the weights and temperatures of views, and the final temperature, on out-of-fold predictions."""
-        ensemble = ensembles[0]
-        # (N, J, C) each
-        predictions = [
-            out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen[0]
-        ]
-        predicted = np.flatnonzero(~np.isnan(predictions[0][:, 0, 0]))
+        (ensemble,) = ensembles
+        # By view: (N, J, C) for N rows, J stopping epochs and C classes.
+        predictions = [out_of_fold(by_fold, len(rows.T)) for by_fold in unseen[0]]
+        predicted_rows = np.flatnonzero(~np.isnan(predictions[0][:, 0, 0]))
         P = np.full((len(rows.T), predictions[0].shape[2]), np.nan)
-        half = rows.fold[predicted] % 2
-        # each half of the folds is calibrated on the other half
+        # Each half of the folds is calibrated on the other half.
+        half = rows.fold[predicted_rows] % 2
         for number in np.unique(half):
-            indices = predicted[half == number]
-            other_half = predicted[half != number]
+            indices = predicted_rows[half == number]
+            other_half = predicted_rows[half != number]
             if not len(other_half):
                 other_half = indices
             calibrated, inverse_temperature = _calibrated_on(
@@ -399,12 +402,11 @@ class TabularClassifier(ClassifierMixin, TableModel):
             average = calibrated.average([Y[indices] for Y in predictions])
             P[indices] = temperature_scaled(average, inverse_temperature).mean(axis=1)
         calibrated, inverse_temperature = _calibrated_on(
-            predicted, ensemble, predictions, rows
+            predicted_rows, ensemble, predictions, rows
         )
-        classes = rows.T[predicted].argmax(axis=1)
-        losses = -np.log(np.maximum(P[predicted, classes], MIN_PROBABILITY))
-        weight = None if rows.weight is None else rows.weight[predicted]
-        loss = np.average(losses, weights=weight)
+        classes = rows.T[predicted_rows].argmax(axis=1)
+        losses = -np.log(np.maximum(P[predicted_rows, classes], MIN_PROBABILITY))
+        loss = np.average(losses, weights=rows.weights(predicted_rows))
         attributes = {
             "ensemble_": calibrated,
             "inverse_temperature_": inverse_temperature,
@@ -416,7 +418,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         if self.threshold is None:
             return
         is_predicted = ~np.isnan(unseen[:, 0])
-        weight = np.ones(len(unseen)) if rows.counts is None else rows.counts
+        weight = np.ones(len(unseen))
+        if rows.sample_weight is not None:
+            weight = rows.sample_weight
         classes = rows.T[is_predicted].argmax(axis=1)
         is_positive = classes == self._positive
         rule = ThresholdRule.of(self.threshold)
@@ -437,15 +441,15 @@ def _calibrated_on(
     predictions: Sequence[ndarray],
     rows: TrainingRows,
 ) -> tuple[Ensemble, float]:
-    """Return the ensemble with the best weights and temperatures of views for some rows, and the final temperature."""
+    """Calibrate views on some rows; return the ensemble and the inverse temperature of its average."""
     classes = rows.T[indices].argmax(axis=1)
-    weight = None if rows.weight is None else rows.weight[indices]
+    weight = rows.weights(indices)
     probabilities = [P[indices] for P in predictions]
-    inverse_temperatures = [
-        best_inverse_temperature(P, classes, weight) for P in probabilities
-    ]
+    inverse_temperatures = []
     scaled = []
-    for P, inverse_temperature in zip(probabilities, inverse_temperatures, strict=True):
+    for P in probabilities:
+        inverse_temperature = best_inverse_temperature(P, classes, weight)
+        inverse_temperatures.append(inverse_temperature)
         scaled.append(temperature_scaled(P, inverse_temperature).mean(axis=1))
     calibrated = ensemble.with_shares(
         likeliest_shares(scaled, classes, weight), inverse_temperatures

@@ -130,7 +130,9 @@ class TabularRegressor(RegressorMixin, TableModel):
     @property
     def _levels(self) -> list[float]:
         """The quantile levels in increasing order, or an empty list if a mean is predicted."""
-        return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
+        if self.loss != "quantile":
+            return []
+        return np.atleast_1d(self.quantile).tolist()
 
     @suggests_keywords
     def predict(self, X: Any) -> ndarray:
@@ -173,19 +175,17 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N, 2)
             The lower and upper ends, in the units of the target.
         """
-        return self._by_blocks(
-            X, lambda inputs: self._interval_of_inputs(inputs, coverage)
-        )
+        return self._by_blocks(X, partial(self._interval_of_inputs, coverage=coverage))
 
     def _interval_of_inputs(self, inputs: ndarray, coverage: float) -> ndarray:
-        middle, *outer = (
+        middle, *outer = [
             self._each_in_units(ensemble, inputs) for ensemble in self._ensembles
-        )
+        ]
         low, high = outer or (middle, middle)
-        low, high = self.residuals_.interval(low, high, coverage).T
-        predicted = middle.mean(axis=0)
+        lower_end, upper_end = self.residuals_.interval(low, high, coverage).T
+        predicted = middle.mean(axis=0)  # is inside the interval
         return np.stack(
-            [np.minimum(low, predicted), np.maximum(high, predicted)], axis=1
+            [np.minimum(lower_end, predicted), np.maximum(upper_end, predicted)], axis=1
         )
 
     @suggests_keywords
@@ -224,16 +224,15 @@ class TabularRegressor(RegressorMixin, TableModel):
         rows: TrainingRows,
     ) -> tuple[Ensemble, Unseen]:
         """Return an ensemble with the best weights of views, and its out-of-fold predictions in target units."""
-        unseen = [
-            [(indices, Y.mean(axis=1)) for indices, Y in unseen_by_view]
-            for unseen_by_view in unseen
-        ]
-        predictions = [
-            out_of_fold(unseen_by_view, len(rows.T)) for unseen_by_view in unseen
-        ]
+        means_by_view = []
+        predictions = []
+        for unseen_of_view in unseen:
+            means = [(indices, Y.mean(axis=1)) for indices, Y in unseen_of_view]
+            means_by_view.append(means)
+            predictions.append(out_of_fold(means, len(rows.T)))
         is_predicted = ~np.isnan(predictions[0][:, 0])
         T = rows.T[is_predicted]
-        weight = None if rows.weight is None else rows.weight[is_predicted]
+        weight = rows.weights(is_predicted)
 
         def mean_loss(Y: ndarray) -> float:
             return float(np.average(loss.value(Y, T), weights=weight))
@@ -241,9 +240,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         shares = best_shares([Y[is_predicted] for Y in predictions], mean_loss)
         ensemble = ensemble.with_shares(shares, [None] * len(shares))
         averages = []
-        for unseen_by_fold in zip(*unseen, strict=True):
-            indices = unseen_by_fold[0][0]
-            average = ensemble.average([Y for _, Y in unseen_by_fold])
+        for means_of_fold in zip(*means_by_view, strict=True):
+            indices, _ = means_of_fold[0]
+            average = ensemble.average([means for _, means in means_of_fold])
             averages.append((indices, self._in_units(average[:, 0])))
         return ensemble, averages
 
@@ -261,7 +260,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         if not self._levels:
             return [SquaredError()]
         outer = [level for level in self._levels if level != self._level]
-        return list(map(Quantile, [self._level, *outer]))
+        return [Quantile(level) for level in (self._level, *outer)]
 
     def _learned(self, y, frame):
         y = pandas().Series(y.to_numpy(), frame.index)
@@ -297,7 +296,9 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     def _encoded(self, is_weighted: bool, y) -> tuple[ndarray, ndarray | None]:
         T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
-        return T, np.ones(len(T)) if is_weighted else None
+        if not is_weighted:
+            return T, None
+        return T, np.ones(len(T))
 
     def _values(self, y):
         """Return targets as numbers, or raise an error."""
@@ -323,12 +324,13 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _calibrated(self, ensembles, unseen, rows):
         """Choose the weights of views, and compute residuals, on out-of-fold predictions."""
         y = self._in_units(rows.T[:, 0])
-        weight = np.ones(len(y)) if rows.weight is None else rows.weight
+        weight = rows.weight
+        if weight is None:
+            weight = np.ones(len(y))
         calibrated = []
         unseen_by_level = []
-        for ensemble, loss, unseen_by_view in zip(
-            ensembles, self._losses(), unseen, strict=True
-        ):
+        levels = zip(ensembles, self._losses(), unseen, strict=True)
+        for ensemble, loss, unseen_by_view in levels:
             shared, averages = self._shared(ensemble, loss, unseen_by_view, rows)
             calibrated.append(shared)
             unseen_by_level.append(averages)
@@ -361,11 +363,12 @@ def _residuals(
     """Return the distances of targets from the out-of-fold predictions of each network, negative between them."""
     distances = []
     weights = []
-    for (indices, low_predictions), (_, high_predictions) in zip(
-        low, high, strict=True
-    ):
+    for low_of_fold, high_of_fold in zip(low, high, strict=True):
+        indices, low_predictions = low_of_fold
+        _, high_predictions = high_of_fold
+        targets = y[indices]
         distances.append(
-            np.maximum(low_predictions - y[indices], y[indices] - high_predictions)
+            np.maximum(low_predictions - targets, targets - high_predictions)
         )
         weights.append(weight[indices])
     return Residuals.of(distances, weights, groups)

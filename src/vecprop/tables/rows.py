@@ -52,10 +52,10 @@ class Roles:
     @classmethod
     def named(cls, target: str | None, *, weight, group, time) -> "Roles":
         """Return the roles of columns, and ignore values that are not names."""
-        roles = {"weight": weight, "group": group, "time": time}
-        names: dict[str, Any] = {
-            role: name for role, name in roles.items() if isinstance(name, str)
-        }
+        names = {}
+        for role, name in {"weight": weight, "group": group, "time": time}.items():
+            if isinstance(name, str):
+                names[role] = name
         return cls(target, **names)
 
     def targets(self, frame: Frame) -> Any:
@@ -121,7 +121,7 @@ class RowFilter:
     without_target: int = 0
     zero_weights: int = 0
     tiny_weights: int = 0
-    counting: int = 0
+    used: int = 0
     lightest: float = np.inf
     heaviest: float = -np.inf
     """The smallest and the largest positive weight."""
@@ -145,7 +145,7 @@ class RowFilter:
             positive = weights[is_used]
             self.lightest = positive.min(initial=self.lightest)
             self.heaviest = positive.max(initial=self.heaviest)
-        self.counting += int(is_used.sum())
+        self.used += int(is_used.sum())
         return is_used, weights
 
     def _checked(self, weight, mask: ndarray) -> ndarray:
@@ -178,11 +178,9 @@ class RowFilter:
 
     @property
     def _named_weight(self) -> str:
-        return (
-            "sample_weight"
-            if self.weight is None
-            else f"Column {self.weight!r}, the weights,"
-        )
+        if self.weight is None:
+            return "sample_weight"
+        return f"Column {self.weight!r}, the weights,"
 
     @property
     def are_equal(self) -> bool:
@@ -196,7 +194,7 @@ class RowFilter:
                 "The target" if self.target is None else f"The target {self.target!r}"
             )
             raise TableError(f"{target} has no values: all {self.total} are missing.")
-        if not self.counting:
+        if not self.used:
             tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.tiny_weights else ""
             raise TableError(
                 f"{self._named_weight} is zero{tiny} in all rows: at least two rows"
@@ -226,7 +224,7 @@ class UsedRows(NamedTuple):
 
     frame: Frame
     weight: ndarray
-    counts: ndarray
+    is_used: ndarray
     notes: list[str]
 
     @classmethod
@@ -236,15 +234,17 @@ class UsedRows(NamedTuple):
         target = str(roles.target)
         require_columns(frame, [target])
         roles.require(frame)
-        counts, weight = rows.see(
-            frame[target], None if roles.weight is None else frame[roles.weight]
-        )
+        weight = None
+        if roles.weight is not None:
+            weight = frame[roles.weight]
+        is_used, weight = rows.see(frame[target], weight)
         notes = [*frame.attrs.get("notes", []), *rows.notes()]
-        used = frame if counts.all() else frame[counts]
+        if not is_used.all():
+            frame = frame[is_used]
         if rows.without_target:
-            used = used.assign(**{target: roles.targets(used)})
-        weight = np.ones(len(used)) if weight is None else weight[counts]
-        return cls(used, weight, counts, notes)
+            frame = frame.assign(**{target: roles.targets(frame)})
+        weight = np.ones(len(frame)) if weight is None else weight[is_used]
+        return cls(frame, weight, is_used, notes)
 
 
 class LearnedRows(NamedTuple):
@@ -296,9 +296,9 @@ class LearnedRows(NamedTuple):
                 " per row."
             )
         rows = RowFilter(model.target, roles.weight)
-        is_used, weight = rows.see(
-            y, sample_weight if roles.weight is None else frame[roles.weight]
-        )
+        if roles.weight is not None:
+            sample_weight = frame[roles.weight]
+        is_used, weight = rows.see(y, sample_weight)
         notes += rows.notes()
         if is_used.sum() < 2:
             raise TableError(
@@ -311,11 +311,13 @@ class LearnedRows(NamedTuple):
             dependence = dependence[is_used]
         if rows.without_target:
             y = as_whole(y)
+        if weight is not None:
+            weight = None if rows.are_equal else weight[is_used]
         return cls(
             roles,
             frame,
             y,
-            weight=None if weight is None or rows.are_equal else weight[is_used],
+            weight=weight,
             dependence=dependence,
             aside={name: aside[name] for name in aside if name in frame.columns},
             is_used=is_used,
@@ -346,9 +348,9 @@ def _target(model, frame: Frame, y):
 def _note_on_index(levels: list[str]) -> str:
     """Return a note on levels of a data frame's index that are used as columns."""
     names = " and ".join(map(repr, levels))
-    note = f"The levels {names} of the data frame's index are used as columns"
-    if len(levels) == 1:
-        note = f"The index {names} of the data frame is used as a column"
+    note = f"The index {names} of the data frame is used as a column"
+    if len(levels) > 1:
+        note = f"The levels {names} of the data frame's index are used as columns"
     return f"{note}: call reset_index(drop=True) to drop the index."
 
 
@@ -381,25 +383,27 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
         series = frame[name]
         if name in but or len(series) < MIN_ROWS:
             continue
-        if _rising(series.iloc[:_FIRST]) is None:
+        if _distinct_integers(series.iloc[:_FIRST]) is None:
             continue
-        rising = _rising(series)
-        if rising is None:
+        integers = _distinct_integers(series)
+        if integers is None:
             continue
-        if rising[0] + len(rising) - 1 == rising[-1]:
+        if integers.max() - integers.min() == len(integers) - 1:
             reasons[name] = COUNTS_ROWS
-        elif _NO_NAME.fullmatch(name) and (as_numbers(series)[0] == rising).all():
+        elif _NO_NAME.fullmatch(name) and (np.diff(integers) > 0).all():
             reasons[name] = (
                 "it is unnamed and contains row numbers; declare it as a number to"
                 " use it"
             )
-    return reasons if len(reasons) < frame.shape[1] else {}
+    if len(reasons) == frame.shape[1]:
+        return {}
+    return reasons
 
 
-def _rising(series) -> ndarray | None:
-    """Return the sorted values of a column of distinct integers, or None for other columns."""
+def _distinct_integers(series) -> ndarray | None:
+    """Return the values of a column of distinct integers, or None for other columns."""
     x, is_unread = read_numbers(series, NumberReading())
     if is_unread.any() or not np.isfinite(x).all() or (x != np.floor(x)).any():
         return None
-    x = np.sort(x)
-    return x if (x[1:] > x[:-1]).all() else None
+    is_distinct = (np.diff(np.sort(x)) > 0).all()
+    return x if is_distinct else None

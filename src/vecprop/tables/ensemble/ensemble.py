@@ -142,14 +142,18 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """The training rows of an ensemble."""
+    """The training rows of an ensemble. ``weight`` is the sample weight times the class weight."""
 
     T: ndarray
     weight: ndarray | None
     fold: ndarray
     is_time: bool = False
     groups: float = float("inf")
-    counts: ndarray | None = None
+    sample_weight: ndarray | None = None
+
+    def weights(self, rows: ndarray) -> ndarray | None:
+        """Return the weights of some rows, or None if all weights are equal."""
+        return None if self.weight is None else self.weight[rows]
 
 
 Unseen = list[tuple[ndarray, ndarray]]

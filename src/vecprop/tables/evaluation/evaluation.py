@@ -313,7 +313,7 @@ def _used_rows(frames: Iterable[Frame], roles: Roles) -> tuple[UsedRows, list[nd
         parts.append(frame[columns])
     used = UsedRows.of(pandas().concat(parts), roles)
     ends = np.cumsum([len(part) for part in parts])
-    return used, np.split(used.counts, ends[:-1])
+    return used, np.split(used.is_used, ends[:-1])
 
 
 @dataclass
