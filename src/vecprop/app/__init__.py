@@ -8,7 +8,7 @@ from ..system.interrupts import defer_ignored_interrupt
 from ..system.signals import handle_signals, leave
 
 
-def main() -> None:
+def main():
     """Run the command line, or say in one sentence which package is missing."""
     handle_signals(leave)
     sys.unraisablehook = defer_ignored_interrupt

@@ -160,5 +160,5 @@ def vecprop(
         is_eager=True,
         help="Show the version and exit.",
     ),
-) -> None:
+):
     """Train dense neural networks with hand-derived, fully vectorized backpropagation."""

@@ -49,9 +49,7 @@ class FrameSource:
             model.encoder_, means = model.encoder_.with_means(frame, T, fold, weight)
         return model.encoder_.of_views(frame, means)
 
-    def learn_targets(
-        self, model, target: ndarray, T: ndarray, weight: ndarray | None
-    ) -> None:
+    def learn_targets(self, model, target: ndarray, T: ndarray, weight: ndarray | None):
         """Do nothing, because the targets of all rows are known."""
 
 

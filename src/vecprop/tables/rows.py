@@ -76,7 +76,7 @@ class Roles:
         reasons.pop(None, None)
         return reasons
 
-    def require(self, table) -> None:
+    def require(self, table):
         """Raise an error if a column is missing, or the target has another role."""
         roles: dict[Any, str] = {
             self.weight: "weights",

@@ -693,7 +693,7 @@ def _set_aside_others(rows: LearnedRows, before: Encoder):
 
 def fit_many(
     models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report
-) -> None:
+):
     """Fit several models, each on its own table. The networks of all models are trained together.
 
     The first model determines the threads and the checkpoint. If an exception is

@@ -88,7 +88,7 @@ def reader_has_ended() -> bool:
     return True
 
 
-def discard(stream) -> None:
+def discard(stream):
     """Discard the further output of a stream and its buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -120,7 +120,7 @@ def held_back_interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def say(text: str) -> None:
+def say(text: str):
     """Write a message to standard error, as one printable line of at most 500 characters."""
     try:
         print(one_line(text), file=sys.stderr)
@@ -129,12 +129,12 @@ def say(text: str) -> None:
         discard(sys.stderr)
 
 
-def show(text: str) -> None:
+def show(text: str):
     """Write a result to standard output, with control characters escaped."""
     print(printable(text))
 
 
-def say_notes(notes: Iterable[str], *, are_in_json: bool = True) -> None:
+def say_notes(notes: Iterable[str], *, are_in_json: bool = True):
     """Write the first 20 notes to standard error, and say whether ``--json`` lists the others."""
     notes = list(notes)
     for note in notes[:20]:

@@ -70,7 +70,7 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     return path
 
 
-def require_ending(path: Path, option: str, *endings: str) -> None:
+def require_ending(path: Path, option: str, *endings: str):
     """Raise if a file name does not have an extension of its format."""
     if path.suffix.lower() not in endings:
         several = " or ".join(endings)
@@ -135,7 +135,7 @@ class RunFiles(NamedTuple):
         )
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str):
     """Write a text file atomically."""
     with written_at_once(path) as file:
         file.write(text.encode())
@@ -161,7 +161,7 @@ def table_writer(
             yield from _separated(file, SEPARATORS[suffix])
 
 
-def require_format(path: Path) -> None:
+def require_format(path: Path):
     """Raise if a file name does not have the extension of a table format."""
     suffix = path.suffix.lower()
     plain = suffix

@@ -57,7 +57,7 @@ def grade(
     memory: Memory = 2048,
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+):
     """Grade a student's functions, with hints on mistakes. The exit code is 5 unless all are correct.
 
     The file runs in a separate process, in an empty folder. The functions must have the
@@ -128,7 +128,7 @@ def worksheet(
     solution: bool = Option(False, "--solution", help="Fill in the solution."),
     force: Force = False,
     debug: Debug = False,
-) -> None:
+):
     """Make a worksheet: a small network with round numbers, and blanks for all values of one step.
 
     Example: vecprop learn worksheet --shape 2-3-2 --rows 4 --seed 7 -o sheet.html
@@ -171,7 +171,7 @@ def grade_worksheets(
     memory: Memory = 2048,
     force: Force = False,
     debug: Debug = False,
-) -> None:
+):
     """Grade all worksheets in a folder; write one line for each, with points and mistakes.
 
     Example: vecprop learn grade-worksheets sheets/ -o grades.csv
@@ -225,7 +225,7 @@ def demo(
     seed: int = Option(
         1, min=0, max=2**32 - 1, help="The random seed; the tutorial uses 1."
     ),
-) -> None:
+):
     """Run the tutorial: train one network, check its gradients, and draw plots.
 
     Example: vecprop demo --out circles

@@ -38,7 +38,7 @@ def check_gradients(
     ),
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+):
     """Check the gradients of a model on a table, or of a Python function. The exit code is 5 if a gradient is wrong.
 
     The function takes a vector of parameters, and returns its value and its gradient.
@@ -97,7 +97,7 @@ def export(
     ),
     force: Force = False,
     debug: Debug = False,
-) -> None:
+):
     """Export a model, so that it runs without vecprop.
 
     Example: vecprop export titanic.npz --to numpy
@@ -118,7 +118,7 @@ def export(
     show(f"{model} is exported to {output}.")
 
 
-def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
+def info(model: Model, as_json: Json = False, debug: Debug = False):
     """Describe a model file: its columns, metrics, networks and versions.
 
     Example: vecprop info titanic.npz
@@ -156,7 +156,7 @@ def convert(
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
-) -> None:
+):
     """Convert text files to a folder of Parquet files, with the same column types in all of them.
 
     The text may be larger than memory. If the command is interrupted or killed, run it
@@ -184,7 +184,7 @@ def convert(
         say(f"{result.rows} rows are in {folder}; columns: {', '.join(counts)}.")
 
 
-def warmup() -> None:
+def warmup():
     """Compile all kernels for this processor in advance.
 
     Example: vecprop warmup
@@ -214,7 +214,7 @@ def playground(
         None, "--open", metavar="TEXT", help="Settings, as text exported from the page."
     ),
     debug: Debug = False,
-) -> None:
+):
     """Train a network in the browser, and see, change and check its computations. Ctrl-C stops it.
 
     The page is available only on this machine, under a secret address.

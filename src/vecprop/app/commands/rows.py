@@ -38,7 +38,7 @@ def predict(
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
-) -> None:
+):
     """Predict the rows of a table, in order: classes with probabilities, or numbers with intervals.
 
     The table may be larger than memory. The extension of the output file selects its
@@ -103,7 +103,7 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
-) -> None:
+):
     """Evaluate a model on a table with its target; report scores with confidence intervals.
 
     Example: vecprop evaluate titanic.npz passengers-of-1913.csv
@@ -157,7 +157,7 @@ def explain(
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
-) -> None:
+):
     """Explain a model by the importance of each column or, with --row, explain individual predictions.
 
     The importance of a column is the rise of the loss when its values are shuffled.

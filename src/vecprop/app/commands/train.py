@@ -191,7 +191,7 @@ def train(
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
-) -> None:
+):
     """Train a model on a table, and evaluate it on held-out rows.
 
     The options of the run are saved next to the model as a TOML file for --config.

@@ -82,6 +82,6 @@ def local_cluster(processes: int, threads: int) -> Iterator[Any]:
         yield cluster
 
 
-def ignore_ctrl_c() -> None:
+def ignore_ctrl_c():
     """Ignore Ctrl-C, which a terminal sends to all processes; the training process stops the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

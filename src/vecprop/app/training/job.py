@@ -58,7 +58,7 @@ class TrainingJob:
         self.was_cut = False
         self.seconds: dict[str, float] = {}
 
-    def run(self) -> None:
+    def run(self):
         """Train and evaluate a model; save it with its options and its report.
 
         The model is saved even if Ctrl-C or an error occurs after training. After
@@ -130,7 +130,7 @@ class TrainingJob:
         if self.run_folder is not None:
             self.run_folder.begin()
 
-    def train(self, workers=None) -> None:
+    def train(self, workers=None):
         """Split the table, and train a model on the training rows."""
         started = time.perf_counter()
         self.parts = split_table(self.request)
@@ -154,7 +154,7 @@ class TrainingJob:
             "training": time.perf_counter() - split,
         }
 
-    def measure(self) -> None:
+    def measure(self):
         """Evaluate the model and the baselines on unseen rows."""
         started = time.perf_counter()
         request = self.request
@@ -185,7 +185,7 @@ class TrainingJob:
         self.measured = measured
         self.seconds["measuring"] = time.perf_counter() - started
 
-    def refit(self) -> None:
+    def refit(self):
         """Refit the model on all rows, including the test rows."""
         started = time.perf_counter()
         with self.bar("refitting") as progress:
@@ -226,7 +226,7 @@ class TrainingJob:
             return self.files.next_to_existing()
         return self.files
 
-    def save(self) -> None:
+    def save(self):
         """Save the model, and all options of the run as TOML."""
         readings = self.final.encoder_.readings
         types = {name: readings.get(name, "not used") for name in self.parts.X.columns}
@@ -260,9 +260,7 @@ class TrainingJob:
             options["memory"] = str(self.parts.stream.memory)
         return options
 
-    def report(
-        self, measured: Measured, result: dict[str, Any], interrupts: list[int]
-    ) -> None:
+    def report(self, measured: Measured, result: dict[str, Any], interrupts: list[int]):
         """Write the report if requested, and add it to the result."""
         page = self.saved.page
         if page is not None:
@@ -372,7 +370,7 @@ class TrainingJob:
             "command": command,
         }
 
-    def leave(self) -> None:
+    def leave(self):
         """Exit from an interrupted run if its checkpoint folder allows resuming."""
         if self.run_folder is not None:
             say(
@@ -381,7 +379,7 @@ class TrainingJob:
             )
             raise typer.Exit(INTERRUPTED)
 
-    def finish_unmeasured(self) -> None:
+    def finish_unmeasured(self):
         """Save the trained model without metrics, and exit."""
         with held_back_interrupts() as interrupts:
             self.save()
@@ -395,7 +393,7 @@ class TrainingJob:
             self.report(measured, self.result(), interrupts)
         raise typer.Exit(INTERRUPTED)
 
-    def finish(self) -> None:
+    def finish(self):
         """Save the model, and print the results."""
         assert self.measured is not None
         with held_back_interrupts() as interrupts:

@@ -54,7 +54,7 @@ class RunFolder:
         self.store = Store(self.path, run, [joint_digest([run])])
         self._known: list[Any] = []
 
-    def begin(self) -> None:
+    def begin(self):
         """Create the folder if necessary, or raise an error if it contains other files or another run."""
         try:
             self._known = list(self.store.begin())
@@ -70,11 +70,11 @@ class RunFolder:
             document["writes"] == _names(files) for _, document, _ in self._known
         )
 
-    def is_writing(self, files: RunFiles) -> None:
+    def is_writing(self, files: RunFiles):
         """Record that these files are being written."""
         self.store.write([0], {"writes": _names(files)}, {})
 
-    def remove(self) -> None:
+    def remove(self):
         """Remove the folder. The manifest is removed last, so that an interrupted removal can be resumed."""
         shutil.rmtree(self.networks, ignore_errors=True)
         for path in (

@@ -351,7 +351,7 @@ def _frame(request: Request, path: Path) -> Frame:
     return frame if frame.index.name == "line" else frame.reset_index(drop=True)
 
 
-def require_folds(estimator, parts: Parts, request: Request) -> None:
+def require_folds(estimator, parts: Parts, request: Request):
     """Raise an error if a fold leaves too few groups or times to train and validate."""
     dependence = parts.dependence
     seed = request.seed

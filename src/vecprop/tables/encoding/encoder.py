@@ -300,7 +300,7 @@ def unused_column(name: str, reason: str) -> Note:
     return Note(f"Column {name!r} is not used: {reason}.", "unused", name)
 
 
-def require_inputs(names: list[str], frame: Frame) -> None:
+def require_inputs(names: list[str], frame: Frame):
     """Raise an error if a table lacks columns."""
     missing = [name for name in names if name not in frame.columns]
     if missing:

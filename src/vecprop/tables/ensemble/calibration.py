@@ -179,7 +179,7 @@ def level_for(coverage: float, groups: float) -> float:
     return min(coverage * (1 + 1 / groups), 1.0)
 
 
-def require_share(coverage: float) -> None:
+def require_share(coverage: float):
     """Raise an error unless the coverage is at least 0.5 and less than 1."""
     if not (isinstance(coverage, float | np.floating) and 0.5 <= coverage < 1):
         raise ValueError(

@@ -153,7 +153,7 @@ def parts_if_larger(
     return None
 
 
-def require_room(table) -> None:
+def require_room(table):
     """Raise an error if text files are larger than the free memory."""
     memory = memory_of(None)
     if memory is None or not is_path(table) or may_be_in_parts(table):
@@ -163,7 +163,7 @@ def require_room(table) -> None:
         require_room_for_text(files, memory - PROGRAM)
 
 
-def require_room_for_text(files: Sequence[Path], limit: int) -> None:
+def require_room_for_text(files: Sequence[Path], limit: int):
     """Raise an error if text files, except workbooks, exceed the memory limit."""
     if files[0].suffix.lower() in EXCEL:
         return

@@ -62,7 +62,7 @@ class StreamedRun(Run):
         )
         self.steps = WindowSteps(self, validation_batch)
 
-    def take(self, window: Window) -> None:
+    def take(self, window: Window):
         """Train on a window of rows, unless training has ended."""
         try:
             super().take(window)
