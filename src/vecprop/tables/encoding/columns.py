@@ -116,7 +116,9 @@ class NumberInputs(Column):
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
         reason = _uninformative(x, is_unread, kind.reading)
-        return reason or cls.of(x, pieces, kind.reading)
+        if reason:
+            return reason
+        return cls.of(x, pieces, kind.reading)
 
     @classmethod
     def of(
@@ -127,12 +129,17 @@ class NumberInputs(Column):
         finite = ordinary(x[np.isfinite(x)])
         ranked = np.sort(finite)  # quantiles of sorted numbers are much faster
         shares = [0, 0.25, 0.5, 0.75, 1]
-        low, first, centre, third, high = np.quantile(ranked, shares).tolist()
-        scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
-        deviation = float(finite.std()) if low < high else 1.0
+        low, first_quartile, centre, third_quartile, high = np.quantile(
+            ranked, shares
+        ).tolist()
+        # The quartiles of a normal distribution are 1.349 deviations apart.
+        scale = (third_quartile - first_quartile) / 1.349 or (high - low) / 2 or 1.0
+        deviation = 1.0
+        if low < high:
+            deviation = float(finite.std())
         edges = np.unique(np.quantile(ranked, np.linspace(0, 1, pieces + 1)))
         scores = None
-        if len(edges) <= 2:
+        if len(edges) <= 2:  # there are no intervals
             edges = edges[:0]
         else:
             below = np.searchsorted(ranked, edges)
@@ -157,7 +164,12 @@ class NumberInputs(Column):
 
     @property
     def width(self):
-        return self.bends + self.marks_missing + 1 + (self.scores is not None)
+        width = self.bends + 1
+        if self.marks_missing:
+            width += 1
+        if self.scores is not None:
+            width += 1
+        return width
 
     def read(self, series):
         return read_numbers(series, self.reading)[0]
@@ -198,8 +210,9 @@ class NumberInputs(Column):
         return None
 
     def in_view(self, view):
-        first = self.bends if view == "standardised" else 0
-        return np.arange(self.width) >= first
+        if view == "standardised":
+            return np.arange(self.width) >= self.bends
+        return np.ones(self.width, bool)
 
     @property
     def has_unusual_format(self):
@@ -221,9 +234,12 @@ class NumberInputs(Column):
 
     def entries(self, is_taken, types):
         mean, deviation = self.standard
-        is_wide = types[""][0] is np.float64
+        dtype, _ = types[""]
+        storage = Storage.NUMBER
+        if dtype is np.float64:
+            storage = Storage.WIDE_NUMBER
         entries = {
-            "storage": Storage.WIDE_NUMBER if is_wide else Storage.NUMBER,
+            "storage": storage,
             "has_bends": is_taken[0],
             "marks_missing": self.marks_missing and is_taken[self.bends],
             "has_standard": is_taken[self.bends + self.marks_missing],
@@ -245,10 +261,17 @@ class NumberInputs(Column):
         edges = self.edges
         if not len(edges):
             return edges
+        scores = self._scores_of_edges
         widths = np.diff(edges)
-        scores = np.zeros(len(edges)) if self.scores is None else self.scores
         slopes = np.diff(scores) / widths
         return np.concatenate([edges, widths, [1], scores, slopes, [0]])
+
+    @property
+    def _scores_of_edges(self) -> ndarray:
+        """The normal scores of the edges, or zeros if the encoding has no scores."""
+        if self.scores is None:
+            return np.zeros(len(self.edges))
+        return self.scores
 
     @property
     def onnx_type(self):
@@ -259,16 +282,17 @@ class NumberInputs(Column):
         source.helper("WORDS", helpers.WORDS)
         source.helper("numbers", helpers.NUMBERS)
         source.formulas.function(number_of)
-        signs = f", {astuple(self.reading)[:3]!r}" if self.has_unusual_format else ""
+        settings = astuple(self.reading)
+        reading = ""
         if self.reading.spellings:
-            signs = (
-                f", {astuple(self.reading)!r},"
-                f" {source.formulas.function(number_before)}"
-            )
+            function = source.formulas.function(number_before)
+            reading = f", {settings!r}, {function}"
         elif self.reading.unit == SECONDS:
             source.helper("TIMES", helpers.TIMES, module="re")
-            signs = f", (), {source.formulas.function(seconds_of)}"
-        return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"
+            reading = f", (), {source.formulas.function(seconds_of)}"
+        elif self.has_unusual_format:
+            reading = f", {settings[:3]!r}"
+        return f"numbers(table[{name!r}], {self.settings_in_source(source)}{reading})"
 
     def settings_in_source(self, source) -> str:
         """Return the arguments of the formula, and add it to the source."""
@@ -282,7 +306,7 @@ class NumberInputs(Column):
         )
 
     def is_consistent(self):
-        scores = np.zeros(len(self.edges)) if self.scores is None else self.scores
+        scores = self._scores_of_edges
         values = np.concatenate(
             [self.edges, scores, [self.centre, self.scale, *self.standard]]
         )
@@ -352,8 +376,11 @@ class Dates(Column):
     @classmethod
     def learned(cls, series, kind, pieces, categories, is_declared):
         assert isinstance(kind.reading, DateReading)
-        reason = _uninformative(*read_days(series, kind.reading), kind.reading)
-        return reason or cls.of(series, pieces, kind.reading)
+        days, is_unread = read_days(series, kind.reading)
+        reason = _uninformative(days, is_unread, kind.reading)
+        if reason:
+            return reason
+        return cls.of(series, pieces, kind.reading)
 
     @classmethod
     def of(
@@ -394,8 +421,8 @@ class Dates(Column):
 
     @property
     def has_unusual_format(self):
-        usual = [DateReading(), *(DateReading((form,)) for form in ONE_MEANING)]
-        return self.reading not in usual
+        forms = [(), *((form,) for form in ONE_MEANING)]
+        return self.reading not in map(DateReading, forms)
 
     def shown(self, value):
         return str(np.datetime64(int(np.floor(value)), "D"))
@@ -545,9 +572,12 @@ class Categories(Column):
         names, counts = np.unique(as_names(series).astype(str), return_counts=True)
         frequent = np.flatnonzero(counts >= MIN_ROWS)
         by_count = frequent[np.argsort(-counts[frequent], kind="stable")]
-        least = np.where(np.arange(len(by_count)) < CATEGORIES, MIN_ROWS, ROWS_OF_MANY)
-        selected = by_count[counts[by_count] >= least][:most]
-        buckets = BUCKETS if len(selected) < len(frequent) else 1
+        ranks = np.arange(len(by_count))
+        required_rows = np.where(ranks < CATEGORIES, MIN_ROWS, ROWS_OF_MANY)
+        selected = by_count[counts[by_count] >= required_rows][:most]
+        buckets = 1
+        if len(selected) < len(frequent):
+            buckets = BUCKETS
         return cls(names[np.sort(selected)], buckets)
 
     @property
@@ -588,10 +618,9 @@ class Categories(Column):
         unknown = values[self.places(values) == len(self.names)]
         if not len(unknown):
             return None
-        names = [
-            "missing" if name == MISSING else repr(str(name))
-            for name in np.unique(unknown)[:4]
-        ]
+        names = []
+        for name in np.unique(unknown)[:4].tolist():
+            names.append("missing" if name == MISSING else repr(name))
         message = "fewer than 2 training rows contain these; they form one category"
         return Misfit(message, len(unknown), names=tuple(names))
 
@@ -659,15 +688,13 @@ class Categories(Column):
         names = ", ".join(
             "MISSING" if name == MISSING else repr(name) for name in self.names.tolist()
         )
-        if self.means is None:
-            return f"categories(table[{name!r}], [{names}], {self.buckets})"
-        means = dict(
-            zip(self.means.names.tolist(), self.means.means.tolist(), strict=True)
-        )
-        return (
-            f"categories(table[{name!r}], [{names}], {self.buckets},"
-            f" {[0.0] * self.means.width}, {means})"
-        )
+        arguments = f"table[{name!r}], [{names}], {self.buckets}"
+        if self.means is not None:
+            means = dict(
+                zip(self.means.names.tolist(), self.means.means.tolist(), strict=True)
+            )
+            arguments += f", {[0.0] * self.means.width}, {means}"
+        return f"categories({arguments})"
 
     def is_consistent(self):
         return are_sorted(self.names) and self.buckets > 0

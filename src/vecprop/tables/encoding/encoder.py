@@ -1,8 +1,10 @@
 """Encode a table as inputs of a network, with an encoder for each column."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from itertools import chain
 
 import numpy as np
 from numpy import ndarray
@@ -134,15 +136,13 @@ class Encoder:
 
     def _notes_on_readings(self) -> list[Note]:
         """Return notes on unused columns and on unusual formats."""
-        notes = []
-        for name, reason in self.dropped.items():
-            notes.append(unused_column(name, reason))
+        notes = [unused_column(*reason) for reason in self.dropped.items()]
         readings = self.readings
-        columns_by_format: dict[str, list[str]] = {}
+        names_by_format = defaultdict(list)
         for name, part in self.columns:
             if part.has_unusual_format or name in self.codes:
-                columns_by_format.setdefault(readings[name], []).append(name)
-        for reading, names in columns_by_format.items():
+                names_by_format[readings[name]].append(name)
+        for reading, names in names_by_format.items():
             notes.append(Note(f"Read as {reading}: {some_of(names)}."))
         return notes
 
@@ -162,7 +162,8 @@ class Encoder:
         readings = {}
         for name, part in self.columns:
             readings[name] = str(getattr(part, "reading", part.kind))
-        return readings | dict.fromkeys(self.codes, "codes")
+        readings.update(dict.fromkeys(self.codes, "codes"))
+        return readings
 
     @property
     def width(self) -> int:
@@ -182,7 +183,7 @@ class Encoder:
     @property
     def has_means(self) -> bool:
         """Whether some categories are target-encoded."""
-        return any(getattr(part, "means", None) is not None for part in self.parts)
+        return any(getattr(part, "means", None) for part in self.parts)
 
     def with_means(
         self,
@@ -258,14 +259,15 @@ class Encoder:
                 Selection(packed, expansion=rows.expansion(indices))
                 for indices in selections
             ]
-        encoded = []
-        for indices in selections:
-            encoded.append(np.empty((len(frame), len(indices)), np.float32))
+        shapes = [(len(frame), len(indices)) for indices in selections]
+        encoded = [np.empty(shape, np.float32) for shape in shapes]
 
         def encode(rows: slice):
             inputs = self(frame.iloc[rows])
             for name, means in (target_encoded or {}).items():
-                inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]
+                # the mean targets are the last inputs of a column
+                end = self.places[name].stop
+                inputs[:, end - means.shape[1] : end] = means[rows]
             for indices, X in zip(selections, encoded, strict=True):
                 # "raise" would copy
                 np.take(inputs, indices, axis=1, out=X[rows], mode="clip")
@@ -278,21 +280,20 @@ class Encoder:
         misfits = dict(before or {})
         for name, part in self.columns:
             misfit = part.misfit(frame[name])
-            if misfit is not None:
-                key = name, misfit.message
-                if key in misfits:
-                    misfit = misfits[key].plus(misfit)
-                misfits[key] = misfit
+            if misfit is None:
+                continue
+            key = name, misfit.message
+            if key in misfits:
+                misfit = misfits[key].plus(misfit)
+            misfits[key] = misfit
         return misfits
 
     def notes_on(self, misfits: Misfits) -> list[str]:
         """Return notes on values that cannot be used unchanged, in order of columns."""
-        order = {name: number for number, name in enumerate(self.names)}
-        notes = []
-        for name, message in sorted(misfits, key=lambda key: order[key[0]]):
-            misfit = str(misfits[name, message])
-            notes.append(note_about(f"Column {name!r}", misfit, name))
-        return notes
+        by_column = defaultdict(list)
+        for (name, _), misfit in misfits.items():
+            by_column[name].append(note_about(f"Column {name!r}", str(misfit), name))
+        return list(chain.from_iterable(by_column[name] for name in self.names))
 
 
 def unused_column(name: str, reason: str) -> Note:
@@ -303,14 +304,16 @@ def unused_column(name: str, reason: str) -> Note:
 def require_inputs(names: list[str], frame: Frame):
     """Raise an error if a table lacks columns."""
     missing = [name for name in names if name not in frame.columns]
-    if missing:
-        count = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
-        advice = suggestion(missing[0], set(frame.columns) - set(names)) or "."
-        message = (
-            f"The table has no column {missing[0]!r}{count}, which the model"
-            f" needs{advice}"
-        )
-        raise TableError(with_encoding(message, frame.attrs.get("notes", [])))
+    if not missing:
+        return
+    count = ""
+    if len(missing) > 1:
+        count = f" (and lacks {len(missing) - 1} more)"
+    advice = suggestion(missing[0], set(frame.columns) - set(names)) or "."
+    message = (
+        f"The table has no column {missing[0]!r}{count}, which the model needs{advice}"
+    )
+    raise TableError(with_encoding(message, frame.attrs.get("notes", [])))
 
 
 def some_of(names: list[str]) -> str:
@@ -321,8 +324,10 @@ def some_of(names: list[str]) -> str:
     >>> some_of(["a", "b"]), some_of(list("abcdefg"))
     ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
     """
-    ending = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(repr, names[:5])) + ending
+    text = ", ".join(map(repr, names[:5]))
+    if len(names) > 5:
+        text += f" and {len(names) - 5} more"
+    return text
 
 
 def pieces_for(rows: int, columns: int) -> int:

@@ -1,6 +1,7 @@
 """Assign rows to folds, and compute out-of-fold target encodings."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +29,7 @@ def folds(y: ndarray, count: int, seed: int) -> ndarray:
     >>> [sorted(y[fold == k].tolist()) for k in range(3)]
     [[0, 1], [0, 1], [0, 1]]
     """
-    orders = np.tile(np.arange(count), (-(-len(y) // count), 1))
+    orders = np.tile(np.arange(count), (ceil(len(y) / count), 1))
     shuffled = np.random.default_rng(seed).permuted(orders, axis=1).ravel()
     fold = np.empty(len(y), np.intp)
     fold[np.argsort(y, kind="stable")] = shuffled[: len(y)]
@@ -245,16 +246,15 @@ def _column(frame: Frame, values, setting: str) -> Any:
     """Return a column by its name, or an array with one value per row as a column."""
     if isinstance(values, str):
         return column_of(frame, values)
-    series = values
-    if not isinstance(series, pandas().Series):
-        series = pandas().Series(np.asarray(values).ravel())
-    if len(series) != len(frame):
+    if not isinstance(values, pandas().Series):
+        values = pandas().Series(np.asarray(values).ravel())
+    if len(values) != len(frame):
         raise TableError(
-            f"The table has {len(frame)} rows, but {setting} has {len(series)}: pass"
+            f"The table has {len(frame)} rows, but {setting} has {len(values)}: pass"
             " one per row."
         )
-    plain = plain_column(series)
-    return series if plain is None else plain
+    plain = plain_column(values)
+    return values if plain is None else plain
 
 
 PRIOR_ROWS = 10.0
@@ -315,7 +315,7 @@ def target_means(
     >>> means.means.round(6).ravel(), inputs.round(2).ravel()
     (array([-1.,  1.]), array([-0.27, -0.82,  0.82,  0.27]))
     """
-    if T.shape[1] == 2:
+    if T.shape[1] == 2:  # the shares of two classes add up to 1
         T = T[:, 1:]
     counts = np.ones(len(T))
     if weight is not None:
@@ -323,6 +323,7 @@ def target_means(
     above = T - np.average(T, axis=0, weights=counts)
     codes, categories = pandas().factorize(names, sort=True)
     categories = categories.astype(str)
+    # Sums of targets and numbers of rows, by fold and category.
     shape = fold.max() + 1, len(categories)
     sums = np.zeros((*shape, T.shape[1]))
     rows = np.zeros(shape)

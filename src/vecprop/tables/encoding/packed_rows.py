@@ -44,8 +44,8 @@ class PackedRows:
             types_of_column = part.packed_types(frame[name])
             types.append(types_of_column)
             for suffix, (dtype, shape) in types_of_column.items():
-                fields.append((f"{number}{suffix}", dtype, shape))
-        fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
+                fields.append((f"{number}{suffix}", np.dtype(dtype), shape))
+        fields.sort(key=lambda field: field[1].itemsize, reverse=True)
         return cls(columns, types, np.dtype(fields, align=True))
 
     @property

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import ndarray
 
 from ..error import pandas
 from ..kinds.kinds import tag_separator
@@ -28,7 +29,7 @@ class Tags(Column):
     (['big', 'red'], [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     """
 
-    names: np.ndarray
+    names: ndarray
     separator: str
 
     kind = "tags"
@@ -104,6 +105,6 @@ def tags_of(text: str, separator: str) -> list[str]:
     >>> tags_of("red; big;;red", ";")
     ['red', 'big']
     """
-    return list(
-        dict.fromkeys(name.strip() for name in text.split(separator) if name.strip())
-    )
+    tags = dict.fromkeys(map(str.strip, text.split(separator)))
+    tags.pop("", None)
+    return list(tags)

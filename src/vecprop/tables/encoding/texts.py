@@ -67,8 +67,7 @@ class LatentTexts(Column):
 
     @classmethod
     def learned(cls, series, kind, pieces, categories, is_declared):
-        values = series.dropna().astype(str)
-        if values.nunique() == 1 and len(values) == len(series):
+        if series.astype(str).nunique(dropna=False) == 1:
             return "all values are the same"
         return cls.of(series)
 
