@@ -69,11 +69,11 @@ class RowSizes:
         frame = frame.iloc[:LOOKED_AT]
         raw = float(frame.memory_usage(deep=True, index=False).sum()) / len(frame)
         columns = frame.drop(columns=list(aside), errors="ignore")
+        declared = {
+            name: kind for name, kind in asked.columns.items() if name in columns
+        }
         width = PIECES * columns.shape[1]
-        declared = {}
-        for name, kind in asked.columns.items():
-            if name in columns:
-                declared[name] = kind
+        # The first rows may have no usable column.
         with suppress(TableError, ValueError):
             encoder, _ = Encoder.of(columns, ColumnOptions(declared))
             width = sum(len(encoder.of_view(view)) for view in VIEWS)
@@ -95,9 +95,7 @@ def memory_of(memory: int | str | None) -> int | None:
     """Return the bytes that the program may use, or None if they are unknown."""
     if memory is None:
         free = available_memory()
-        if free is None:
-            return None
-        return PROGRAM + int(SAFE * free)
+        return None if free is None else PROGRAM + int(SAFE * free)
     total = as_bytes(memory)
     if total < MIN_MEMORY:
         raise TableError(
@@ -169,7 +167,9 @@ def require_room_for_text(files: Sequence[Path], limit: int):
         return
     size = 0
     for file in files:
-        size += file.stat().st_size * (PACKED if is_compressed(file) else 1)
+        size += file.stat().st_size
+        if is_compressed(file):
+            size += (PACKED - 1) * file.stat().st_size
     columns = len(DelimitedFile.of(files[0]).names())
     with opened(files[0]) as file:
         start = file.read(SAMPLE)
@@ -178,7 +178,9 @@ def require_room_for_text(files: Sequence[Path], limit: int):
     needed = 1.2 * (size + 8 * values) + 16 * values
     if needed <= limit:
         return
-    shown = files[0].parent if len(files) > 1 else files[0]
+    shown = files[0]
+    if len(files) > 1:
+        shown = shown.parent
     name = shown.name.partition(".")[0] or "table"
     raise TableError(
         f"{shown} contains {size / 1e9:.2g} GB of text, which need about"

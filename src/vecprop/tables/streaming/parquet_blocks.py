@@ -153,7 +153,9 @@ class ParquetBlocks:
             values[name] = self._numbers(table.column(name), name, number)
         X = columns_as_array([values[name] for name in self.columns], np.float32)
         targets = [values[name] for name in self._targets]
-        T = targets[0] if self._is_single else columns_as_array(targets)
+        T = targets[0]
+        if not self._is_single:
+            T = columns_as_array(targets)
         if self.weight is None:
             return X, T
         return X, T, values[self.weight]
@@ -185,19 +187,17 @@ class ParquetBlocks:
         """Return a column as an array, or raise if a value is missing or not finite."""
         values = column.to_numpy()
         kind = values.dtype.kind
+        is_invalid = np.zeros(1, bool)
         if column.null_count:
-            problem = "missing"
-            row = np.argmax(column.is_null().to_numpy())
-        elif kind == "f" and not np.isfinite(values.sum()):
-            is_finite = np.isfinite(values)
-            if is_finite.all():  # only the sum is infinite
-                return values
-            row = np.argmin(is_finite)
-            problem = values[row]
+            is_invalid = column.is_null().to_numpy()
         elif kind == "b":
-            return values.astype(np.int64)
-        else:
+            values = values.astype(np.int64)
+        elif kind == "f" and not np.isfinite(values.sum()):  # the sum may overflow
+            is_invalid = ~np.isfinite(values)
+        if not is_invalid.any():
             return values
+        row = np.argmax(is_invalid)
+        problem = "missing" if column.null_count else values[row]
         raise TableError(
             f"In {self.place(number)}: column {name!r} is {problem} in row {row};"
             " fill or drop it."
@@ -290,17 +290,16 @@ def columns_as_array(columns: list[ndarray], least: type = np.bool_) -> ndarray:
 
     columns = [np.require(column, kind, ["C", "A"]) for column in columns]
     stacked = np.empty((len(columns[0]), len(columns)), kind)
-    addresses = np.array([address_of_array(column) for column in columns])
-    first = addresses[0]
-    distances = (addresses - first) // kind.itemsize
+    addresses = np.array(list(map(address_of_array, columns)))
+    first_column = addresses[0]
+    distances = (addresses - first_column) // kind.itemsize
     gather = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(gather_address(kind.type))
-    for row in range(0, len(stacked), ROWS_AT_ONCE):
-        part = stacked[row : row + ROWS_AT_ONCE]
-        start = first + row * kind.itemsize
+    for first_row in range(0, len(stacked), ROWS_AT_ONCE):
+        part = stacked[first_row : first_row + ROWS_AT_ONCE]
         gather(
             len(columns),
             len(part),
-            start,
+            first_column + first_row * kind.itemsize,
             kind.itemsize,
             part.ctypes.data,
             part.strides[0],

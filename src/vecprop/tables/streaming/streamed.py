@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -118,9 +119,7 @@ class Streamed:
             return StreamedFolds(self.seed, count, self.buckets, None)
         time = self.buckets[self.numbers].astype(float)
         fold = folds_of_time(time, count)
-        starts = []
-        for number in range(fold.max() + 1):
-            starts.append(time[fold == number].min())
+        starts = [time[fold == number].min() for number in range(fold.max() + 1)]
         if not starts:
             raise TableError(
                 "All training rows have the same time, but validation needs later rows."
@@ -288,9 +287,13 @@ class _Scan:
     def _seen(self, frame: Frame) -> tuple[ndarray, ndarray | None]:
         """Return which rows of a chunk are used, and their times, if any."""
         roles = self.roles
-        weight = None if roles.weight is None else frame[roles.weight]
+        weight = None
+        if roles.weight is not None:
+            weight = frame[roles.weight]
         is_used, _ = self.rows.see(frame[self.target], weight)
-        return is_used, None if roles.time is None else self._times(frame)
+        if roles.time is None:
+            return is_used, None
+        return is_used, self._times(frame)
 
     def _edges(self) -> ndarray | None:
         """Return the boundaries of time buckets, then the first time of test rows."""
@@ -324,11 +327,11 @@ class _Scan:
         keys = pandas().util.hash_array(names, categorize=True)
         return counter_bits(self.seed, purpose, keys)
 
-    def _first_of_values(self, target, learned: ndarray) -> ndarray:
-        """Return a mask of the first two rows with each of a few targets."""
+    def _first_of_values(self, target, is_trained: ndarray) -> ndarray:
+        """Return a mask of the first two training rows with each target, or of no row if there are many targets."""
         is_first = np.zeros(len(target), bool)
-        rows = np.flatnonzero(learned)
-        codes, values = pandas().factorize(target[learned])
+        rows = np.flatnonzero(is_trained)
+        codes, values = pandas().factorize(target[is_trained])
         if self.values is None or len(values) + len(self.values) > 2 * MAX_VALUES:
             self.values = None
             return is_first
@@ -359,13 +362,13 @@ class _Scan:
         reasons = self.roles.reasons
         inputs = set(self.parts.names) - {self.target, *reasons}
         undeclared = inputs - {self.roles.time, *self.asked.columns}
-        counting = []
+        row_numbers = []
         for name, (low, high) in self.ranges.items():
             is_range = high - low + 1 == self.total
             if name in undeclared and is_range and sample[name].is_unique:
-                counting.append(name)
-        if len(counting) < len(inputs):
-            reasons |= dict.fromkeys(counting, COUNTS_ROWS)
+                row_numbers.append(name)
+        if len(row_numbers) < len(inputs):
+            reasons |= dict.fromkeys(row_numbers, COUNTS_ROWS)
         return reasons
 
 
@@ -402,19 +405,20 @@ class StreamedRows:
     def window(self) -> int:
         """Maximum number of rows of a window, if two windows are in memory."""
         width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
-        row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
-        room = SHARE_OF_WINDOWS * (self.table.memory - PROGRAM)
-        return max(int(room / (2 * row)), 4096)
+        # Float32 inputs, targets and weights, then the indices of a row.
+        bytes_of_row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
+        memory = SHARE_OF_WINDOWS * (self.table.memory - PROGRAM)
+        return max(int(memory / (2 * bytes_of_row)), 4096)
 
     @cached_property
     def slices(self) -> list[tuple[int, int, int]]:
         """The chunk, start and end of nonempty blocks. Large chunks are divided."""
         slices = []
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
-            most = min(-(-rows // 8), self.window // 4)
-            count = -(-rows // max(self.window // 16, most, 1024))
-            cuts = np.linspace(0, rows, count + 1).astype(int).tolist()
-            for first, end in pairwise(cuts):
+            eighth = min(ceil(rows / 8), self.window // 4)
+            rows_of_slice = max(self.window // 16, eighth, 1024)
+            cuts = np.linspace(0, rows, ceil(rows / rows_of_slice) + 1).astype(int)
+            for first, end in pairwise(cuts.tolist()):
                 if self._used(part, first, end).any():
                     slices.append((part, first, end))
         return slices
@@ -422,10 +426,9 @@ class StreamedRows:
     @cached_property
     def sizes(self) -> ndarray:
         """The number of rows of each block."""
-        sizes = []
-        for part, first, end in self.slices:
-            sizes.append(self._used(part, first, end).sum())
-        return np.array(sizes)
+        return np.array(
+            [self._used(part, first, end).sum() for part, first, end in self.slices]
+        )
 
     @property
     def rows(self) -> int:

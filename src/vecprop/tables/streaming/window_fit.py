@@ -17,7 +17,7 @@ from ...train.progress import Progress, progress_of, progress_row
 from ...train.run import Run, is_true, train_runs, watched
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import View
-from .streamed import StreamedRows
+from .streamed import StreamedFolds, StreamedRows
 
 Report = Callable[[Progress], object] | None
 """A progress callback, or None."""
@@ -121,40 +121,47 @@ def _windows_of_runs(
     progress: Report,
 ) -> Generator[list[Window]]:
     """Yield the part of each window for each run, until all runs have ended."""
-    last = max(run.state.epochs for run in runs)
-    first = min((run.state.epoch for run in runs if run.result is None), default=last)
-    with closing(windows.passes(range(first, last))) as passes:
+    end = max(run.state.epochs for run in runs)
+    epochs = [run.state.epoch for run in runs if run.result is None]
+    with closing(windows.passes(range(min(epochs, default=end), end))) as passes:
         for window in passes:
-            folds = np.empty(0)
-            if rows.folds is not None:
-                folds = rows.folds.of(window.numbers[window.order])
             parts = []
             for number, run in enumerate(runs):
                 batch = window.batches[views.index(run.view)]
+                # Each run keeps its left-over rows in its part of the room.
                 front = number * windows.room // len(runs)
-                part = replace(window, batches=[batch], front=front)
-                if rows.folds is not None:
-                    order = window.order[rows.folds.trains(folds, run.fold)]
-                    if window.number == 0:
-                        run.seen = 0
-                    run.seen += len(order)
-                    part = replace(
-                        part, seen=run.seen, positions=np.sort(order), order=order
-                    )
-                parts.append(part)
+                parts.append(replace(window, batches=[batch], front=front))
+            if rows.folds is not None:
+                parts = _without_folds(runs, parts, rows.folds)
             yield parts
             if _is_stopped(runs, progress, window.epoch + 1):
                 return
 
 
+def _without_folds(
+    runs: Sequence[StreamedRun], parts: Sequence[Window], folds: StreamedFolds
+) -> list[Window]:
+    """Return the windows without the rows that validate each run, and count the rows that each run has seen."""
+    window = parts[0]
+    fold_of_rows = folds.of(window.numbers[window.order])
+    training_parts = []
+    for run, part in zip(runs, parts, strict=True):
+        order = window.order[folds.trains(fold_of_rows, run.fold)]
+        if window.number == 0:
+            run.seen = 0
+        run.seen += len(order)
+        training_parts.append(
+            replace(part, seen=run.seen, positions=np.sort(order), order=order)
+        )
+    return training_parts
+
+
 def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bool:
     """Report the progress in this epoch; return whether training ends."""
     if progress is not None:
-        members = [progress_row(run.state, run.result is not None) for run in runs]
+        rows = [progress_row(run.state, run.result is not None) for run in runs]
         epochs = max(run.state.epochs for run in runs)
-        report = progress_of(
-            np.transpose(members), len(runs), epoch=epoch, epochs=epochs
-        )
+        report = progress_of(np.transpose(rows), len(runs), epoch=epoch, epochs=epochs)
         if is_true(progress(report)):
             return True
     return all(run.result is not None for run in runs)
