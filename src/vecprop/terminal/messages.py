@@ -140,7 +140,9 @@ def say_notes(notes: Iterable[str], *, are_in_json: bool = True):
     for note in notes[:20]:
         say(f"Note: {note}")
     if len(notes) > 20:
-        ending = "; --json lists all" if are_in_json else ""
+        ending = ""
+        if are_in_json:
+            ending = "; --json lists all"
         say(f"Note: and {len(notes) - 20} more{ending}.")
 
 

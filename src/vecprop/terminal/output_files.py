@@ -37,9 +37,6 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     """
     another = f"choose another name with {option}"
     folder = path.parent
-    inputs = [file for file in read if file is not None and file.exists()]
-    parents = path.absolute().parents
-    input_folder = next((file for file in inputs if file.absolute() in parents), None)
     if path == STANDARD_OUTPUT:
         raise UsageError(
             "Only tables can be written to standard output: choose a file name with"
@@ -51,10 +48,13 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
         )
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is not a file: {another}.")
-    if path.exists() and any(path.samefile(file) for file in inputs):
-        raise UsageError(f"{path} is an input file: {another}.")
-    if input_folder is not None:
-        raise UsageError(f"{path} is in the input folder {input_folder}: {another}.")
+    for file in read:
+        if file is None or not file.exists():
+            continue
+        if path.exists() and path.samefile(file):
+            raise UsageError(f"{path} is an input file: {another}.")
+        if file.absolute() in path.absolute().parents:
+            raise UsageError(f"{path} is in the input folder {file}: {another}.")
     if path.exists() and not force:
         raise UsageError(f"{path} exists: {another}, or overwrite it with --force.")
     if not folder.is_dir():
@@ -146,8 +146,11 @@ def table_writer(
     path: Path | None, as_json: bool = False
 ) -> Iterator[Callable[[Any], None]]:
     """Yield a function that writes the next part of a table, a DataFrame; the file is written atomically."""
+    if path is None and as_json:
+        yield from _records()
+        return
     if path is None:
-        yield from _records() if as_json else _separated(sys.stdout, ",")
+        yield from _separated(sys.stdout, ",")
         return
     suffix = path.suffix.lower()
     with written_at_once(path) as file:
@@ -175,6 +178,7 @@ def require_format(path: Path):
 
 
 def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that writes rows as text, the first ones with a header."""
     has_header = True
 
     def write(frame):
@@ -187,20 +191,21 @@ def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
 
 def _records() -> Iterator[Callable[[Any], None]]:
     """Yield a function that writes rows as a JSON list, one object per line."""
-    before = "[\n"
+    separator = "[\n"
 
     def write(frame):
-        nonlocal before
+        nonlocal separator
         rows = frame.astype(object).where(frame.notna(), None)
         for record in rows.to_dict("records"):
-            sys.stdout.write(before + to_json(record, indent=None))
-            before = ",\n"
+            sys.stdout.write(separator + to_json(record, indent=None))
+            separator = ",\n"
 
     yield write
     sys.stdout.write("\n]\n")
 
 
 def _binary(file, suffix: str) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that writes rows to a Parquet or Arrow file, with the types of the first rows."""
     pyarrow = imported("pyarrow", "Writing Parquet and Arrow files", "tables")
     from pyarrow import ipc, parquet
 

@@ -50,12 +50,12 @@ def sentence_of(error, root, args: Sequence[str]) -> str:
             f"{path} has no command {name!r}:"
             f" {_question(meant and f'{path} {meant}', advice)}"
         )
+    # the message ends with the arguments in parentheses
     extra = error.message.partition(" (")[2].removesuffix(")")
-    arguments = [
-        _shown(parameter)
-        for parameter in command.params
-        if parameter.param_type_name == "argument"
-    ]
+    arguments = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            arguments.append(_shown(parameter))
     return (
         f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also {extra!r}:"
         f" {advice}"
@@ -66,7 +66,8 @@ def _unknown_option(error, args: Sequence[str], advice: str) -> str:
     """Return the unknown option, and the option that is meant or the commands that have the option."""
     option = error.option_name
     if not option.startswith("--"):  # the parser has split -name into letters
-        option = next((arg for arg in args if arg.startswith(option)), option)
+        words = [word for word in args if word.startswith(option)]
+        option = [*words, option][0]
     option = option.partition("=")[0]
     name = option.lstrip("-")
     commands = getattr(error.ctx.find_root().command, "commands", {})
@@ -74,9 +75,11 @@ def _unknown_option(error, args: Sequence[str], advice: str) -> str:
     for command, declaration in commands.items():
         if any(option in parameter.opts for parameter in declaration.params):
             owners.append(command)
-    if known_advice := advice_on(name, "--"):
-        advice = known_advice
-    elif meant := _option_meant(name, error.ctx.command):
+    specific_advice = advice_on(name, "--")
+    meant = _option_meant(name, error.ctx.command)
+    if specific_advice:
+        advice = specific_advice
+    elif meant:
         advice = _question(meant, advice)
     elif owners:
         advice = f"it is an option of vecprop {', '.join(owners)}; {advice}"
@@ -105,13 +108,17 @@ def _wrong_number_of_values(option: str, command, args: Sequence[str]) -> str:
 
 
 def _wrong_value(error, args: Sequence[str]) -> str:
+    """Return which value of an option is wrong, and which values are allowed."""
     parameter = error.param
-    words = [word for arg in args for word in arg.split("=", 1)]
-    values = [
-        repr(value) for option, value in pairwise(words) if option in parameter.opts
-    ]
+    words = []
+    for argument in args:
+        words += argument.split("=", 1)
+    values = []
+    for option, value in pairwise(words):
+        if option in parameter.opts:
+            values.append(repr(value))
     if not values:  # the value is from a file
-        values = [repr(error.ctx.default_map[parameter.name])]
+        values.append(repr(error.ctx.default_map[parameter.name]))
     if not parameter.multiple:
         values = values[-1:]
     return (
@@ -127,13 +134,17 @@ def _allowed(command, parameter) -> str:
     for allowed in types:
         if get_origin(allowed) is Literal:
             return " or ".join(get_args(allowed))
-    number = "an integer" if {int, list[int]} & set(types) else "a number"
+    number = "a number"
+    if int in types or list[int] in types:
+        number = "an integer"
     if info.max is not None:
         return f"{number} from {info.min} to {info.max}"
     if info.min is None:
         return f"{number}: {_help(command, parameter)}"
-    ending = "; repeat the option for several" if parameter.multiple else ""
-    return f"{number} of at least {info.min}{ending}"
+    text = f"{number} of at least {info.min}"
+    if parameter.multiple:
+        text += "; repeat the option for several"
+    return text
 
 
 def _help(command, parameter) -> str:
@@ -155,12 +166,14 @@ def _declaration(command, parameter) -> Sequence[Any]:
 
 
 def _question(meant: str, advice: str) -> str:
-    return f"did you mean {meant}? {advice.capitalize()}" if meant else advice
+    """Ask whether a name is meant, and add advice; return only the advice without a name."""
+    if not meant:
+        return advice
+    return f"did you mean {meant}? {advice.capitalize()}"
 
 
 def _shown(parameter) -> str:
     name = parameter.opts[0]
-    if not name.startswith("-"):
-        name = parameter.metavar or parameter.name
-        return name.strip("[]")
-    return name
+    if name.startswith("-"):
+        return name
+    return (parameter.metavar or parameter.name).strip("[]")

@@ -119,9 +119,8 @@ def evaluate(
     if not quiet:
         say_notes(evaluation.notes)
     if not as_json:
-        show(
-            f"{evaluation.summary}\n\n{evaluation._text(f'on {rows} rows of {table.name}', model.name)}"
-        )
+        scores = evaluation._text(f"on {rows} rows of {table.name}", model.name)
+        show(f"{evaluation.summary}\n\n{scores}")
         return
     result = {"rows": rows, "summary": evaluation.summary, "scores": evaluation.metrics}
     positive = positive_class(evaluation.model)
@@ -191,15 +190,14 @@ def explain(
         with table_writer(None if output == STANDARD_OUTPUT else output) as write:
             write(explanations.to_frame())
     if as_json:
-        result = (
-            explanations._asdict()
-            if isinstance(explanations, ExplainedModel)
-            else {"rows": explanations}
-        )
+        result = {"rows": explanations}
+        if isinstance(explanations, ExplainedModel):
+            result = explanations._asdict()
         print(to_json(result | {"notes": notes}))
     elif output is None:
         show(repr(explanations))
     if not quiet:
         say_notes(notes)
         if output not in (None, STANDARD_OUTPUT):
-            say(f"{'Contributions' if row else 'Importances'} are in {output}.")
+            kind = "Contributions" if row else "Importances"
+            say(f"{kind} are in {output}.")

@@ -62,23 +62,21 @@ def local_cluster(processes: int, threads: int) -> Iterator[Any]:
     The processes authenticate each other with temporary certificates. Without
     certificates, other users of the machine could run code as the owner of the cluster.
     """
+    import distributed  # pyright: ignore[reportMissingImports]
     from dask import config  # pyright: ignore[reportMissingImports]
-    from distributed import (
-        LocalCluster,
-        Security,
-    )  # pyright: ignore[reportMissingImports]
 
-    settings: dict[str, Any] = {
-        "n_workers": processes,
-        "threads_per_worker": threads,
-        "silence_logs": logging.CRITICAL,
-    }
-    settings |= {
-        "dashboard_address": "127.0.0.1:0",
-        "scheduler_kwargs": {"dashboard": False},
-    }
-    settings |= {"security": Security.temporary(), "protocol": "tls://"}
-    with config.set(SETTINGS_OF_DASK), LocalCluster(**settings) as cluster:
+    with (
+        config.set(SETTINGS_OF_DASK),
+        distributed.LocalCluster(
+            n_workers=processes,
+            threads_per_worker=threads,
+            silence_logs=logging.CRITICAL,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            security=distributed.Security.temporary(),
+            protocol="tls://",
+        ) as cluster,
+    ):
         yield cluster
 
 

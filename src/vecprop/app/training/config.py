@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import tomllib
 import warnings
 from collections.abc import Callable, Mapping
@@ -46,7 +47,7 @@ SAME = (
     "n_iter_no_change",
     "n_estimators",
 )
-SETTINGS = {"threads": "n_jobs", **dict(zip(SAME, SAME, strict=True))}
+SETTINGS = {"threads": "n_jobs"} | {name: name for name in SAME}
 """The estimator's setting for each option."""
 
 OPTIONS = {
@@ -93,22 +94,22 @@ def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunF
         size = TEST_SHARE
     request = Request(
         table,
-        size=size,
+        options["target"],
+        size,
+        group=options["group"],
+        time=options["time"],
+        seed=options["seed"],
         asked=asked,
         test=test,
+        task=options["task"],
+        weight=options["weight"],
         settings=settings,
         classes=several_names(options["classes"]),
         folds=options["cv"],
-        **{
-            name: options[name]
-            for name in ("target", "group", "time", "seed", "task", "weight", "memory")
-        },
+        memory=options["memory"],
     )
-    return (
-        options,
-        request,
-        RunFiles(output, with_suffix(output, ".toml"), options["report"]),
-    )
+    files = RunFiles(output, with_suffix(output, ".toml"), options["report"])
+    return options, request, files
 
 
 def _require_to_fit(options: Mapping[str, Any]):
@@ -184,9 +185,9 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def estimator_of(request: Request, task: Task, **settings):
     """Return the estimator for a task, with the settings of the request and additional settings."""
-    estimator_class = (
-        TabularClassifier if task == "classification" else TabularRegressor
-    )
+    estimator_class = TabularRegressor
+    if task == "classification":
+        estimator_class = TabularClassifier
     unknown = request.settings.keys() - signature(estimator_class).parameters.keys()
     if unknown:
         raise UsageError(
@@ -209,32 +210,36 @@ def estimator_of(request: Request, task: Task, **settings):
 
 def _about_option(estimator, message: str) -> str:
     """Convert scikit-learn's message about a setting to a message about the option; return other messages unchanged."""
-    # "The 'setting' parameter of … must be …. Got …"
-    _, setting, *_ = [*message.split("'"), ""]
-    if setting not in SETTINGS:
+    pattern = r"The '(\w+)' parameter of .*? must be (.*?)\. Got "
+    match = re.match(pattern, message, re.DOTALL)
+    if match is None or match[1] not in SETTINGS:
         return message
-    allowed = message.partition(" must be ")[2].partition(". Got ")[0]
-    constraints = estimator._parameter_constraints[setting]
-    is_range = "in the range" in allowed
-    names = sorted(
-        option
-        for constraint in constraints
-        for option in getattr(constraint, "options", ())
-    )
-    if names:
-        allowed = f"{', '.join(names[:-1])} or {names[-1]}"
-    for constraint in constraints:
-        if is_range and hasattr(constraint, "closed"):  # an interval
-            least = "of at least" if constraint.closed in ("left", "both") else "above"
-            allowed = f"a number {least} {constraint.left:g}"
-            if constraint.right is not None:
-                most = (
-                    "at most" if constraint.closed in ("right", "both") else "less than"
-                )
-                allowed += f" and {most} {constraint.right:g}"
+    setting, allowed = match.groups()
+    has_interval = "in the range" in allowed
+    names = []
+    for constraint in estimator._parameter_constraints[setting]:
+        if has_interval and hasattr(constraint, "closed"):
+            allowed = _described_interval(constraint)
+        names += getattr(constraint, "options", ())
+    if names and not has_interval:
+        *first_names, last_name = sorted(names)
+        allowed = f"{', '.join(first_names)} or {last_name}"
     return (
         f"{named(setting)} is {getattr(estimator, setting)!r}, but must be {allowed}."
     )
+
+
+def _described_interval(interval) -> str:
+    lower_bound = "above"
+    if interval.closed in ("left", "both"):
+        lower_bound = "of at least"
+    text = f"a number {lower_bound} {interval.left:g}"
+    if interval.right is None:
+        return text
+    upper_bound = "less than"
+    if interval.closed in ("right", "both"):
+        upper_bound = "at most"
+    return f"{text} and {upper_bound} {interval.right:g}"
 
 
 def named(option: str) -> str:

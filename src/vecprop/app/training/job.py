@@ -134,14 +134,14 @@ class TrainingJob:
         """Split the table, and train a model on the training rows."""
         started = time.perf_counter()
         self.parts = split_table(self.request)
-        checkpoint = (
-            None if self.run_folder is None else Checkpoint(self.run_folder.networks)
-        )
+        checkpoint = None
+        if self.run_folder is not None:
+            checkpoint = Checkpoint(self.run_folder.networks)
         estimator = estimator_of(
             self.request, self.parts.task, workers=workers, checkpoint=checkpoint
         )
         require_folds(estimator, self.parts, self.request)
-        split = time.perf_counter()
+        ended_reading = time.perf_counter()
         with self.bar("training") as show_progress:
             model = estimator.set_params(progress=show_progress).fit(
                 **self.parts.training
@@ -150,8 +150,8 @@ class TrainingJob:
         if self.parts.reading is not None:
             self.model.target_reading_ = self.parts.reading
         self.seconds |= {
-            "reading": split - started,
-            "training": time.perf_counter() - split,
+            "reading": ended_reading - started,
+            "training": time.perf_counter() - ended_reading,
         }
 
     def measure(self):
@@ -202,21 +202,16 @@ class TrainingJob:
         model = self.model
         notes = list(self.parts.notes)
         if self.measured is not None:
-            notes += [
-                judgement.note
-                for judgement in self.measured.judgements
-                if not judgement.is_worse
-            ]
+            for judgement in self.measured.judgements:
+                if not judgement.is_worse:
+                    notes.append(judgement.note)
         notes += model.notes_
         if self.final is not model:
             notes.append(self.final.notes_[-1])
         if self.parts.has_test:
-            drift = model.detect_drift(self.parts.X_test)
-            notes += [
-                Note(f"In the test: {note}", "trust")
-                for note in drift
-                if note not in self.parts.notes
-            ]
+            for note in model.detect_drift(self.parts.X_test):
+                if note not in self.parts.notes:
+                    notes.append(Note(f"In the test: {note}", "trust"))
         return ranked(notes)
 
     @cached_property
@@ -230,14 +225,13 @@ class TrainingJob:
         """Save the model, and all options of the run as TOML."""
         readings = self.final.encoder_.readings
         types = {name: readings.get(name, "not used") for name in self.parts.X.columns}
-        types[self.request.target] = (
-            "classes" if self.parts.task == "classification" else "numbers"
-        )
+        types[self.request.target] = "numbers"
+        if self.parts.task == "classification":
+            types[self.request.target] = "classes"
         metrics = {}
         if self.measured is not None:
-            metrics = {
-                name: estimate.value for name, estimate in self.measured.metrics.items()
-            }
+            for name, estimate in self.measured.metrics.items():
+                metrics[name] = estimate.value
         save(self.final, self.saved.model, columns=types, metrics=metrics)
         write_text(self.saved.options, toml(self._reproducing_options()))
 
@@ -248,8 +242,9 @@ class TrainingJob:
         settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
         options = {**self.options, **dict.fromkeys(OPTIONS)}
         for option, setting in SETTINGS.items():
-            value = settings.get(setting)
-            options[option] = None if value == "auto" else value
+            options[option] = settings.get(setting)
+            if options[option] == "auto":
+                options[option] = None
         options["output"] = self.saved.model
         options["task"] = self.parts.task
         options["checkpoint"] = None
@@ -409,12 +404,10 @@ class TrainingJob:
             finally:  # even if the report fails
                 if not self.options["quiet"]:
                     say_notes(self.notes)
-                is_json = self.options["as_json"]
-                show(
-                    to_json(result)
-                    if is_json
-                    else as_text(result, self.measured, self.request.table)
-                )
+                if self.options["as_json"]:
+                    show(to_json(result))
+                else:
+                    show(as_text(result, self.measured, self.request.table))
         if interrupts:
             self.leave()
         if self.was_cut or interrupts:
@@ -430,11 +423,10 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     predicted = "numbers"
     if measured.is_classifier:
         predicted = f"{len(result['classes'])} classes"
+    elif len(levels) == 1:
+        predicted = f"quantile {levels[0]}"
     elif levels:
-        predicted = (
-            f"{'quantiles' if len(levels) > 1 else 'quantile'}"
-            f" {', '.join(map(str, levels))}"
-        )
+        predicted = f"quantiles {', '.join(map(str, levels))}"
     scored = f"{rows['test'] or 'none'} to test"
     if measured.how == "cross-validation":
         scored = f"scored by cross-validation with {len(measured.folds)} folds"

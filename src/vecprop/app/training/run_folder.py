@@ -30,26 +30,23 @@ class RunFolder:
         run: dict[str, Any] = {}
         for name in ("table", "test", "columns"):
             file = options[name]
-            is_stream = (
-                file is not None
-                and file.exists()
-                and not (file.is_file() or file.is_dir())
-            )
+            run[name] = None
+            if file is None:
+                continue
+            is_stream = file.exists() and not (file.is_file() or file.is_dir())
             if is_stream or file == STANDARD_INPUT:
                 raise UsageError(
                     f"--checkpoint needs a {name} that can be read again, not a stream:"
                     " give a file."
                 )
-            run[name] = existing(file) if file else None
-        changes = options.keys() - PASSING - STILL_THE_SAME - run.keys()
-        run |= {
-            named(name): str(value)
-            for name, value in options.items()
-            if name in changes
-        }
-        run |= {f"version of {name}": version_of(name) for name in LIBRARIES} | {
-            "version of Python": python_version()
-        }
+            run[name] = existing(file)
+        ignored = PASSING | STILL_THE_SAME | run.keys()
+        for name, value in options.items():
+            if name not in ignored:
+                run[named(name)] = str(value)
+        for name in LIBRARIES:
+            run[f"version of {name}"] = version_of(name)
+        run["version of Python"] = python_version()
         run = RunIdentity()(run)
         self.store = Store(self.path, run, [joint_digest([run])])
         self._known: list[Any] = []
