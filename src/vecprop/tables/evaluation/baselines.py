@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -67,11 +67,21 @@ def enough_rows(rows: int, inputs: int, seed: int) -> ndarray:
     (array([0, 1, 2]), 20000)
     """
     most = max(ENTRIES // inputs, 100)
-    return (
-        np.arange(rows)
-        if rows <= most
-        else np.random.default_rng(seed).choice(rows, most, replace=False)
-    )
+    if rows <= most:
+        return np.arange(rows)
+    return np.random.default_rng(seed).choice(rows, most, replace=False)
+
+
+class Inputs(NamedTuple):
+    """The inputs of the rows that a baseline is fitted on, and of the test rows.
+
+    ``rows`` are the indices of the former in the training table.
+    """
+
+    rows: ndarray
+    train: ndarray
+    test: ndarray
+    is_category: Sequence[bool] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,48 +155,45 @@ class Baselines:
         )
 
     @property
-    def _for_linear(self) -> tuple[ndarray, ndarray, ndarray]:
-        """The row indices for linear models, and the standardized inputs of these rows and of the test rows."""
+    def _for_linear(self) -> Inputs:
+        """The standardized inputs for linear models."""
         rows = enough_rows(len(self.y), self.encoder.width, self.seed)
         encoder, means = self._encoded
         means = {name: column_means[rows] for name, column_means in means.items()}
         # inputs of the standardized view
-        _, inputs = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)
-        _, inputs_test = encoder.of_views(self.X_test, as_arrays=True)
-        return rows, np.asarray(inputs, float), np.asarray(inputs_test)
+        _, train = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)
+        _, test = encoder.of_views(self.X_test, as_arrays=True)
+        return Inputs(rows, np.asarray(train, float), np.asarray(test))
 
-    def _for_trees(
-        self, trees: int = 1
-    ) -> tuple[ndarray, ndarray, ndarray, list[bool]]:
-        """Return the row indices for trees, their columns, the test columns, and which columns are categorical.
-
-        ``trees`` is the number of trees per boosting step.
-        """
+    def _for_trees(self, trees: int = 1) -> Inputs:
+        """Return the columns for gradient boosting, given the number of trees per boosting step."""
         encoder, means = self._encoded
-        columns_test, is_category = columns_for_trees(encoder, self.X_test)
+        test, is_category = columns_for_trees(encoder, self.X_test)
         rows = enough_rows(len(self.y), len(is_category) * trees, self.seed)
         means = {name: column_means[rows] for name, column_means in means.items()}
-        columns, _ = columns_for_trees(encoder, self.X.iloc[rows], means)
+        train, _ = columns_for_trees(encoder, self.X.iloc[rows], means)
         # gradient boosting needs a value in each column
-        columns[:, np.isnan(columns).all(axis=0)] = 0
-        return rows, columns, columns_test, is_category
+        train[:, np.isnan(train).all(axis=0)] = 0
+        return Inputs(rows, train, test, is_category)
 
-    def _probabilities(
-        self,
-        model,
-        rows: ndarray,
-        X: ndarray,
-        *,
-        X_test: ndarray,
-        classes: int,
-    ) -> ndarray:
-        """Fit a model and return its probabilities for X_test, with 0 for classes without a training row."""
-        P = np.zeros((len(X_test), classes))
-        if (self.y[rows] == self.y[rows[0]]).all():
-            P[:, self.y[rows[0]]] = 1
+    def _fit(self, model, inputs: Inputs):
+        """Fit a scikit-learn model on weighted training rows, and return it."""
+        weight = self.weight[inputs.rows]
+        if weight.min() == weight.max():
+            weight = None  # weights are slow for quantiles
+        # Ignore warnings about convergence and many classes.
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            return model.fit(inputs.train, self.y[inputs.rows], sample_weight=weight)
+
+    def _probabilities(self, model, inputs: Inputs, classes: int) -> ndarray:
+        """Fit a classifier and return its test probabilities, 0 for classes without a training row."""
+        P = np.zeros((len(inputs.test), classes))
+        y = self.y[inputs.rows]
+        if (y == y[0]).all():
+            P[:, y[0]] = 1
             return P
-        model = _fitted(model, X, self.y[rows], self.weight[rows])
-        P[:, model.classes_] = model.predict_proba(X_test)
+        self._fit(model, inputs)
+        P[:, model.classes_] = model.predict_proba(inputs.test)
         return P
 
     def _logistic(self, classes: int) -> ndarray:
@@ -195,18 +202,17 @@ class Baselines:
         The penalty is chosen by the one-standard-error rule: the strongest one within a
         standard error of the best.
         """
-        rows, X, X_test = self._for_linear
-        few = enough_rows(len(rows), 10 * X.shape[1], self.seed)
-        losses = [
-            self._losses(strength, rows[few], X[few], classes) for strength in STRENGTHS
-        ]
-        best = min(losses, key=np.sum)
-        excesses = [row_losses - best for row_losses in losses]
-        are_close = [
-            excess.mean() <= excess.std() / np.sqrt(len(few)) for excess in excesses
-        ]
-        model = LogisticRegression(C=STRENGTHS[are_close.index(True)], max_iter=200)
-        return self._probabilities(model, rows, X, X_test=X_test, classes=classes)
+        inputs = self._for_linear
+        sample = enough_rows(len(inputs.rows), 10 * inputs.train.shape[1], self.seed)
+        rows = inputs.rows[sample]
+        X = inputs.train[sample]
+        losses = [self._losses(strength, rows, X, classes) for strength in STRENGTHS]
+        excess = np.stack(losses) - min(losses, key=np.sum)
+        standard_errors = excess.std(axis=1) / np.sqrt(len(rows))
+        is_close = excess.mean(axis=1) <= standard_errors
+        # the first close inverse penalty is the smallest one
+        model = LogisticRegression(C=STRENGTHS[is_close.argmax()], max_iter=200)
+        return self._probabilities(model, inputs, classes)
 
     def _losses(
         self, strength: float, rows: ndarray, X: ndarray, classes: int
@@ -216,60 +222,49 @@ class Baselines:
         chance = np.ones(len(rows))
         model = LogisticRegression(C=strength, max_iter=200)
         for seen, unseen in splits(folds(y, FOLDS, self.seed), is_time=False):
-            P = self._probabilities(
-                model, rows[seen], X[seen], X_test=X[unseen], classes=classes
-            )
+            inputs = Inputs(rows[seen], X[seen], X[unseen])
+            P = self._probabilities(model, inputs, classes)
             chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
         return -self.weight[rows] * np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
 
     @property
     def _linear(self) -> tuple[ndarray, ndarray, ndarray]:
         """The test predictions of linear regression, its training errors, and the weights of the training rows."""
-        rows, inputs, inputs_test = self._for_linear
-        y = self.y[rows]
-        weight = self.weight[rows]
-        model = _fitted(RidgeCV(PENALTIES), inputs, y, weight)
-        return model.predict(inputs_test), y - model.predict(inputs), weight
+        inputs = self._for_linear
+        model = self._fit(RidgeCV(PENALTIES), inputs)
+        errors = self.y[inputs.rows] - model.predict(inputs.train)
+        return model.predict(inputs.test), errors, self.weight[inputs.rows]
 
-    def _boosted(self, **loss) -> ndarray:
+    def _boosted(
+        self, loss: str = "squared_error", quantile: float | None = None
+    ) -> ndarray:
         """Return gradient boosting's test predictions."""
-        rows, columns, columns_test, is_category = self._for_trees()
-        trees = HistGradientBoostingRegressor(**loss, **self._settings(is_category))
-        trees.set_params(early_stopping=len(rows) >= MIN_STOPPING_ROWS)
-        return _fitted(trees, columns, self.y[rows], self.weight[rows]).predict(
-            columns_test
-        )
+        inputs = self._for_trees()
+        trees = HistGradientBoostingRegressor(loss=loss, quantile=quantile)
+        self._configure(trees, inputs)
+        return self._fit(trees, inputs).predict(inputs.test)
 
     def _boosted_probabilities(self, classes: int) -> ndarray:
         """Return gradient boosting's probabilities for the test rows."""
-        rows, columns, columns_test, is_category = self._for_trees(classes)
-        _, counts = np.unique(self.y[rows], return_counts=True)
-        trees = HistGradientBoostingClassifier(**self._settings(is_category))
+        inputs = self._for_trees(classes)
+        _, counts = np.unique(self.y[inputs.rows], return_counts=True)
         # The training and the validation rows need rows of each class.
-        has_all_classes = counts.min() > 1 and VALIDATION * len(rows) >= len(counts)
+        validation_rows = VALIDATION * len(inputs.rows)
+        can_stop = counts.min() > 1 and validation_rows >= len(counts)
+        trees = HistGradientBoostingClassifier()
+        self._configure(trees, inputs, can_stop)
+        return self._probabilities(trees, inputs, classes)
+
+    def _configure(self, trees, inputs: Inputs, can_stop: bool = True):
+        """Set the parameters of gradient boosting, which stops early if it can and there are enough rows."""
+        is_wide = len(inputs.is_category) > MANY_COLUMNS
         trees.set_params(
-            early_stopping=bool(has_all_classes and len(rows) >= MIN_STOPPING_ROWS)
+            categorical_features=inputs.is_category,
+            early_stopping=bool(can_stop and len(inputs.rows) >= MIN_STOPPING_ROWS),
+            max_bins=FEWER_BINS if is_wide else BINS,
+            random_state=self.seed,
+            validation_fraction=VALIDATION,
         )
-        return self._probabilities(
-            trees, rows, columns, X_test=columns_test, classes=classes
-        )
-
-    def _settings(self, is_category: list[bool]) -> dict[str, Any]:
-        """Return the settings of gradient boosting."""
-        return {
-            "categorical_features": is_category,
-            "max_bins": FEWER_BINS if len(is_category) > MANY_COLUMNS else BINS,
-            "random_state": self.seed,
-            "validation_fraction": VALIDATION,
-        }
-
-
-def _fitted(model, X: ndarray, y: ndarray, weight: ndarray):
-    # weights are slow for quantiles
-    weights = {} if weight.min() == weight.max() else {"sample_weight": weight}
-    # Ignore warnings about convergence and many classes.
-    with warnings.catch_warnings(action="ignore", category=UserWarning):
-        return model.fit(X, y, **weights)
 
 
 def columns_for_trees(

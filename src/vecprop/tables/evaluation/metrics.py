@@ -47,7 +47,9 @@ def estimates(
     seed: int = 0,
     groups: ndarray | None = None,
 ) -> dict[Name, Estimate]:
-    """Return metrics with bootstrap intervals.
+    """Return metrics of weighted rows with bootstrap intervals.
+
+    Samples contain whole groups. ``groups`` are the numbers of the rows' groups, from 0.
 
     Examples
     --------
@@ -57,35 +59,33 @@ def estimates(
     >>> print(estimates(metrics, np.ones(100), groups=np.arange(100) // 20)["mae"])
     0.2 (0.0 to 0.6)
     """
-    rng = np.random.default_rng(seed)
     rows = len(weight)
     units = rows if groups is None else groups.max() + 1
-    draws = min(max(ENTRIES // rows, 200), 1000)
-    at_once = max(AT_ONCE // rows, 1)
+    samples = min(max(ENTRIES // rows, 200), 1000)
+    samples_at_once = max(AT_ONCE // rows, 1)
+    rng = np.random.default_rng(seed)
     chunks = []
     # a sample may lack a class, or be constant
     with np.errstate(divide="ignore", invalid="ignore"):
-        for first in range(0, draws, at_once):
-            samples = [
-                rng.integers(units, size=units)
-                for _ in range(min(at_once, draws - first))
-            ]
+        for start in range(0, samples, samples_at_once):
+            size = min(samples_at_once, samples - start)
+            drawn_units = rng.integers(units, size=(size, units))
             counts = np.stack(
-                [np.bincount(sample, minlength=units) for sample in samples]
+                [np.bincount(sample, minlength=units) for sample in drawn_units]
             )
             if groups is not None:
                 counts = counts[:, groups]
             chunks.append(metrics(counts * weight))
-        whole = metrics(weight[None])
-    estimates = {}
-    for name, (value,) in whole.items():
+        values = metrics(weight[None])
+    result = {}
+    for name, (value,) in values.items():
+        result[name] = Estimate(float(value))
         sampled = np.concatenate([chunk[name] for chunk in chunks])
         sampled = sampled[np.isfinite(sampled)]
-        ends = []
         if units > 1 and np.isfinite(value) and len(sampled):
-            ends = np.quantile(sampled, (0.025, 0.975)).tolist()
-        estimates[name] = Estimate(float(value), *ends)
-    return estimates
+            low, high = np.quantile(sampled, (0.025, 0.975)).tolist()
+            result[name] = Estimate(float(value), low, high)
+    return result
 
 
 TITLES = {
@@ -371,24 +371,32 @@ def columns_of_text(rows: list[list[str]]) -> str:
     a     b
     long  c
     """
-    room = get_terminal_size().columns if sys.stdout.isatty() else 2**31
-    title = []
-    if len(rows[0][0]) > room // 3:
-        title = [rows[0][0]]
+    line_width = sys.maxsize
+    if sys.stdout.isatty():
+        line_width = get_terminal_size().columns
+    heading = ""
+    if len(rows[0][0]) > line_width // 3:
+        # the long heading of the first column gets a separate line
+        heading = rows[0][0] + "\n"
         rows = [["", *rows[0][1:]], *rows[1:]]
     columns = []
     for cells in zip(*rows, strict=True):
         width = max(map(len, cells))
         columns.append([cell.ljust(width) for cell in cells])
-    first, *others = columns
-    blocks = [[first]]
-    for column in others:
-        width = sum(len(cells[0]) + 2 for cells in (*blocks[-1], column)) - 2
-        if width > room and len(blocks[-1]) > 1:
-            blocks.append([first])
-        blocks[-1].append(column)
-    texts = []
-    for block in blocks:
-        lines = ["  ".join(cells).rstrip() for cells in zip(*block, strict=True)]
-        texts.append("\n".join(lines))
-    return "\n".join([*title, "\n\n".join(texts)])
+    labels = columns[0]
+    lines = labels
+    blocks = []
+    for column in columns[1:]:
+        wider = _side_by_side(lines, column)
+        if len(wider[0]) > line_width and lines is not labels:
+            blocks.append(lines)
+            wider = _side_by_side(labels, column)
+        lines = wider
+    blocks.append(lines)
+    texts = ["\n".join(map(str.rstrip, block)) for block in blocks]
+    return heading + "\n\n".join(texts)
+
+
+def _side_by_side(lines: list[str], column: list[str]) -> list[str]:
+    """Return lines of text, each followed by a cell of the next column."""
+    return list(map("  ".join, zip(lines, column, strict=True)))

@@ -129,29 +129,30 @@ def widening(how: How, units: int, folds: int) -> float:
 def verdict_of(measured, worries: list[str]) -> Verdict:
     """Return the verdict on the model of a `Measured`, given reasons not to trust the model."""
     losses = measured._losses
-    beaten, better = significant(measured)
-    undecided = [name for name in measured.margins if name not in (*beaten, *better)]
-    candidates = better or undecided or beaten
-    subject = f"the {title(measured._loss)}"
-    level: Level
-    if NAIVE not in beaten and lacks_skill(measured):
-        level = "worse" if better else "not distinguishable"
-        headline = f"The {title(measured._loss)} shows no skill"
-        candidates = [NAIVE]
+    loss_title = title(measured._loss)
+    subject = f"the {loss_title}"
+    beaten, superior = significant(measured)
+    undecided = [name for name in measured.margins if name not in beaten + superior]
+    has_no_skill = NAIVE not in beaten and lacks_skill(measured)
+    # the baselines in the headline
+    compared = superior or undecided or beaten
+    level: Level = "not distinguishable"
+    if has_no_skill:
+        headline = f"The {loss_title} shows no skill"
         subject = "it"
-    elif better:
+        compared = [NAIVE]
+        if superior:
+            level = "worse"
+    elif superior:
         level = "worse"
-        headline = f"Worse than {listed(better)}"
+        headline = f"Worse than {listed(superior)}"
     elif not undecided:
         best = _lowest(losses, beaten)
-        level = (
-            "slightly better"
-            if measured.margins[best].value < SLIGHT * losses[best].value
-            else "better"
-        )
+        level = "better"
+        if measured.margins[best].value < SLIGHT * losses[best].value:
+            level = "slightly better"
         headline = f"{level.capitalize()} than all baselines"
     elif all(is_equivalent(measured, name) for name in undecided):
-        level = "not distinguishable"
         headline = f"Not distinguishable from {listed(undecided)}"
     else:
         level = UNCLEAR
@@ -159,17 +160,17 @@ def verdict_of(measured, worries: list[str]) -> Verdict:
             f"{UNCLEAR.capitalize()} (n = {described_rows(measured)}) whether the model"
             f" is better than {listed(undecided)}"
         )
-    baseline = _lowest(losses, candidates)
+    baseline = _lowest(losses, compared)
     says = f"{headline}: {subject} is {_comparison(measured, baseline)}"
-    if beaten and candidates is not beaten:
+    if beaten and (superior or undecided):
         says += f" The model is significantly better than {listed(beaten)}."
-    if better and candidates is not better:
-        says += f" It is significantly worse than {listed(better)}."
-    scored = (
-        "Partly on training rows" if measured.trained_on else SCORED.get(measured.how)
-    )
-    if scored:
-        says = f"{scored}, {says[0].lower()}{says[1:]}"
+    if has_no_skill and superior:
+        says += f" It is significantly worse than {listed(superior)}."
+    scored_rows = SCORED.get(measured.how)
+    if measured.trained_on:
+        scored_rows = "Partly on training rows"
+    if scored_rows:
+        says = f"{scored_rows}, {says[0].lower()}{says[1:]}"
     return Verdict(
         level,
         metric=measured._loss,
@@ -207,12 +208,12 @@ def significant(measured) -> tuple[list[str], list[str]]:
     if measured.units < FEW_UNITS:
         return [], []
     beaten = [name for name, margin in measured.margins.items() if margin.low > 0]
-    better = [name for name, margin in measured.margins.items() if margin.high < 0]
+    superior = [name for name, margin in measured.margins.items() if margin.high < 0]
     if NAIVE in beaten and guesses(measured):
         beaten.remove(NAIVE)
     if is_seen(measured):
         beaten = []
-    return beaten, better
+    return beaten, superior
 
 
 def guesses(measured) -> list[str]:

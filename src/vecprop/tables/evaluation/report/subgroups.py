@@ -40,27 +40,27 @@ def worse_subgroups(measured: Measured) -> Html:
     """Return a table of the subgroups whose loss is significantly above the mean loss."""
     from scipy.stats import norm
 
-    subgroups, whole = subgroups_of(measured)
+    subgroups, mean_loss = subgroups_of(measured)
     least = np.inf
     if measured.units > 1 and subgroups:
         least = norm.isf(0.05 / len(subgroups))
     worse = []
     for subgroup in sorted(subgroups, reverse=True):
-        if subgroup.score > least and subgroup.loss > whole:
+        if subgroup.score > least and subgroup.loss > mean_loss:
             worse.append(subgroup)
     worse = worse[:MAX_SUBGROUPS]
-    losses = [whole, *(subgroup.loss for subgroup in worse)]
-    whole_text, *texts = compared(list(map(Estimate, losses)))
+    losses = [mean_loss, *(subgroup.loss for subgroup in worse)]
+    mean_text, *texts = compared(list(map(Estimate, losses)))
     rows = []
     for subgroup, text in zip(worse, texts, strict=True):
         column = printable(subgroup.column)
         label = printable(shortened(subgroup.label))
-        increase = f"+{subgroup.loss / whole - 1:.0%}"
+        increase = f"+{subgroup.loss / mean_loss - 1:.0%}"
         rows.append((column, label, f"{subgroup.rows:,}", text.value, increase))
     name = loss_name(measured.model)
     if name == "squared error":
         name = "RMSE"
-    return parts().subgroups(name, whole_text.value, rows)
+    return parts().subgroups(name, mean_text.value, rows)
 
 
 def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
@@ -70,31 +70,41 @@ def subgroups_of(measured: Measured) -> tuple[list[Subgroup], float]:
     is robust for skewed losses. Its level is 5 %, Bonferroni-corrected. Absolute errors
     replace squared errors, to limit the effect of outliers.
     """
-    power = 0.5 if loss_name(measured.model) == "squared error" else 1.0
-    losses, weight, whole = losses_of(measured)
-    excess = weight * (losses**power - np.average(losses**power, weights=weight))
-    units = np.arange(len(losses)) if measured.groups is None else measured.groups
-    columns = dict(measured.model.encoder_.columns)
-    names = [name for name, part in columns.items() if part.holds == "names"]
-    numbers = []
-    for name in leading_columns(measured):
-        if columns[name].holds == "numbers":
-            numbers.append(name)
+    power = 1.0
+    if loss_name(measured.model) == "squared error":
+        power = 0.5
+    losses, weight, mean_loss = losses_of(measured)
+    errors = losses**power
+    excess = weight * (errors - np.average(errors, weights=weight))
+    units = measured.groups
+    if units is None:
+        units = np.arange(len(losses))
+    parts_by_name = dict(measured.model.encoder_.columns)
     subgroups = []
-    for column in names + numbers[:MAX_NUMBERS]:
-        labels = _labels(columns[column], measured.X[column])
+    for column in _columns_to_divide(measured):
+        labels = _labels(parts_by_name[column], measured.X[column])
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)
-            if not MIN_ROWS <= len(rows) < len(losses) or not weight[rows].any():
+            share = len(rows) / len(losses)
+            if len(rows) < MIN_ROWS or share == 1 or not weight[rows].any():
                 continue
-            sums = np.bincount(units[rows], excess[rows])
-            spread = sqrt((sums**2).sum() * (1 - len(rows) / len(losses)))
+            unit_sums = np.bincount(units[rows], excess[rows])
+            spread = sqrt((unit_sums**2).sum() * (1 - share))
             score = 0.0
             if spread:
-                score = sums.sum() / spread
+                score = unit_sums.sum() / spread
             loss = np.average(losses[rows], weights=weight[rows]) ** power
             subgroups.append(Subgroup(score, column, label, len(rows), loss))
-    return subgroups, whole**power
+    return subgroups, mean_loss**power
+
+
+def _columns_to_divide(measured: Measured) -> list[str]:
+    """Return the columns of categories, and the most important columns of numbers."""
+    kinds = {name: part.holds for name, part in measured.model.encoder_.columns}
+    names = [name for name in kinds if kinds[name] == "names"]
+    leading = leading_columns(measured)
+    numbers = [name for name in leading if kinds[name] == "numbers"]
+    return names + numbers[:MAX_NUMBERS]
 
 
 def _labels(part: Column, series) -> np.ndarray:
