@@ -186,7 +186,7 @@ def test_drift_parses_values_as_in_training(tmp_path):
 def test_profiles_of_many_categories_store_no_values():
     names = pd.Series([f"k{number // 2}" for number in range(10_000)])
     part = Categories.of(names)
-    profile = Profile.of(part, names)
+    profile = Profile.learn(part, names)
     assert len(profile.values) == 0
     assert notes_on(part, profile, ["new"]) == []
 
@@ -194,11 +194,11 @@ def test_profiles_of_many_categories_store_no_values():
 def test_infinite_and_constant_columns_have_profiles():
     series = pd.Series([1.0, np.nan, np.inf, -np.inf] * 5)
     part = NumberInputs.of(series)
-    profile = Profile.of(part, series)
+    profile = Profile.learn(part, series)
     assert notes_on(part, profile, series) == []
     constant = pd.Series([1.0, np.nan] * 5)
     part = NumberInputs.of(constant)
-    profile = Profile.of(part, constant)
+    profile = Profile.learn(part, constant)
     assert "the farthest (2) by 1" in notes_on(part, profile, [2.0])[0]
 
 
@@ -388,7 +388,7 @@ def test_ids_with_similar_rows_are_groups(visits, share, read):
     y = read(share * own + 0.5 * noise)
     (note,) = leaks_of(frame, y)
     assert "groups='patient' (--group)" in note
-    assert leaks(Encoder.of(frame)[0], frame, y, are_apart=True)[0] == []
+    assert leaks(Encoder.of(frame)[0], frame, y, skip_relations=True)[0] == []
     assert not has(
         leaks_of(
             frame.assign(patient=frame["patient"].map(lambda number: f"P{number}")), y
@@ -430,7 +430,7 @@ def test_a_target_that_follows_a_date_is_reported():
     walk = np.cumsum(r.normal(size=500))[order]
     (note,) = leaks_of(frame, walk)
     assert "time='day' (--time)" in note
-    assert leaks(Encoder.of(frame)[0], frame, walk, are_apart=True)[0] == []
+    assert leaks(Encoder.of(frame)[0], frame, walk, skip_relations=True)[0] == []
     assert leaks_of(frame, frame["x"] + r.normal(size=500)) == []
 
 
@@ -520,7 +520,7 @@ def test_drift_notes_are_rare_by_chance_and_find_a_shift(columns, tables, most):
         frame["town"] = [f"t{min(number, 300)}" for number in r.zipf(1.6, 1000)]
         train, test = frame[:800], frame[800:]
         encoder = Encoder.of(train)[0]
-        profiles = [Profile.of(part, train[name]) for name, part in encoder.columns]
+        profiles = [Profile.learn(part, train[name]) for name, part in encoder.columns]
         model = SimpleNamespace(encoder_=encoder, profiles_=profiles)
         found += sum(map(bool, drift(model, tallies(model, test)).values()))
         shifted = drift(model, tallies(model, test.assign(c0=test["c0"] + 0.5)))

@@ -289,7 +289,7 @@ def test_constant_columns_contribute_nothing(regressor):
 
 
 def sample(part, series, count=512):
-    return drawn(part, Profile.of(part, series), count, np.random.default_rng(0))
+    return drawn(part, Profile.learn(part, series), count, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ class TableModel(SharedSettings):
             self.encoder_,
             rows.frame,
             target,
-            are_apart=is_judged or rows.dependence.is_time or has_groups,
+            skip_relations=is_judged or rows.dependence.is_time or has_groups,
         )
         self.notes_ += notes
         if is_checked:

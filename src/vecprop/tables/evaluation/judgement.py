@@ -129,15 +129,21 @@ def judgements(
         parts = replace(parts, stream=None)
         model = _model_of_sample(model, parts, progress_bar)
         measured = measured_unseen(model, parts, measured.seed, baselines=False)
-    whole = parts.whole
-    predictions = np.full((len(whole.y), *measured.predictions[OURS].shape[1:]), np.nan)
+    combined = parts.combined
+    predictions = np.full(
+        (len(combined.y), *measured.predictions[OURS].shape[1:]), np.nan
+    )
     predictions[: len(parts.y)] = model.out_of_fold_
-    predictions[whole.X.index.get_indexer(measured.index)] = measured.predictions[OURS]
+    predictions[combined.X.index.get_indexer(measured.index)] = measured.predictions[
+        OURS
+    ]
     related = relations(
-        model.encoder_, whole.X.drop(columns=list(whole.X.attrs["aside"])), whole.y
+        model.encoder_,
+        combined.X.drop(columns=list(combined.X.attrs["aside"])),
+        combined.y,
     )
     share = 1 if measured.folds else len(related)
-    judge = Judge(model, whole, measured, predictions, share, progress_bar)
+    judge = Judge(model, combined, measured, predictions, share, progress_bar)
     judged = []
     for relation in related:
         try:
@@ -177,7 +183,7 @@ class Judge:
     """
 
     model: Any
-    whole: Parts
+    combined: Parts
     measured: Measured
     predictions: np.ndarray
     share: int
@@ -186,14 +192,14 @@ class Judge:
     def __call__(self, relation: Relation, name: str) -> Judgement:
         """Return the judgement on later rows or new groups; ``name`` is the part of the checkpoint."""
         model = copy(self.model)
-        members = model._members(len(self.whole.y)) // self.share
+        members = model._members(len(self.combined.y)) // self.share
         model.set_params(
             n_estimators=max(members, 2), checkpoint=model._checkpoint_part(name)
         )
         with self.progress_bar(f"training for {relation.rows}") as progress:
             second = self._on_other_rows(model, relation, progress)
         ours = second.predictions[OURS]
-        random = self.predictions[self.whole.X.index.get_indexer(second.index)]
+        random = self.predictions[self.combined.X.index.get_indexer(second.index)]
         both = {OURS: ours, RANDOM: np.where(np.isnan(random), ours, random)}
         return Judgement(
             relation, second, replace(second, predictions=both, groups=None)
@@ -204,7 +210,7 @@ class Judge:
 
         A model may learn a trend that does not continue, although rows are independent.
         """
-        X = self.whole.X.copy(deep=False)
+        X = self.combined.X.copy(deep=False)
         is_date = self.model.encoder_.kinds.get(relation.column) == "dates"
         length = np.ptp(relation.values)
         period = next((period for period in PERIODS if length >= 1.5 * period), None)
@@ -218,36 +224,34 @@ class Judge:
                 relation.column: "its trend may not continue",
             }
         judge = replace(
-            self, whole=replace(self.whole, X=X), share=1 if self.measured.folds else 2
+            self,
+            combined=replace(self.combined, X=X),
+            share=1 if self.measured.folds else 2,
         )
         return judge(relation, "season")
 
     def _on_other_rows(self, model, relation: Relation, progress) -> Measured:
         """Return predictions of later rows, or of groups in one fold or all folds, by models of other rows."""
-        whole = self.whole
+        parts = self.combined
         seed = self.measured.seed
         folds = 0
         if relation.is_time:
-            fold = Dependence(time=relation.values).folds(whole.y, LATEST, seed)
+            fold = Dependence(time=relation.values).folds(parts.y, LATEST, seed)
         else:
-            folds = len(self.measured.folds)
-            X = whole.X.assign(**{relation.column: relation.values})
+            X = parts.X.assign(**{relation.column: relation.values})
             X.attrs["aside"] = {**X.attrs["aside"], relation.column: OF_GROUPS}
-            whole = replace(
-                whole,
-                X=X,
-                dependence=Dependence(groups=relation.values),
-                group=relation.column,
-            )
-            fold = whole.dependence.folds(
-                as_learned(model, whole.y), folds or GROUPS, seed
-            )
-        inputs = whole.X.drop(columns=list(whole.X.attrs["aside"]))
+            dependence = Dependence(groups=relation.values)
+            parts = replace(parts, X=X, dependence=dependence, group=relation.column)
+            folds = len(self.measured.folds)
+            y = as_learned(model, parts.y)
+            fold = dependence.folds(y, folds or GROUPS, seed)
+        inputs = parts.X.drop(columns=list(parts.X.attrs["aside"]))
         model.encoder_, _ = Encoder.of(inputs, model._column_options)
         if folds:
-            return cross_validated(model, whole, folds, seed, progress, fold)
+            return cross_validated(model, parts, folds, seed, progress, fold)
+        # the rows of the last fold are held out, and the others (-1) only train
         held_out = np.where(fold == fold.max(), 0, -1)
         scored = cross_validated(
-            model, whole, folds, seed, progress, held_out, is_time=True
+            model, parts, folds, seed, progress, held_out, is_time=True
         )
         return replace(scored, how="test", folds=[])

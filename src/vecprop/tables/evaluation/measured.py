@@ -140,7 +140,7 @@ class Measured(SuggestsNames):
     def _metric_functions(self) -> dict[str, Metrics[str]]:
         """The metrics of the model and of each baseline. The first metric is the loss."""
         levels = levels_of(self.model)
-        functions: dict[str, Metrics[str]] = {}
+        functions = {}
         for name, Y in self.predictions.items():
             if self.is_classifier:
                 classes = decided(Y, self.thresholds, self.model)
@@ -159,7 +159,7 @@ class Measured(SuggestsNames):
         functions = self._metric_functions
 
         def metrics(counts: ndarray) -> dict[tuple[str, str], ndarray]:
-            values: dict[tuple[str, str], ndarray] = {}
+            values = {}
             for name, function in functions.items():
                 for metric, value in function(counts).items():
                     values[name, metric] = value
@@ -230,9 +230,7 @@ class Measured(SuggestsNames):
     @cached_property
     def metrics_of_folds(self) -> dict[str, dict[str, list[float]]]:
         """The metrics of the model and the baselines on each fold."""
-        scores: dict[str, dict[str, list[float]]] = {
-            name: {} for name in self.predictions
-        }
+        scores = {name: {} for name in self.predictions}
         with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
             for rows in self.folds:
                 fold = self._take(rows)

@@ -115,7 +115,7 @@ class Parts:
         )
 
     @property
-    def whole(self) -> "Parts":
+    def combined(self) -> "Parts":
         """All rows as training rows, without their dependence."""
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
@@ -128,8 +128,8 @@ class Parts:
         """The arguments of ``refit`` for the training and test rows."""
         if self.stream is not None:
             return {"X": self.stream.whole()}
-        whole = self.whole
-        return {"X": whole.X, "y": whole.y, "sample_weight": whole.weight}
+        combined = self.combined
+        return {"X": combined.X, "y": combined.y, "sample_weight": combined.weight}
 
 
 def measured_unseen(
@@ -314,7 +314,7 @@ def baselines_by_folds(
     model, parts: Parts, pairs: Iterable[tuple[ndarray, ndarray]], seed: int
 ) -> dict[str, ndarray]:
     """Return the predictions of baselines, given the rows to learn and to predict by fold."""
-    predictions: dict[str, list[tuple[ndarray, ndarray]]] = {}
+    predictions = {}
     for learned, unseen in pairs:
         fold = parts.split(learned, unseen)
         for name, predicted in baseline_predictions(model, fold, seed).items():

@@ -49,7 +49,7 @@ def estimates(
 ) -> dict[Name, Estimate]:
     """Return metrics of weighted rows with bootstrap intervals.
 
-    Samples contain whole groups. ``groups`` are the numbers of the rows' groups, from 0.
+    Samples contain whole groups. ``groups`` contains a group number, from 0, for each row.
 
     Examples
     --------
@@ -387,16 +387,11 @@ def columns_of_text(rows: list[list[str]]) -> str:
     lines = labels
     blocks = []
     for column in columns[1:]:
-        wider = _side_by_side(lines, column)
+        wider = ["  ".join(cells) for cells in zip(lines, column, strict=True)]
         if len(wider[0]) > line_width and lines is not labels:
             blocks.append(lines)
-            wider = _side_by_side(labels, column)
+            wider = ["  ".join(cells) for cells in zip(labels, column, strict=True)]
         lines = wider
     blocks.append(lines)
     texts = ["\n".join(map(str.rstrip, block)) for block in blocks]
     return heading + "\n\n".join(texts)
-
-
-def _side_by_side(lines: list[str], column: list[str]) -> list[str]:
-    """Return lines of text, each followed by a cell of the next column."""
-    return list(map("  ".join, zip(lines, column, strict=True)))

@@ -22,7 +22,7 @@ from ..kinds.formats import Evidence
 from ..kinds.kinds import DATES, tag_separator
 from ..kinds.values import as_names
 from ..reading.frames import Frame
-from .relations import are_classes, explained, relations
+from .relations import explained, has_classes, relations
 
 MAX_DIGESTS = 10_000
 """Maximum number of training rows whose digests are stored (80 KB)."""
@@ -96,10 +96,15 @@ MAX_LEAK_ROWS = 20_000
 """Above this number of rows, only a random sample is checked for leaks."""
 EXPLAINED = 0.98
 """A column that explains at least this share of the target's variance is a leak."""
-ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
-"""Minimum number of rows to report strong columns. For each task, a strong column
-explains at least the first share of the variance, and its unexplained variance is at
-most the model's, multiplied by the second number.
+MIN_STRONG_ROWS = 100
+"""Minimum number of rows to report strong columns."""
+STRONG_FOR_NUMBERS = 0.9
+STRONG_FOR_CLASSES = 0.85
+"""A strong column explains at least this share of the target's variance."""
+EXCESS_FOR_NUMBERS = 1.3
+EXCESS_FOR_CLASSES = 2.0
+"""The unexplained variance of a strong column is at most the model's, multiplied by
+this number.
 """
 NO_LEAK = 1e-6
 """A pattern of missing values is a leak if its p-value is below this limit."""
@@ -107,14 +112,14 @@ IF_KNOWN = "leave it out if it is unknown at prediction time."
 
 
 def leaks(
-    encoder: Encoder, frame: Frame, target: ndarray, *, are_apart: bool = False
+    encoder: Encoder, frame: Frame, target: ndarray, *, skip_relations: bool = False
 ) -> tuple[list[str], dict[str, float]]:
     """Return notes on leaks and relations, and the shares of strong columns.
 
     A column leaks the target if it explains 98 % of its variance (see `explained`),
     even if it is noisy or rescaled, or if it has values only in rows of one class. Text
     is examined if it has at most a fifth as many values as rows. Tables with fewer than
-    50 rows get no notes. With ``are_apart``, relations of rows are not examined.
+    50 rows get no notes. With ``skip_relations``, relations of rows are not examined.
 
     Examples
     --------
@@ -126,35 +131,39 @@ def leaks(
         return [], {}
     rows = np.random.default_rng(0).permutation(len(frame))[:MAX_LEAK_ROWS]
     classes, codes = np.unique(target, return_inverse=True)
-    is_classes = are_classes(target, len(classes))
-    y = codes if is_classes else ordinary(target.astype(float))
-    y = y[rows].astype(float)
+    is_classes = has_classes(target, len(classes))
+    strong_share = STRONG_FOR_CLASSES
+    if not is_classes:
+        strong_share = STRONG_FOR_NUMBERS
+        codes = ordinary(target.astype(float))
+    y = codes[rows].astype(float)
     if y.min() == y.max():
         return [], {}
     notes = []
-    if not are_apart:
-        in_order = np.sort(rows)
-        sample = frame[encoder.names].iloc[in_order]
-        for relation in relations(encoder, sample, target[in_order]):
+    if not skip_relations:
+        rows_in_order = np.sort(rows)
+        sample = frame[encoder.names].iloc[rows_in_order]
+        for relation in relations(encoder, sample, target[rows_in_order]):
             if relation.is_evident:
                 notes.append(relation.note)
-    strong_share, _ = OF_CLASSES if is_classes else OF_NUMBERS
     shares = {}
     for name, part in encoder.columns:
         series = frame[name].iloc[rows]
         share = _share(part, series, y, is_classes=is_classes)
-        pattern = _pattern_of_missing(series, y, classes) if is_classes else ""
+        pattern = ""
+        if is_classes:
+            pattern = _pattern_of_missing(series, y, classes)
+        leak = ""
         if share >= EXPLAINED:
             leak = f"predicts the target almost perfectly: {IF_KNOWN}"
         elif pattern:
             leak = (
                 f"{pattern}: leave it out if it is filled in after the target is known."
             )
-        else:
-            if share >= strong_share and len(y) >= ALONE_FROM:
-                shares[name] = share
-            continue
-        notes.append(Note(f"Column {name!r} {leak}", "trust", name))
+        elif share >= strong_share and len(y) >= MIN_STRONG_ROWS:
+            shares[name] = share
+        if leak:
+            notes.append(Note(f"Column {name!r} {leak}", "trust", name))
     return notes, shares
 
 
@@ -185,17 +194,25 @@ def _pattern_of_missing(series, y: ndarray, classes: ndarray) -> str:
 
 
 def strong_columns(shares: Mapping[str, float], T: ndarray, Y: ndarray) -> list[Note]:
-    """Return a note on each column that explains about as much as the model does."""
+    """Return a note on each column that explains about as much as the model does.
+
+    ``shares`` contains the explained shares of the target's variance. T and Y are the
+    encoded targets and the model's predictions, nan in rows without a prediction.
+    """
     is_predicted = np.isfinite(Y[:, 0])
     T = T[is_predicted].astype(float)
     Y = Y[is_predicted]
     unexplained = float(np.sum((T - Y) ** 2) / np.sum((T - T.mean(axis=0)) ** 2))
-    _, factor = OF_NUMBERS if T.shape[1] == 1 else OF_CLASSES
+    most = EXCESS_FOR_CLASSES * unexplained
+    if T.shape[1] == 1:
+        most = EXCESS_FOR_NUMBERS * unexplained
     notes = []
     for name, share in shares.items():
-        if 1 - share > factor * unexplained:
+        if 1 - share > most:
             continue
-        strength = "at least" if 1 - share <= unexplained else "nearly"
+        strength = "nearly"
+        if 1 - share <= unexplained:
+            strength = "at least"
         text = (
             f"Column {name!r} alone predicts {strength} as well as the model (it"
             f" explains {share:.0%} of the target's variance, the model"
@@ -230,30 +247,40 @@ def odd_targets(frame: Frame, y: ndarray, named: str) -> list[str]:
     if marker:
         return [note_about(named, marker)]
     distance = np.abs(y - np.median(y))
-    order = np.argsort(-distance, kind="stable")[: rows // 100 + 2]
-    far = distance[order]
-    first = order[0]
-    where = row_named(frame.index, first)
-    is_total = np.isclose(y.sum(), 2 * y[first], rtol=1e-9, atol=0)
-    for name, value in frame.iloc[first].items():
-        if isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold()):
-            is_total |= (frame[name] == value).sum() <= rows / MIN_LEAK_ROWS
-    if is_total:
+    farthest_rows = np.argsort(-distance, kind="stable")[: rows // 100 + 2]
+    row = farthest_rows[0]
+    where = row_named(frame.index, row)
+    if _may_be_total(frame, y, row):
         text = (
-            f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows:"
+            f"{named} in {where} ({y[row]:.6g}) may be the total of the other rows:"
             " leave it out if so."
         )
         return [Note(text, "trust")]
-    jumps = np.divide(far[:-1], far[1:], where=far[1:] > 0, out=np.zeros(len(far) - 1))
+    # how many times as far each of these rows is as the next one
+    distance = distance[farthest_rows]
+    following = distance[1:]
+    jumps = np.zeros(len(following))
+    np.divide(distance[:-1], following, where=following > 0, out=jumps)
     count = jumps.argmax()
     if jumps[count] < JUMP:
         return []
     extremes = f" and extreme in {count} more rows" if count else ""
     text = (
-        f"{named} is {y[first]:.6g} in {where}{extremes}, {jumps[count]:.1g} times as"
+        f"{named} is {y[row]:.6g} in {where}{extremes}, {jumps[count]:.1g} times as"
         " far from the median as other rows: remove rows with wrong values."
     )
     return [Note(text, "trust")]
+
+
+def _may_be_total(frame: Frame, y: ndarray, row: int) -> bool:
+    """Return whether a target equals the sum of the others, or its row has the rare label of a total."""
+    if np.isclose(y.sum(), 2 * y[row], rtol=1e-9, atol=0):
+        return True
+    for name, value in frame.iloc[row].items():
+        is_label = isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold())
+        if is_label and (frame[name] == value).sum() <= len(y) / MIN_LEAK_ROWS:
+            return True
+    return False
 
 
 FEW_ROWS = 5

@@ -76,7 +76,7 @@ def drawn(
     >>> series = pd.Series(["red", "red", "blue", None])
     >>> from vecprop.tables.encoding.columns import Categories
     >>> part = Categories.of(series)
-    >>> sorted(drawn(part, Profile.of(part, series), 8, np.random.default_rng(0)).tolist())
+    >>> sorted(drawn(part, Profile.learn(part, series), 8, np.random.default_rng(0)).tolist())
     ['\x00missing', '\x00missing', 'blue', 'blue', 'red', 'red', 'red', 'red']
     """
     if part.holds == "other":

@@ -1,7 +1,7 @@
 """Drift between a table and the training data."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy import ndarray
@@ -87,7 +87,7 @@ class Profile:
     >>> from vecprop.tables.encoding.columns import NumberInputs
     >>> series = pd.Series([20.0, 30.0, 40.0, 70.0])
     >>> part = NumberInputs.of(series)
-    >>> profile = Profile.of(part, series)
+    >>> profile = Profile.learn(part, series)
     >>> tally = profile.tally(part, pd.Series([30.0, 500.0]))
     >>> tally.beyond, tally.farthest
     (1, 500.0)
@@ -103,14 +103,14 @@ class Profile:
     later: float = 0.0
 
     @classmethod
-    def of(
+    def learn(
         cls,
         part: Column,
         series,
         groups: ndarray | None = None,
         is_time: bool = False,
-    ) -> "Profile":
-        """Return the profile of a training column."""
+    ) -> Self:
+        """Return the profile of a training column, given the group number of each row."""
         values = _values(part, series)
         misfit = part.misfit(series)
         rare = 0
@@ -118,11 +118,12 @@ class Profile:
             values, codes, counts = np.unique(
                 values, return_inverse=True, return_counts=True
             )
-            holders = np.arange(len(codes))
+            units = np.arange(len(codes))
             if groups is not None:
-                holders = groups[series.notna()]
-            pairs = np.unique(np.stack([codes, holders]), axis=1)
-            rare = int(counts[np.bincount(pairs[0]) == 1].sum())
+                units = groups[series.notna()]
+            # a code for each distinct pair of category and unit
+            code_of_pair, _ = np.unique(np.stack([codes, units]), axis=1)
+            rare = int(counts[np.bincount(code_of_pair) == 1].sum())
             if len(values) > MAX_CATEGORIES:
                 values = values[:0]
                 counts = counts[:0]
@@ -132,6 +133,9 @@ class Profile:
                 shares = np.linspace(0, 1, QUANTILES + 1)
                 values = np.unique(np.quantile(numbers, shares, method="nearest"))
             counts = np.searchsorted(numbers, values, side="right")
+        per_row = 1.0
+        if groups is not None:
+            per_row = independent_rows(groups) / len(series)
         later = 0.0
         if is_time:
             later = np.inf
@@ -142,7 +146,7 @@ class Profile:
             int(series.isna().sum()),
             values,
             counts=counts,
-            per_row=1.0 if groups is None else independent_rows(groups) / len(series),
+            per_row=per_row,
             rare=rare,
             misfits=0 if misfit is None else misfit.count,
             later=later,
@@ -152,20 +156,20 @@ class Profile:
         """Return the counts of a column, given the number of independent rows."""
         values = _values(part, series)
         counts = self.counts
-        beyond = 0
-        farthest = None
+        distance = np.zeros(len(values))
         if part.holds == "names" and len(self.values):
             codes = np.searchsorted(self.values[:-1], values)
-            is_trained = self.values[codes] == values
-            counts = np.bincount(codes[is_trained], minlength=len(self.values))
-            new = values[~is_trained]
-            beyond = len(new)
-            farthest = str(new[0]) if beyond else None
+            is_new = self.values[codes] != values
+            counts = np.bincount(codes[~is_new], minlength=len(self.values))
+            distance = is_new.astype(float)
         elif len(self.values):
             counts = np.searchsorted(np.sort(values), self.values, side="right")
             distance = self.distance(values)
-            beyond = int(np.count_nonzero(distance))
-            farthest = float(values[distance.argmax()]) if beyond else None
+        beyond = int(np.count_nonzero(distance))
+        farthest = None
+        if beyond:
+            # of new categories, the first one
+            farthest = values[distance.argmax()].item()
         return Tally(
             rows=len(series),
             units=units or len(series),
@@ -412,7 +416,7 @@ def profiles(
 ) -> list[Profile]:
     """Return the profile of each column; ``time`` names the column of times."""
     return [
-        Profile.of(part, frame[name], groups, is_time=name == time)
+        Profile.learn(part, frame[name], groups, is_time=name == time)
         for name, part in encoder.columns
     ]
 
@@ -452,11 +456,11 @@ def comparisons(model, tallies: list[Tally]) -> dict[str, Comparison]:
 
 
 def drift_notes(model, X) -> list[str]:
-    """Return notes on the differences between a table and the training data."""
+    """Return notes on the differences between a table and the training data, without the notes of training."""
     monitor = DriftMonitor(model)
     chunks = frames_of(X) if may_be_in_parts(X) else [X]
-    for part in chunks:
-        monitor.add(model._table(part))
+    for chunk in chunks:
+        monitor.add(model._table(chunk))
     return [note for note in monitor.notes() if note not in model.notes_]
 
 
@@ -470,7 +474,7 @@ class DriftMonitor:
         self.notes_on_tables: list[str] = []
         self.ignored: list[str] = []
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Frame):
         """Add the next chunk."""
         if not hasattr(self.model, "encoder_"):
             return

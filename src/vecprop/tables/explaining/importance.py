@@ -21,8 +21,9 @@ MIN_ASSOCIATION = 0.7
 def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     """Return groups of redundant columns, as lists of indices.
 
-    Most groups contain a single column. Columns are merged by average linkage as long
-    as the mean association between two groups is 0.7 or more.
+    Each column has its encoder and its values. Most groups contain a single column.
+    Columns are merged by average linkage as long as the mean association between two
+    groups is 0.7 or more.
 
     Examples
     --------
@@ -37,11 +38,12 @@ def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     from scipy.spatial.distance import squareform
 
     if len(columns) < 2:
-        return [[number] for number in range(len(columns))]
+        return [[index] for index in range(len(columns))]
     bases = [_basis(part, series) for part, series in columns]
     distances = squareform(1 - associations(bases), checks=False)
-    labels = fcluster(linkage(distances, "average"), 1 - MIN_ASSOCIATION, "distance")
-    groups = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
+    tree = linkage(distances, "average")
+    clusters = fcluster(tree, 1 - MIN_ASSOCIATION, "distance")
+    groups = [np.flatnonzero(clusters == label).tolist() for label in set(clusters)]
     return sorted(groups)
 
 
@@ -187,15 +189,15 @@ def as_texts(importances: Sequence[Importance]) -> dict[tuple[str, ...], Text]:
             estimates[importance.columns] = importance.relative
             if importance.loss is not None:
                 unit = "%"
-    largest = max((estimate.size for estimate in estimates.values()), default=0.0)
-    notable = NEGLIGIBLE * largest
-    form = NumberFormat.of(
-        [estimate for estimate in estimates.values() if estimate.size >= notable]
-    )
+    sizes = [estimate.size for estimate in estimates.values()]
+    least = NEGLIGIBLE * max(sizes, default=0.0)
+    notable = [estimate for estimate in estimates.values() if estimate.size >= least]
+    number_format = NumberFormat.of(notable)
     texts = {}
     for columns, estimate in estimates.items():
-        numbers = [f"{number}{unit}" for number in form.text(estimate) if number]
-        texts[columns] = Text(*numbers)
+        text = number_format.text(estimate)
+        # without an interval, the ends stay empty
+        texts[columns] = Text(*[number + unit for number in text if number])
     return texts
 
 
@@ -231,22 +233,26 @@ def importances(
     losses = row_losses(model, model._of_inputs(shuffles.inputs), truth)
     mean_loss = float(np.average(losses, weights=weight))
 
-    def importance(numbers: Sequence[int]) -> Importance:
+    def shuffled(numbers: Sequence[int]) -> Importance:
+        """Return the importance of columns that are shuffled together."""
         predicted = shuffles.predicted(numbers)
         shuffled_losses = row_losses(model, predicted, np.tile(truth, SHUFFLES))
         rises = shuffled_losses - np.tile(losses, SHUFFLES)
         return replace(shuffles.importance(numbers, rises), loss=mean_loss)
 
     numbers = shuffles.moving_most()
-    columns = [model.encoder_.columns[number] for number in numbers]
+    columns = []
+    for number in numbers:
+        name, part = model.encoder_.columns[number]
+        columns.append((part, frame[name]))
     result = []
-    for group in redundant_groups([(part, frame[name]) for name, part in columns]):
-        shuffled = [numbers[index] for index in group]
-        alone = _largest_first([importance([number]) for number in shuffled])
+    for group in redundant_groups(columns):
+        redundant = [numbers[index] for index in group]
+        singles = _largest_first([shuffled([number]) for number in redundant])
         if len(group) == 1:
-            result += alone
+            result += singles
         else:
-            result.append(replace(importance(shuffled), alone=tuple(alone)))
+            result.append(replace(shuffled(redundant), alone=tuple(singles)))
     return _largest_first(result)
 
 

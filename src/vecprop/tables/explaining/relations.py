@@ -188,7 +188,7 @@ def relations(encoder: Encoder, frame: Frame, target: ndarray) -> list[Relation]
     for name, values in {**times, **panel_times}.items():
         is_date = encoder.kinds.get(name) == "dates"
         if is_date or name in panel_times or _are_times(values):
-            is_classes = are_classes(target, len(classes))
+            is_classes = has_classes(target, len(classes))
             share = explained(values, ranks, is_classes=is_classes)
             if time is None or share > time.share:
                 time = Relation(
@@ -204,7 +204,7 @@ def relations(encoder: Encoder, frame: Frame, target: ndarray) -> list[Relation]
     return [relation for relation in related if relation is not None]
 
 
-def are_classes(target: ndarray, count: int) -> bool:
+def has_classes(target: ndarray, count: int) -> bool:
     """Return whether a target with ``count`` distinct values has classes."""
     return target.dtype.kind not in "iuf" or count <= MAX_CLASSES
 

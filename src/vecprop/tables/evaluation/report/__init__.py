@@ -111,15 +111,13 @@ def intervals(losses: dict[str, Estimate], texts: Sequence[Text]) -> Html:
     """Draw the loss intervals of all models on one scale, which may exclude "naive"."""
     scaled = [loss for name, loss in losses.items() if name != NAIVE]
     start = min(loss.low for loss in scaled)
-    length = max(loss.high for loss in scaled) - start
-    if not length:
-        length = 1.0
+    length = max(loss.high for loss in scaled) - start or 1.0
     lines = []
     for (name, loss), text in zip(losses.items(), texts, strict=True):
         ends = np.array([loss.low, loss.value, loss.high])
-        left, middle, right = np.clip((ends - start) / length, 0, 1)
+        low, middle, high = np.clip((ends - start) / length, 0, 1)
         is_beyond = loss.low > start + length
-        lines.append((name, text.value, is_beyond, left, middle, right - left))
+        lines.append((name, text.value, is_beyond, low, middle, high - low))
     return parts().intervals(lines)
 
 

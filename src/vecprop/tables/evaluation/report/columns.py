@@ -109,10 +109,10 @@ def _bars(measured: Measured) -> dict[str, Html]:
             bars[group.columns[0]] = bar(group_share, group_text)
         for importance in group.alone:
             column = importance.columns[0]
-            others = [printable(name) for name in group.columns if name != column]
-            listed = ", ".join(others[:3])
-            if len(others) > 3:
-                listed += f" and {len(others) - 3} more"
+            redundant = [printable(name) for name in group.columns if name != column]
+            listed = ", ".join(redundant[:3])
+            if len(redundant) > 3:
+                listed += f" and {len(redundant) - 3} more"
             bars[column] = bar(
                 importance.rise / largest,
                 texts[importance.columns],

@@ -28,7 +28,7 @@ def groups_by(x: ndarray, most: int) -> list[ndarray]:
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
-def shares(ax, samples: Mapping[float, ndarray]) -> None:
+def shares(ax, samples: Mapping[float, ndarray]):
     """Draw the share of True in each sample at its x, with Wilson's 95 % interval."""
     from scipy.stats import binomtest
 
@@ -52,9 +52,7 @@ def shares(ax, samples: Mapping[float, ndarray]) -> None:
     )
 
 
-def roc(
-    ax, is_positive: ndarray, chances: dict[str, ndarray], decided: ndarray
-) -> None:
+def roc(ax, is_positive: ndarray, chances: dict[str, ndarray], decided: ndarray):
     """Draw ROC curves, the diagonal, and a point for the model's decisions."""
     from sklearn.metrics import roc_curve
 
@@ -73,9 +71,7 @@ def roc(
     ax.legend(loc="lower right")
 
 
-def precision(
-    ax, is_positive: ndarray, chances: dict[str, ndarray], decided: ndarray
-) -> None:
+def precision(ax, is_positive: ndarray, chances: dict[str, ndarray], decided: ndarray):
     """Draw precision against recall, the precision of guessing, and the model's decisions."""
     from sklearn.metrics import precision_recall_curve
 
@@ -106,7 +102,7 @@ def _mark(ax, x: float, y: float):
     ax.plot(x, y, "o", color=colour(1))
 
 
-def calibration(ax, chance: ndarray, is_true: ndarray, quantity: str) -> None:
+def calibration(ax, chance: ndarray, is_true: ndarray, quantity: str):
     """Draw observed frequencies against mean predicted probabilities."""
     samples = {}
     for group in groups_by(chance, 10):
@@ -135,7 +131,7 @@ TICKS = 5
 """Maximum number of tick intervals per axis, so that labels with large numbers fit."""
 
 
-def scattered(ax, x: ndarray, y: ndarray, slope: float, name: str) -> None:
+def scattered(ax, x: ndarray, y: ndarray, slope: float, name: str):
     """Draw true values or errors against predictions, with the line of exact predictions."""
     both = np.append(x, y) if slope else x
     ends = np.array([both.min(), both.max()])
@@ -146,7 +142,7 @@ def scattered(ax, x: ndarray, y: ndarray, slope: float, name: str) -> None:
     ax.locator_params(nbins=TICKS)
 
 
-def nominal_coverage(ax, within: dict[float, ndarray]) -> None:
+def nominal_coverage(ax, within: dict[float, ndarray]):
     """Draw the observed against the nominal coverage of intervals."""
     ax.plot([0.45, 1], [0.45, 1], **DOTTED)
     shares(ax, within)
@@ -158,9 +154,7 @@ def nominal_coverage(ax, within: dict[float, ndarray]) -> None:
     )
 
 
-def coverage(
-    ax, size: ndarray, is_inside: ndarray, coverage: float, quantity: str
-) -> None:
+def coverage(ax, size: ndarray, is_inside: ndarray, coverage: float, quantity: str):
     """Draw the observed coverage of intervals in groups of rows, sorted by ``size``."""
     samples = {}
     for group in groups_by(size, 5):
@@ -171,7 +165,7 @@ def coverage(
     ax.locator_params(axis="x", nbins=TICKS)
 
 
-def targets(ax, targets: dict[str, ndarray]) -> None:
+def targets(ax, targets: dict[str, ndarray]):
     """Draw histograms of the targets in training and test, as percentages of the rows."""
     edges = np.histogram_bin_edges(np.concatenate(list(targets.values())), 30)
     for name, y in targets.items():
@@ -187,7 +181,7 @@ def targets(ax, targets: dict[str, ndarray]) -> None:
     ax.legend()
 
 
-def losses(ax, histories: list[Any]) -> None:
+def losses(ax, histories: list[Any]):
     """Draw the losses of each network, and mark the epoch with the selected parameters."""
     losses = []
     for history in histories:
