@@ -65,6 +65,14 @@ def test_a_comment_can_be_the_header(tmp_path, text):
     assert len(read) == 2
 
 
+def test_a_quotation_mark_can_join_a_comment_with_the_table(tmp_path):
+    path = tmp_path / "towns.csv"
+    path.write_text('#a,"b\n1,2\n3,4\n5,6"\n')
+    assert read_table(path).to_numpy().tolist() == [[3, "4"], [5, '6"']]
+    path.write_text('#a,"b\n1,2\n3,4\n5,6\n')
+    assert len(read_table(path)) == 2
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-8-sig"])
 @pytest.mark.parametrize("name", ["towns.csv", "towns", "towns.csv.gz"])
 def test_encodings_and_compression_under_any_name(tmp_path, name, encoding):

@@ -295,6 +295,8 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
         return 0, ""
     below = [line for line in lines[len(top) :] if line.strip()]
     comment, *rows = rows_of([top[-1], *below[:2]], separator_of(below))
+    if not rows:  # a quotation mark joins the comment with the table
+        return len(top), ""
     have_numbers = [any(map(is_number, row)) for row in rows]
     if len(comment) == len(rows[0]) > 1 and have_numbers != [False, True]:
         top.pop()  # the last comment is the header
