@@ -183,7 +183,7 @@ class Encoder:
     @property
     def has_means(self) -> bool:
         """Whether some categories are target-encoded."""
-        return any(getattr(part, "means", None) for part in self.parts)
+        return any(getattr(part, "means", None) is not None for part in self.parts)
 
     def with_means(
         self,

@@ -67,7 +67,8 @@ class LatentTexts(Column):
 
     @classmethod
     def learned(cls, series, kind, pieces, categories, is_declared):
-        if series.astype(str).nunique(dropna=False) == 1:
+        values = series.dropna().astype(str)
+        if values.nunique() == 1 and len(values) == len(series):
             return "all values are the same"
         return cls.of(series)
 

@@ -116,7 +116,7 @@ class Evaluation(Measured):
     ['model', 'metric', 'value', 'low', 'high']
     """
 
-    def report(self, path: str | os.PathLike[str]):
+    def report(self, path: str | os.PathLike[str]) -> None:
         """Write a self-contained HTML report with metrics, columns, errors, calibration and training.
 
         Parameters
