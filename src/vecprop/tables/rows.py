@@ -388,9 +388,9 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
         integers = _distinct_integers(series)
         if integers is None:
             continue
-        if integers.max() - integers.min() == len(integers) - 1:
+        if integers.min() + len(integers) - 1 == integers.max():
             reasons[name] = COUNTS_ROWS
-        elif _NO_NAME.fullmatch(name) and (np.diff(integers) > 0).all():
+        elif _NO_NAME.fullmatch(name) and (integers[1:] > integers[:-1]).all():
             reasons[name] = (
                 "it is unnamed and contains row numbers; declare it as a number to"
                 " use it"
@@ -405,5 +405,5 @@ def _distinct_integers(series) -> ndarray | None:
     x, is_unread = read_numbers(series, NumberReading())
     if is_unread.any() or not np.isfinite(x).all() or (x != np.floor(x)).any():
         return None
-    is_distinct = (np.diff(np.sort(x)) > 0).all()
+    is_distinct = len(np.unique(x)) == len(x)
     return x if is_distinct else None
