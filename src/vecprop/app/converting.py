@@ -134,13 +134,11 @@ def _begun(folder: Path, settings: dict[str, Any], force: bool) -> dict[str, Any
     if path.exists():
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            if manifest["asked"] == settings and not (
-                force and _has_lost_parts(folder, manifest)
-            ):
+            is_same = manifest["asked"] == settings
+            if is_same and not (force and _has_lost_parts(folder, manifest)):
                 return manifest
-            force = force or not any(
-                [*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")]
-            )
+            parts = [*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")]
+            force = force or not parts
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # not a manifest
         if not force:
@@ -164,11 +162,14 @@ def _begun(folder: Path, settings: dict[str, Any], force: bool) -> dict[str, Any
 
 def _has_lost_parts(folder: Path, manifest: dict[str, Any]) -> bool:
     """Return whether a folder lacks parts that the first pass wrote, or contains a damaged part."""
+    # a part that is being converted exists as text, too
+    rows_of_parts = {}
     try:
-        rows = {path.name: _rows_of(path) for path in folder.rglob("part-*.parquet")}
+        for path in folder.rglob("part-*.parquet"):
+            rows_of_parts[path.name] = _rows_of(path)
     except TableError:
         return True
-    return "rows" in manifest and sum(rows.values()) != manifest["rows"]
+    return "rows" in manifest and sum(rows_of_parts.values()) != manifest["rows"]
 
 
 def _rows_of(part: Path) -> int:
@@ -208,9 +209,8 @@ class _State:
         self.file = file
         self.line = int(frame.index[-1])
         self.rows += len(frame)
-        self.notes = list(dict.fromkeys([*self.notes, *frame.attrs["notes"]]))[
-            :MOST_NOTES
-        ]
+        notes = dict.fromkeys([*self.notes, *frame.attrs["notes"]])
+        self.notes = list(notes)[:MOST_NOTES]
 
     def types(self) -> dict[str, Type]:
         """Return the type of each column, and add notes on text that is nearly numbers."""

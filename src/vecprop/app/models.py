@@ -156,9 +156,8 @@ def explained_rows(
     numbers = list(dict.fromkeys(numbers))
     if not table.is_dir():
         frame = as_frame(table)
-        rows = frame.iloc[
-            [position_of(frame.index, number, table) for number in numbers]
-        ]
+        positions = [position_of(frame.index, number, table) for number in numbers]
+        rows = frame.iloc[positions]
     elif not may_be_in_parts(table):
         raise UsageError(
             f"{table} is a folder: give the file in it that contains the rows."
@@ -192,31 +191,23 @@ class ExplainedModel(NamedTuple):
         texts = as_texts(self.importances)
         for group in self.importances:
             for importance in (group, *group.alone):
-                indent = "" if importance is group else "  "
+                name = printable(" and ".join(importance.columns))
+                if importance is not group:
+                    name = f"  {name}"
                 text = texts[importance.columns]
-                interval = f"{text.low} to {text.high}" if text.low else "none"
-                rows.append(
-                    [
-                        indent + printable(" and ".join(importance.columns)),
-                        text.value,
-                        interval,
-                    ]
-                )
+                interval = "none"
+                if text.low:
+                    interval = f"{text.low} to {text.high}"
+                rows.append([name, text.value, interval])
         return f"{self.measure}\n{columns_of_text(rows)}"
 
     def to_frame(self) -> Any:
         """Return the importances as a data frame."""
-        columns = ["column", "importance", "low", "high"]
         rows = []
         for importance in self.importances:
-            rows.append(
-                (
-                    " and ".join(importance.columns),
-                    importance.rise,
-                    importance.low,
-                    importance.high,
-                )
-            )
+            name = " and ".join(importance.columns)
+            rows.append((name, importance.rise, importance.low, importance.high))
+        columns = ["column", "importance", "low", "high"]
         return pandas().DataFrame(rows, columns=columns)
 
 

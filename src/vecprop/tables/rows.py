@@ -69,22 +69,19 @@ class Roles:
     @property
     def reasons(self) -> dict[str, str]:
         """The columns (except the target) whose roles exclude them from the inputs, each with a reason."""
-        reasons: dict[Any, str] = {
-            self.group: OF_GROUPS,
-            self.weight: "it contains the weights",
-        }
-        reasons.pop(None, None)
+        reasons = {}
+        if self.group is not None:
+            reasons[self.group] = OF_GROUPS
+        if self.weight is not None:
+            reasons[self.weight] = "it contains the weights"
         return reasons
 
     def require(self, table):
         """Raise an error if a column is missing, or the target has another role."""
-        roles: dict[Any, str] = {
-            self.weight: "weights",
-            self.group: "groups",
-            self.time: "times",
-        }
-        roles.pop(None, None)
-        for name, role in roles.items():
+        roles = (self.weight, "weights"), (self.group, "groups"), (self.time, "times")
+        for name, role in roles:
+            if name is None:
+                continue
             if name == self.target:
                 raise TableError(
                     f"Column {name!r} is the target and cannot contain the {role}: name"

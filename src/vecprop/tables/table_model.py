@@ -475,10 +475,11 @@ class TableModel(SharedSettings):
         self.loss_curves_ = []
         self.validation_loss_curves_ = []
         for result in outcome.results.flat:
-            loss = np.asarray(result.history.loss, float)
-            validation_loss = np.asarray(result.history.validation_loss, float)
-            self.loss_curves_.append(loss.tolist())
-            self.validation_loss_curves_.append(validation_loss.tolist())
+            history = result.history
+            self.loss_curves_.append(list(map(float, history.loss)))
+            self.validation_loss_curves_.append(
+                list(map(float, history.validation_loss))
+            )
         trained = [*outcome.results.flat, *outcome.others.flat]
         self.n_iter_ = max(result.state.epoch for result in trained)
         reasons = []

@@ -141,10 +141,11 @@ def write_text(path: Path, text: str):
         file.write(text.encode())
 
 
+Writers = Iterator[Callable[[Any], None]]
+
+
 @contextmanager
-def table_writer(
-    path: Path | None, as_json: bool = False
-) -> Iterator[Callable[[Any], None]]:
+def table_writer(path: Path | None, as_json: bool = False) -> Writers:
     """Yield a function that writes the next part of a table, a DataFrame; the file is written atomically."""
     if path is None and as_json:
         yield from _records()
@@ -177,7 +178,7 @@ def require_format(path: Path):
         )
 
 
-def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
+def _separated(file, separator: str) -> Writers:
     """Yield a function that writes rows as text, the first ones with a header."""
     has_header = True
 
@@ -189,7 +190,7 @@ def _separated(file, separator: str) -> Iterator[Callable[[Any], None]]:
     yield write
 
 
-def _records() -> Iterator[Callable[[Any], None]]:
+def _records() -> Writers:
     """Yield a function that writes rows as a JSON list, one object per line."""
     separator = "[\n"
 
@@ -204,7 +205,7 @@ def _records() -> Iterator[Callable[[Any], None]]:
     sys.stdout.write("\n]\n")
 
 
-def _binary(file, suffix: str) -> Iterator[Callable[[Any], None]]:
+def _binary(file, suffix: str) -> Writers:
     """Yield a function that writes rows to a Parquet or Arrow file, with the types of the first rows."""
     pyarrow = imported("pyarrow", "Writing Parquet and Arrow files", "tables")
     from pyarrow import ipc, parquet

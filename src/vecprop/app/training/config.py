@@ -194,12 +194,9 @@ def estimator_of(request: Request, task: Task, **settings):
             f"A {estimator_class.__name__} (for {task}) has no option {min(unknown)}:"
             " leave it out, or give another --task."
         )
-    settings |= {
-        "target": request.target,
-        "random_state": request.seed,
-        **request.settings,
-    }
-    estimator = estimator_class(**settings)
+    estimator = estimator_class(
+        request.target, random_state=request.seed, **request.settings, **settings
+    )
     try:
         estimator._validate_params()
     except ValueError as error:

@@ -322,7 +322,7 @@ class TrainingJob:
             "networks": sum(map(len, model._ensembles)),
             "parameters": sum(ensemble.theta.size for ensemble in model._ensembles),
             "seconds": {
-                name: round(seconds, 3) for name, seconds in self.seconds.items()
+                step: round(seconds, 3) for step, seconds in self.seconds.items()
             },
             "notes": self.notes,
         }
@@ -340,24 +340,25 @@ class TrainingJob:
                 "epochs": model.n_iter_,
             }
         if measured is not None:
-            result["measured"] = {"how": measured.how, "rows": len(measured.truth)}
             result |= {
+                "measured": {"how": measured.how, "rows": len(measured.truth)},
                 "summary": measured.summary,
                 "scores": measured.scores,
                 "verdict": measured.verdict,
             }
             if measured.folds:
                 result["folds"] = measured.metrics_of_folds
-            result["judgements"] = [
-                {
-                    "rows": judgement.relation.rows,
-                    "column": judgement.relation.column,
-                    "is_worse": judgement.is_worse,
-                    "scores": judgement.measured.scores,
-                    "verdict": judgement.measured.verdict,
-                }
-                for judgement in measured.judgements
-            ]
+            result["judgements"] = []
+            for judgement in measured.judgements:
+                result["judgements"].append(
+                    {
+                        "rows": judgement.relation.rows,
+                        "column": judgement.relation.column,
+                        "is_worse": judgement.is_worse,
+                        "scores": judgement.measured.scores,
+                        "verdict": judgement.measured.verdict,
+                    }
+                )
         command = shlex.join(["vecprop", "train", "--config", options, "--force"])
         return result | {
             "model": str(self.saved.model),

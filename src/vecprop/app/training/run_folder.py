@@ -27,7 +27,7 @@ class RunFolder:
     def __init__(self, options: Mapping[str, Any]):
         self.path: Path = options["checkpoint"]
         self.networks = self.path / "networks"
-        run: dict[str, Any] = {}
+        run = {}
         for name in ("table", "test", "columns"):
             file = options[name]
             run[name] = None

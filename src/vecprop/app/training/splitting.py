@@ -110,9 +110,7 @@ def rows_of_parts(
         )
     if size == 0:
         return np.arange(rows), np.arange(0)
-    count = int(min(size, rows))
-    if size < 1:
-        count = round(size * rows)
+    count = round(size * rows) if size < 1 else int(min(size, rows))
     if not 1 <= count < rows:
         raise TableError(
             f"A test set of {count} out of {rows} rows leaves one part empty: change"
@@ -136,11 +134,12 @@ def rows_of_parts(
             )
         split = GroupShuffleSplit(1, test_size=count / rows, random_state=request.seed)
         return next(split.split(groups, groups=groups))
-    sizes = np.unique(y, return_counts=True)[1]
-    is_stratified = (
-        is_classes and sizes.min() > 1 and min(count, rows - count) >= len(sizes)
-    )
-    classes = y if is_stratified else None
+    _, sizes = np.unique(y, return_counts=True)
+    fewest = min(count, rows - count)
+    classes = None
+    # scikit-learn needs two rows of each class, and one in each part
+    if is_classes and sizes.min() > 1 and fewest >= len(sizes):
+        classes = y
     train, test = train_test_split(
         np.arange(rows), test_size=count, random_state=request.seed, stratify=classes
     )
@@ -407,19 +406,19 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
         If all rows of a test file are training rows.
     """
     table = request.table
+    scored = parts
+    if not parts.has_test:
+        scored = replace(parts, X_test=parts.X, y_test=parts.y)
+    train, tested = _digests_of_rows(parts, scored, request.group)
     if parts.has_test:
-        scored = parts
-        train, tested = _digests_of_rows(parts, scored, request.group)
         is_repeated = np.isin(tested, train)
         rows = "test rows are exact duplicates of training rows"
-        share = 0.0
+        fewest = 0.0
     else:
-        scored = replace(parts, X_test=parts.X, y_test=parts.y)
-        train, tested = _digests_of_rows(parts, scored, request.group)
         is_repeated = pandas().Series(train).duplicated().to_numpy()
         rows = "rows are exact duplicates of earlier rows"
-        share = FEW_DUPLICATES
-    if not is_repeated.any() or is_repeated.mean() < share:
+        fewest = FEW_DUPLICATES
+    if not is_repeated.any() or is_repeated.mean() < fewest:
         return []
     test = request.test
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
@@ -430,8 +429,8 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     # with few distinct values, duplicates are expected
     if 5 * len(np.unique(train)) <= len(train):
         return []
-    first = int(np.flatnonzero(is_repeated)[0])
-    twin = int(np.flatnonzero(train == tested[first])[0])
+    first = int(np.argmax(is_repeated))
+    twin = int(np.argmax(train == tested[first]))
     text = (
         f"{is_repeated.sum()} of {len(is_repeated)} {rows}, such as"
         f" {row_named(scored.X_test.index, first)} of {(test or table).name}"
@@ -446,10 +445,11 @@ def _digests_of_rows(
 ) -> tuple[ndarray, ndarray]:
     """Return a digest of each training row, and of each row that is scored."""
     excluded = parts.X.attrs["aside"].keys() - {group}
-    pairs = [_in_like_terms(pandas().Series(parts.y), pandas().Series(scored.y_test))]
+    targets = pandas().Series(parts.y), pandas().Series(scored.y_test)
+    pairs = [_in_one_format(*targets)]
     for name in parts.X.columns:
         if name not in excluded and name in scored.X_test.columns:
-            pairs.append(_in_like_terms(parts.X[name], scored.X_test[name]))
+            pairs.append(_in_one_format(parts.X[name], scored.X_test[name]))
     train, tested = zip(*pairs, strict=True)
     return _row_digests(train), _row_digests(tested)
 
@@ -459,7 +459,7 @@ def _row_digests(columns: Sequence[ndarray]) -> ndarray:
     return pandas().util.hash_pandas_object(frame, index=False).to_numpy()
 
 
-def _in_like_terms(train, test) -> tuple[ndarray, ndarray]:
+def _in_one_format(train, test) -> tuple[ndarray, ndarray]:
     """Convert a column of both parts to numbers as parsed in training, or to text."""
     reading = number_reading(train)
     x, is_unread = read_numbers(train, reading)
@@ -485,10 +485,11 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     if request.time is not None:
         # both are parsed as one column
         column = pandas().concat([parts.X[request.time], parts.X_test[request.time]])
-        first = times(column, request.time, request.asked)[len(parts.X) :].argmin()
+        test_times = times(column, request.time, request.asked)[len(parts.X) :]
+        first = int(test_times.argmin())
         return (
             f"The test set is the latest {share}, by the column {request.time!r}: from"
-            f" {parts.X_test[request.time].iloc[int(first)]} on. All training rows are"
+            f" {parts.X_test[request.time].iloc[first]} on. All training rows are"
             " earlier, as when the model predicts future rows."
         )
     if group is not None:

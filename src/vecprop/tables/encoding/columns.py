@@ -1,7 +1,6 @@
 """The encoders of numeric, date and category columns; see `Column`."""
 
 from dataclasses import astuple, dataclass
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -139,7 +138,7 @@ class NumberInputs(Column):
             deviation = float(finite.std())
         edges = np.unique(np.quantile(ranked, np.linspace(0, 1, pieces + 1)))
         scores = None
-        if len(edges) <= 2:  # there are no intervals
+        if len(edges) <= 2:  # too few for an interval
             edges = edges[:0]
         else:
             below = np.searchsorted(ranked, edges)
@@ -637,10 +636,10 @@ class Categories(Column):
         return self.means(names)
 
     def packed_types(self, series):
-        types: dict[str, Any] = {"": (np.int32, ())}
-        if self.means is not None:
-            types[MEANS] = np.float32, (self.means.width,)
-        return types
+        types = {"": (np.int32, ())}
+        if self.means is None:
+            return types
+        return types | {MEANS: (np.float32, (self.means.width,))}
 
     def pack(self, series, target_encoded):
         names = self.read(series)

@@ -323,7 +323,7 @@ def target_means(
     above = T - np.average(T, axis=0, weights=counts)
     codes, categories = pandas().factorize(names, sort=True)
     categories = categories.astype(str)
-    # Sums of targets and numbers of rows, by fold and category.
+    # The sum of the targets and the weight of the rows, by fold and category.
     shape = fold.max() + 1, len(categories)
     sums = np.zeros((*shape, T.shape[1]))
     rows = np.zeros(shape)

@@ -77,7 +77,7 @@ class Tags(Column):
         return inputs[codes]
 
     def misfit(self, series):
-        names: set[str] = set()
+        names = set()
         for text in texts_of(series):
             names.update(tags_of(text, self.separator))
         unknown = sorted(names.difference(self.names.tolist()))

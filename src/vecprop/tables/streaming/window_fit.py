@@ -47,7 +47,7 @@ class StreamedRun(Run):
         member = network.member
         self.fold = network.fold
         self.view: View = network.view
-        validation_batch: Batch | None = None
+        validation_batch = None
         if member.validation_rows is not None:
             data: Any = member.X, member.T, member.sample_weight
             validation_batch = Batch(*data, chosen=member.validation_rows)
@@ -167,12 +167,6 @@ def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bo
     return all(run.result is not None for run in runs)
 
 
-class Share(NamedTuple):
-    """The indices of the networks for one worker."""
-
-    numbers: list[int]
-
-
 def _train_on_workers(
     runs: Sequence[StreamedRun],
     networks: Sequence[StreamedNetwork],
@@ -189,7 +183,7 @@ def _train_on_workers(
     count = len(unfinished)
     if hasattr(workers, "processes"):
         count = min(workers.processes(), count)
-    shares = [Share(part.tolist()) for part in np.array_split(unfinished, count)]
+    shares = [part.tolist() for part in np.array_split(unfinished, count)]
     data = rows.without_sample(), networks, seed
     with closing(results_of(workers, _trained_share, shares, data)) as arriving:
         for _, results in arriving:
@@ -202,11 +196,11 @@ def _train_on_workers(
 
 
 def _trained_share(
-    share: Share, data: tuple[StreamedRows, Sequence[StreamedNetwork], int]
+    numbers: list[int], data: tuple[StreamedRows, Sequence[StreamedNetwork], int]
 ) -> dict[int, TrainingResult]:
-    """Train a share of the networks on a worker."""
+    """Train the networks with some indices on a worker, and return their results by index."""
     rows, networks, seed = data
-    shared_networks = [networks[number] for number in share.numbers]
+    shared_networks = [networks[number] for number in numbers]
     # The rows are copied because other threads read other row groups.
     results = trained_in_windows(replace(rows), shared_networks, seed)
-    return dict(zip(share.numbers, results, strict=True))
+    return dict(zip(numbers, results, strict=True))
