@@ -6,8 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats.contingency import association
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import RFE, SelectFromModel
 
-from vecprop import Dense, Network, Quantile, ReLU, SquaredError, TabularRegressor
+import vecprop as vp
+from vecprop import (
+    Dense,
+    Network,
+    Quantile,
+    ReLU,
+    SquaredError,
+    TabularClassifier,
+    TabularRegressor,
+)
 from vecprop.tables.encoding.columns import NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.ensemble import Ensemble, Networks
@@ -323,3 +334,83 @@ def test_the_worst_rows_have_the_largest_loss_and_their_lines():
         ("row 2", 3.0, 4.0, 1.0),
         ("row 0", 1.0, 1.0, 0.0),
     ]
+
+
+QUICK = {"n_estimators": 2, "hidden_layer_sizes": 8, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Return a table with columns of all kinds, and a target that uses some of them."""
+    rng = np.random.default_rng(3)
+    words = rng.choice(["good food", "bad food", "cold soup", "warm soup"], 240)
+    table = pd.DataFrame(
+        {
+            "constant": 1.0,
+            "unrelated": rng.normal(size=240),
+            "size": rng.normal(size=240),
+            "notes": words,
+            "tags": rng.choice(["red;big", "red", "big;old", "old"], 240),
+            "secret": rng.normal(size=240),
+            "weight": rng.uniform(1, 2, 240),
+        }
+    )
+    is_good = np.char.startswith(words.astype(str), "good")
+    is_red = table["tags"].str.contains("red")
+    return table, table["size"] + 2.0 * is_good + 2.0 * is_red + 9 * table["secret"]
+
+
+def test_feature_importances_are_shares_of_all_training_columns(mixed, tmp_path):
+    table, y = mixed
+    columns = {"notes": "text", "tags": "tags", "secret": "ignore"}
+    model = TabularRegressor(columns=columns, **QUICK)
+    model.fit(table, y - 9 * table["secret"], sample_weight="weight")
+    importances = model.feature_importances_
+    shares = dict(zip(model.feature_names_in_, importances, strict=True))
+    assert list(shares) == list(table)
+    assert shares["constant"] == shares["secret"] == shares["weight"] == 0
+    assert min(shares["size"], shares["notes"], shares["tags"]) > 0.1
+    assert 0 < shares["unrelated"] < 0.05
+    assert importances.sum() == pytest.approx(1)
+    vp.save(model, tmp_path / "model.vecprop")
+    loaded = vp.load(tmp_path / "model.vecprop")
+    assert np.array_equal(loaded.feature_importances_, importances)
+
+
+def test_feature_importances_are_shares_of_the_variance_of_a_sum():
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    model = TabularRegressor(n_estimators=2, random_state=0).fit(X, X @ [0, 2, 1])
+    assert model.feature_importances_ == pytest.approx([0, 0.8, 0.2], abs=0.04)
+    model.fit(X[:, 1:], X[:, 1])  # of the last fit
+    assert model.feature_importances_ == pytest.approx([1, 0], abs=0.01)
+
+
+def test_feature_importances_of_classes_select_columns(mixed):
+    table, _ = mixed
+    table = table[["unrelated", "size", "constant"]]
+    y = np.select([table["size"] > 0.5, table["size"] > -0.5], ["a", "b"], "c")
+    selector = SelectFromModel(TabularClassifier(max_iter=20, **QUICK))
+    selector.set_output(transform="pandas").fit(table, y)
+    assert list(selector.transform(table)) == ["size"]
+    ranks = RFE(TabularClassifier(max_iter=20, **QUICK), n_features_to_select=1)
+    assert ranks.fit(table[["unrelated", "size"]], y).ranking_.tolist() == [2, 1]
+
+
+def test_feature_importances_need_a_fitted_model():
+    assert not hasattr(TabularRegressor(), "feature_importances_")
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        TabularRegressor().feature_importances_  # noqa: B018
+    constant = TabularRegressor(max_iter=1, **QUICK).fit(TABLE, np.ones(400))
+    assert np.isfinite(constant.feature_importances_).all()
+
+
+@pytest.mark.long
+def test_feature_importances_of_more_categories_than_a_profile_counts():
+    rng = np.random.default_rng(0)
+    code = rng.integers(4500, size=18_000)
+    table = pd.DataFrame(
+        {"code": np.char.add("c", code.astype(str)), "x": rng.normal(size=18_000)}
+    )
+    model = TabularRegressor(max_iter=3, **QUICK).fit(table, code % 2 + 0.1 * table.x)
+    assert not len(model.profiles_[0].values)
+    assert model.feature_importances_[0] > 0.8

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from math import ceil
 from numbers import Integral
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from ..system.versions import Versioned
 from ..train.progress import Progress
 from .encoding.encoder import View
 from .ensemble.ensemble import Training
+from .explaining.importance import feature_importances
 from .explaining.plots import TablePlots
 from .kinds.ambiguities import ColumnOptions
 
@@ -165,6 +167,17 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         The largest number of epochs of any network.
     n_features_in_, feature_names_in_ : int and ndarray
         The number of columns without the target, and their names if all are strings.
+    feature_importances_ : ndarray (n_features_in_,)
+        The importance of each column, in the order of ``feature_names_in_``, computed
+        on first use. The total effect of a column is
+        ½ E‖f(x) - f(x')‖², where f(x) are the predictions or the class probabilities,
+        and the rows x and x' differ only in this column (Sobol' indices; Jansen, 1999).
+        The importance is the total effect divided by the sum of all total effects.
+        Ignored and constant columns have the importance 0. Rows are drawn from the
+        distribution of each training column, independently of other columns. Text is
+        simulated by single words, so its importance is often too small. These
+        importances describe the predictions, not their errors: use `evaluate` to see
+        how much the loss rises without a column.
     plot : TablePlots
         Plots of the model: ``plot()`` or ``plot.loss()`` draws the losses of the
         networks, and ``plot.dependence(column)`` draws how predictions depend on a
@@ -285,6 +298,12 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
     def plot(self) -> TablePlots:
         """Plots of the model, such as ``plot.loss()`` and ``plot.dependence("age")``."""
         return TablePlots(self)
+
+    @cached_property
+    def feature_importances_(self) -> np.ndarray:
+        """The share of each training column in the total effects on predictions."""
+        check_is_fitted(self)
+        return feature_importances(self)
 
     def _loss_history(self) -> tuple[Any, int]:
         """Return the losses of the main ensemble's networks as a history, and the epoch of the first loss."""

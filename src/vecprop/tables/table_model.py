@@ -357,6 +357,7 @@ class TableModel(SharedSettings):
         if before is not None:
             _set_aside_others(rows, before)
         self.notes_ = rows.notes
+        vars(self).pop("feature_importances_", None)  # of an earlier fit
         target = self._learned(rows.target, rows.frame)
         sample_weight = source.sample_weight(rows)
         weight = self._weighted(target, sample_weight)

@@ -68,7 +68,7 @@ def _are_residuals(residuals, model) -> bool:
     return fits(residuals, Residuals) and len(residuals.sizes) == model.ensemble_.folds
 
 
-_IGNORED = (*NOT_KEPT, "stages", "time_limit", "stages_")
+_IGNORED = (*NOT_KEPT, "feature_importances_", "stages", "time_limit", "stages_")
 """Attributes that are not stored, and attributes of earlier versions."""
 _LEARNED = {
     **COMMON,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy import ndarray
 
+from ..error import pandas
 from ..kinds.kinds import Kind
 
 View = Literal["pieces", "standardised"]
@@ -130,6 +131,13 @@ class Column(ABC):
         if self.holds == "numbers":
             return f"{value:.6g}"
         return repr(str(value))
+
+    def simulated(self, count: int, rng: np.random.Generator) -> ndarray:
+        """Return values like the training values, which are not stored.
+
+        By default, the values are missing.
+        """
+        return self.read(pandas().Series([None] * count, dtype=object))
 
     def for_trees(self, series) -> ndarray:
         """Convert a column to inputs of shape (N, K) for gradient-boosted trees."""

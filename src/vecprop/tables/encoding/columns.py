@@ -629,6 +629,13 @@ class Categories(Column):
             is_taken[: self.marks] = False
         return is_taken
 
+    def simulated(self, count, rng):
+        """Return categories of a column with too many categories to count them."""
+        names = self.names
+        if self.means is not None:
+            names = self.means.names
+        return rng.choice(np.append(names, MISSING), count)
+
     def for_trees(self, series):
         names = self.read(series)
         if self.means is None:

@@ -76,6 +76,10 @@ class Tags(Column):
                 inputs[row, indices.get(name, -1)] = 1
         return inputs[codes]
 
+    def simulated(self, count, rng):
+        """Return texts with one of the frequent tags, or without tags."""
+        return rng.choice(np.append(self.names, ""), count).astype(object)
+
     def misfit(self, series):
         names = set()
         for text in texts_of(series):

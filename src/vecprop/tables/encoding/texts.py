@@ -113,6 +113,11 @@ class LatentTexts(Column):
         scaled = inputs / np.maximum(lengths, NEGLIGIBLE)
         return np.where(lengths > NEGLIGIBLE, scaled, 0)
 
+    def simulated(self, count, rng):
+        """Return texts of one word, drawn by the share of rows with this word."""
+        shares = np.exp(1 - self.idf)
+        return rng.choice(self.words, count, p=shares / shares.sum()).astype(object)
+
     def for_trees(self, series):
         """Return the leading directions. Trees would fit noise in the others."""
         return self(series)[:, :MAX_FOR_TREES]

@@ -12,6 +12,7 @@ from ...system.estimates import NEGLIGIBLE, Estimate, NumberFormat, Text
 from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
+from ..reading.frames import names_of_array
 from .contributions import background_inputs, leading_class, output, output_name
 
 MIN_ASSOCIATION = 0.7
@@ -283,6 +284,50 @@ def influences(model, X=None) -> tuple[str, list[Importance]]:
         change = np.abs(output(shuffles.predicted([column]), number) - outputs)
         changes.append(shuffles.importance([column], change))
     return output_name(model, number), _largest_first(changes)
+
+
+MAX_CHANGED = 20_000_000
+"""The largest number of inputs of all simulated rows, to bound the time. At least
+`MIN_SIMULATED` rows are simulated for each column.
+"""
+MIN_SIMULATED = 20
+
+
+def feature_importances(model) -> ndarray:
+    """Return the share of each training column in the total effects of all columns.
+
+    The total effect of a column is ½ E‖f(x) - f(x')‖², where the rows x and x' differ
+    only in this column (Jansen, 1999). The values of all columns are drawn
+    independently from their training distributions.
+    """
+    encoder = model.encoder_
+    slices = encoder.places
+    rows = MAX_CHANGED // (encoder.width * len(slices))
+    rows = min(max(rows, MIN_SIMULATED), ROWS)
+    rng = np.random.default_rng(0)
+    inputs = _simulated_inputs(model, rows, rng)
+    other_inputs = _simulated_inputs(model, rows, rng)
+    predicted = model._of_inputs(inputs)
+    effects = {}
+    for name, column in slices.items():
+        changed = inputs.copy()
+        changed[:, column] = other_inputs[:, column]
+        change = model._of_inputs(changed) - predicted
+        effects[name] = float(np.square(change).sum())
+    total = sum(effects.values())
+    names = getattr(model, "feature_names_in_", names_of_array(model.n_features_in_))
+    return np.array([effects.get(name, 0.0) / (total or 1.0) for name in names])
+
+
+def _simulated_inputs(model, rows: int, rng: np.random.Generator) -> ndarray:
+    """Return the inputs of rows whose columns are drawn independently."""
+    inputs = background_inputs(model, None, rows, rng=rng)
+    parts = zip(model.encoder_.columns, model.profiles_, strict=True)
+    for (name, part), profile in parts:
+        if not len(profile.values):  # of text, tags or too many categories
+            column = model.encoder_.places[name]
+            inputs[:, column] = part.of_values(part.simulated(rows, rng))
+    return inputs
 
 
 def _largest_first(importances: list[Importance]) -> list[Importance]:
