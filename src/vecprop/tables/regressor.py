@@ -1,7 +1,7 @@
 """The regressor for tables."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy import ndarray
 from sklearn.base import RegressorMixin
-from sklearn.metrics import d2_pinball_score, r2_score
+from sklearn.metrics import r2_score
+from sklearn.utils import check_consistent_length
 
 from ..core import suggests_keywords
-from ..core.losses import Loss, Quantile, SquaredError
-from ..estimators.data import Numbers as Targets
+from ..core.losses import Huber, Loss, Quantile, SquaredError
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
 from .encoding.encoder import View
@@ -23,6 +23,16 @@ from .error import TableError, pandas
 from .kinds.formats import DateReading, NumberReading
 from .kinds.kinds import DATES, target_reading
 from .kinds.values import read_numbers, texts_of
+from .objectives import (
+    ALIASES,
+    LOSSES,
+    MIN_PROBABILITY,
+    Objective,
+    before_link,
+    has_log_link,
+    levels_of,
+    scaling,
+)
 from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
@@ -48,8 +58,14 @@ class TabularRegressor(RegressorMixin, TableModel):
     Parameters
     ----------
     {settings}
-    loss : "squared_error" or "quantile", default "squared_error"
-        The loss. "squared_error" predicts a mean, and "quantile" predicts a quantile.
+    loss : str or Loss, default "squared"
+        The loss. "squared" predicts the mean, and "absolute" the median. "huber" is
+        quadratic for small errors and linear for errors above a standard deviation, so
+        outliers count less. The standard deviation is estimated from the quartiles of
+        the targets. "poisson" predicts the mean of counts or rates, and "quantile" a
+        quantile. A `Loss` can be one of vecprop, such as ``Huber(threshold=3)`` in the
+        units of the target, or your own; see docs/tables.md. "squared_error" and
+        "absolute_error" mean "squared" and "absolute".
     quantile : float or sequence of three, default 0.5
         The level of the quantile, between 0 and 1. The level is the share of targets
         below the prediction. Three levels, such as (0.05, 0.5, 0.95), are the lower end
@@ -72,8 +88,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         that predict a row used this row neither for training nor for early stopping.
         Rows without a prediction have nan. Model files do not contain this array.
     validation_loss_ : float
-        The root mean squared error of ``out_of_fold_``, or its mean quantile loss over
-        rows and levels.
+        The root mean squared error of ``out_of_fold_`` for the squared loss, and
+        otherwise the mean loss over rows and levels. For "poisson", this is the mean
+        deviance.
     {attributes}
 
     Examples
@@ -93,7 +110,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     residuals_: ClassVar[Any]
 
     _: KW_ONLY
-    loss: str = "squared_error"
+    loss: Any = "squared"
     quantile: Any = 0.5
 
     _auto_activations: ClassVar[dict[View, str]] = {
@@ -105,7 +122,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
-        "loss": [StrOptions({"squared_error", "quantile"})],
+        "loss": [StrOptions({*LOSSES, *ALIASES}), Loss],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
@@ -122,6 +139,8 @@ class TabularRegressor(RegressorMixin, TableModel):
                 " between 0 and 1, or three increasing levels, the outer ones at least"
                 f" 0.5 apart, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
             )
+        if isinstance(self.loss, Loss):
+            has_log_link(self.loss)
         if self.loss != "quantile" and levels != [0.5]:
             raise ValueError(
                 f'quantile={self.quantile!r} needs loss="quantile": pass both.'
@@ -129,10 +148,34 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     @property
     def _levels(self) -> list[float]:
-        """The quantile levels in increasing order, or an empty list if a mean is predicted."""
-        if self.loss != "quantile":
-            return []
-        return np.atleast_1d(self.quantile).tolist()
+        """The quantile levels in increasing order, or an empty list for other losses."""
+        return levels_of(self)
+
+    @property
+    def _loss(self) -> Loss:
+        """The loss of predictions."""
+        if self._levels:
+            return Quantile(self._level)
+        if isinstance(self.loss, Loss):
+            return self.loss
+        name = str(self.loss)
+        loss = LOSSES[ALIASES.get(name, name)]()
+        if self.loss == "huber" and hasattr(self, "targets_"):
+            loss = Huber(self._scale)
+        return loss
+
+    @property
+    def _scale(self) -> float:
+        """The unit of the standardized targets."""
+        return np.asarray(self.targets_.scale).item()
+
+    @property
+    def _objective(self) -> Objective:
+        """The loss of predictions, in the units that it is defined in."""
+        loss = self._loss
+        if type(loss) in LOSSES.values():
+            return Objective(loss)
+        return Objective(loss, self.targets_)
 
     @suggests_keywords
     def predict(self, X: Any) -> ndarray:
@@ -190,7 +233,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     @suggests_keywords
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return R², the explained share of the variance, or, for quantiles, D², the explained share of the loss.
+        """Return R², the explained share of the variance, or, for other losses, D², the explained share of the loss.
 
         Parameters
         ----------
@@ -203,11 +246,12 @@ class TabularRegressor(RegressorMixin, TableModel):
             The sample weights.
         """
         rows = self._scored(X, y, sample_weight)
-        score = r2_score
-        if self._levels:
-            score = partial(d2_pinball_score, alpha=self._level)
         y = self._values(rows.y)
-        return float(score(y, rows.predicted, sample_weight=rows.weight))
+        if type(self._loss) is SquaredError:
+            return float(r2_score(y, rows.predicted, sample_weight=rows.weight))
+        check_consistent_length(y, rows.predicted, rows.weight)
+        weight = np.ones(len(y)) if rows.weight is None else np.asarray(rows.weight)
+        return self._objective.d2(y, rows.predicted, weight)
 
     def _in_units(self, Y: ndarray) -> ndarray:
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
@@ -235,7 +279,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         weight = rows.weights(is_predicted)
 
         def mean_loss(Y: ndarray) -> float:
-            return float(np.average(loss.value(Y, T), weights=weight))
+            losses = loss.value(before_link(loss, Y), T)
+            return float(np.average(losses, weights=weight))
 
         shares = best_shares([Y[is_predicted] for Y in predictions], mean_loss)
         ensemble = ensemble.with_shares(shares, [None] * len(shares))
@@ -258,7 +303,10 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _losses(self):
         """Return the loss of the main ensemble, followed by the losses of the outer levels."""
         if not self._levels:
-            return [SquaredError()]
+            loss = self._loss
+            if type(loss) is Huber:
+                loss = replace(loss, threshold=loss.threshold / self._scale)
+            return [loss]
         outer = [level for level in self._levels if level != self._level]
         return [Quantile(level) for level in (self._level, *outer)]
 
@@ -286,8 +334,11 @@ class TabularRegressor(RegressorMixin, TableModel):
         return target
 
     def _read_target(self, y, weight, ends=None):
-        self.targets_ = Targets.standard(y[:, None], weight)
-        self.range_ = ends or (float(y.min()), float(y.max()))
+        self.targets_ = scaling(self.loss, y, weight)
+        low, high = ends or (float(y.min()), float(y.max()))
+        if has_log_link(self._loss):
+            low = max(low, MIN_PROBABILITY)
+        self.range_ = low, high
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
     def _encoding(self, target, T, factor):
@@ -309,6 +360,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         numbers, is_unread = read_numbers(series, reading)
         is_invalid = ~np.isfinite(numbers)
         if not is_invalid.any():
+            self._require_fitting(series, numbers)
             return numbers
         problem = "some value(s) are infinite"
         advice = "fix them, or use TabularClassifier for classes"
@@ -320,6 +372,19 @@ class TabularRegressor(RegressorMixin, TableModel):
             f"{self._named_target} must be numeric, but {problem}, such as"
             f" {first_of(series, is_invalid)}: {advice}."
         )
+
+    def _require_fitting(self, series, numbers: ndarray):
+        """Raise an error for targets that the loss does not accept."""
+        wrong = self._loss.wrong_targets(numbers[:, None])
+        if wrong is None:
+            return
+        is_wrong, requirement = wrong
+        is_wrong = is_wrong.any(axis=1)
+        if is_wrong.any():
+            raise TableError(
+                f"{self._named_target} has {is_wrong.sum()} value(s) that do not fit"
+                f" the loss, such as {first_of(series, is_wrong)}: {requirement}."
+            )
 
     def _calibrated(self, ensembles, unseen, rows):
         """Choose the weights of views, and compute residuals, on out-of-fold predictions."""
@@ -339,36 +404,42 @@ class TabularRegressor(RegressorMixin, TableModel):
         attributes = {
             "ensemble_": calibrated[0],
             "outer_": calibrated[1:],
-            "residuals_": _residuals(low, high, y, weight, rows.groups),
+            "residuals_": self._residuals(low, high, y, weight, rows.groups),
         }
-        Y = out_of_fold(middle, len(y))
-        is_predicted = ~np.isnan(Y)
-        weight = weight[is_predicted]
-        if not self._levels:
-            loss = np.sqrt(np.average((Y - y)[is_predicted] ** 2, weights=weight))
-            return Calibration(attributes, Y, float(loss))
-        quantiles = [Y]
+        quantiles = [out_of_fold(averages, len(y)) for averages in (middle, *outer)]
+        objectives = [self._objective]
         if outer:
-            quantiles = [out_of_fold(low, len(y)), Y, out_of_fold(high, len(y))]
+            quantiles = [quantiles[1], quantiles[0], quantiles[2]]
+        if self._levels:
+            objectives = [Objective(Quantile(level)) for level in self._levels]
         losses = []
-        for predicted, level in zip(quantiles, self._levels, strict=True):
-            losses.append(Quantile(level).element(predicted, y))
-        loss = np.average(np.mean(losses, axis=0)[is_predicted], weights=weight)
-        return Calibration(attributes, np.stack(quantiles, axis=1), float(loss))
+        for objective, predicted in zip(objectives, quantiles, strict=True):
+            losses.append(objective.row_losses(y, predicted))
+        is_predicted = ~np.isnan(quantiles[0])
+        mean_losses = np.mean(losses, axis=0)[is_predicted]
+        loss = float(np.average(mean_losses, weights=weight[is_predicted]))
+        if type(self._loss) is SquaredError:
+            loss = float(np.sqrt(loss))
+        if not self._levels:
+            return Calibration(attributes, quantiles[0], loss)
+        return Calibration(attributes, np.stack(quantiles, axis=1), loss)
 
-
-def _residuals(
-    low: Unseen, high: Unseen, y: ndarray, weight: ndarray, groups: float
-) -> Residuals:
-    """Return the distances of targets from the out-of-fold predictions of each network, negative between them."""
-    distances = []
-    weights = []
-    for low_of_fold, high_of_fold in zip(low, high, strict=True):
-        indices, low_predictions = low_of_fold
-        _, high_predictions = high_of_fold
-        targets = y[indices]
-        distances.append(
-            np.maximum(low_predictions - targets, targets - high_predictions)
-        )
-        weights.append(weight[indices])
-    return Residuals.of(distances, weights, groups)
+    def _residuals(
+        self, low: Unseen, high: Unseen, y: ndarray, weight: ndarray, groups: float
+    ) -> Residuals:
+        """Return the distances of targets from the out-of-fold predictions of each network, negative between them."""
+        power = 0.5 if has_log_link(self._loss) else 1.0
+        distances = []
+        weights = []
+        for low_of_fold, high_of_fold in zip(low, high, strict=True):
+            indices, low_predictions = low_of_fold
+            _, high_predictions = high_of_fold
+            targets = y[indices] ** power
+            distances.append(
+                np.maximum(
+                    low_predictions**power - targets, targets - high_predictions**power
+                )
+            )
+            weights.append(weight[indices])
+        is_count = power != 1 and np.allclose(y, np.round(y))
+        return Residuals.of(distances, weights, groups, power=power, is_count=is_count)

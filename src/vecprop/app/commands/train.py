@@ -19,7 +19,7 @@ Columns, Test, Learning, Running = (
 
 OUTPUT = "The model file; by default TABLE with the extension .npz."
 POSITIVE = "The positive class of two; by default 1, True or yes, else the rarer class."
-LOSS = "The loss for regression, to predict the mean or quantiles."
+LOSS = "The loss for regression: squared, absolute, huber, poisson or quantile."
 WORKERS = (
     "Train on a Dask cluster (tcp://HOST:8786) or in local processes (local:4), with"
     " identical results."
@@ -141,7 +141,7 @@ def train(
         )
     ),
     positive: str | None = Learning(metavar="CLASS", help=POSITIVE),
-    loss: Literal["squared_error", "quantile"] | None = Learning(help=LOSS),
+    loss: str | None = Learning(help=LOSS),
     quantile: str | None = Learning(
         help="One quantile level, or three to add intervals."
     ),

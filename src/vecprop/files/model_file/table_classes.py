@@ -162,6 +162,7 @@ def _residuals(residuals: Residuals) -> Conditions:
     yield residuals.sizes.size > 0
     yield are_finite(residuals.sizes)
     yield residuals.groups > 0
+    yield 0 < residuals.power <= 1
 
 
 def _are_alike(ensemble: Ensemble, model_ensemble: Ensemble) -> bool:

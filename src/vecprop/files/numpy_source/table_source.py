@@ -169,13 +169,13 @@ def _intervals(model: TabularRegressor, source: Source, coverage: float):
     residuals = model.residuals_
     distances = (
         f"{source.constant('DISTANCES', residuals.sizes)},"
-        f" float({str(residuals.groups)!r})"
+        f" float({str(residuals.groups)!r}), {residuals.power!r}, {residuals.is_count!r}"
     )
     ends = "middle, middle"
     if len(model._ensembles) > 1:
         ends = "each(X, 1), each(X, 2)"
     interval = source.formulas.function(
-        Residuals.interval, attributes=["sizes", "groups"]
+        Residuals.interval, attributes=["sizes", "groups", "power", "is_count"]
     )
     source.function(
         "predict_interval",

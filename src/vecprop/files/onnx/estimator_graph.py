@@ -292,8 +292,15 @@ def interval(
     above = below
     if len(ensembles) > 1:
         above = _fold_predictions(model, ensembles[1], X)
-    low = _quantile(below, -residuals.sizes, 1 - level)
-    high = _quantile(above, residuals.sizes, level)
+    power = residuals.power
+    low = _quantile([folds**power for folds in below], -residuals.sizes, 1 - level)
+    high = _quantile([folds**power for folds in above], residuals.sizes, level)
+    if power != 1:
+        low = clip(low, 0.0, np.inf) ** (1 / power)
+        high = high ** (1 / power)
+    if residuals.is_count:
+        low = graph.elementwise("Round", low)
+        high = graph.elementwise("Round", high)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 
 

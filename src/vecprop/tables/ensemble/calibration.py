@@ -121,7 +121,11 @@ class Residuals:
 
     If members predict a number y, the residual of a target t is |t - y| (Barber et al.,
     2021). If they predict two quantiles, the residual is max(low - t, t - high),
-    negative for t between low and high (Romano et al., 2019).
+    negative for t between low and high (Romano et al., 2019). With the power ½, targets
+    and predictions are replaced by their square roots, because the variance of the
+    square root of a count hardly depends on its mean (Anscombe, 1948). The ends of
+    intervals of counts are rounded: many counts are equal, and an end that is slightly
+    above or below a count would include or exclude all of them.
 
     Examples
     --------
@@ -133,6 +137,8 @@ class Residuals:
 
     sizes: ndarray
     groups: float = float("inf")
+    power: float = 1.0
+    is_count: bool = False
 
     @classmethod
     def of(
@@ -140,6 +146,7 @@ class Residuals:
         distances: list[ndarray],
         weights: list[ndarray],
         groups: float = float("inf"),
+        **settings: Any,
     ) -> "Residuals":
         """Return weighted quantiles of each member's residuals."""
         count = min(QUANTILES, *map(len, distances))
@@ -147,7 +154,7 @@ class Residuals:
         sizes = []
         for distances_of_member, weight in zip(distances, weights, strict=True):
             sizes.append(weighted_quantiles(distances_of_member, levels, weight))
-        return cls(np.stack(sizes), groups)
+        return cls(np.stack(sizes), groups, **settings)
 
     def interval(self, low: ndarray, high: ndarray, coverage: float) -> ndarray:
         """Return the ends of N intervals, (N, 2), given the predictions low and high of M members, (M, N) each.
@@ -159,9 +166,13 @@ class Residuals:
         1`` for any distribution of exchangeable rows.
         """
         level = level_for(coverage, self.groups)
-        lower_end = _quantiles(low, -self.sizes, 1 - level)
-        upper_end = _quantiles(high, self.sizes, level)
-        return np.stack([lower_end, upper_end], axis=1)
+        lower_end = _quantiles(low**self.power, -self.sizes, 1 - level)
+        upper_end = _quantiles(high**self.power, self.sizes, level)
+        ends = np.stack([lower_end, upper_end], axis=1)
+        if self.power == 1:
+            return ends
+        ends = np.maximum(ends, 0) ** (1 / self.power)
+        return np.round(ends) if self.is_count else ends
 
 
 def level_for(coverage: float, groups: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ...core import Network, SoftmaxCrossEntropy
+from ...core import Network
 from ...core.rows.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
@@ -20,12 +20,11 @@ from ...train.state import DivergenceError, TrainingResult
 from ...train.trainer import engine_for
 from ..encoding.encoder import View
 from ..encoding.folds import splits
+from ..objectives import MIN_PROBABILITY, before_link
 from ..reading.frames import by_blocks
 from ..streaming.streamed import StreamedRows
 from ..streaming.window_fit import Report, StreamedNetwork, trained_in_windows
 
-MIN_PROBABILITY = 1e-30
-"""Lower bound of probabilities, so that logarithms and powers are finite."""
 PREDICTIONS = 10_000
 """Smaller tables have several out-of-fold predictions per row, from different
 epochs, about this number in total.
@@ -195,9 +194,8 @@ def _best_epochs(
     curve: ndarray, indices: ndarray, loss, rows: TrainingRows
 ) -> dict[int, int]:
     """Return the epoch with the lowest loss on the rows outside each fold, for folds that have such rows."""
-    if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
-        curve = np.log(np.maximum(curve, MIN_PROBABILITY))
-    losses = np.asarray(loss.value(curve, rows.T[indices]))  # (epochs + 1, n)
+    Z = before_link(loss, curve)
+    losses = np.asarray(loss.value(Z, rows.T[indices]))  # (epochs + 1, n)
     weight = np.ones(len(indices)) if rows.weight is None else rows.weight[indices]
     epochs = {}
     for fold in range(rows.fold.max() + 1):

@@ -13,6 +13,7 @@ from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError, TableError, first_line, pandas
 from ..kinds.formats import NumberReading
 from ..kinds.values import read_numbers, texts_of
+from ..objectives import levels_of
 from ..reading.frames import Frame, as_frame, twice
 from ..reading.reading import as_classes, typed
 from ..rows import Roles, UsedRows
@@ -119,24 +120,6 @@ def as_learned(model, y: ndarray) -> ndarray:
         if hasattr(model, "classes_")
         else y.astype(float)
     )
-
-
-def levels_of(model) -> list[float]:
-    """Return the quantile levels that a model predicts, in increasing order, or an empty list for other models.
-
-    Examples
-    --------
-    >>> from vecprop import MLPRegressor, TabularRegressor
-    >>> levels_of(TabularRegressor(loss="quantile", quantile=(0.05, 0.5, 0.95)))
-    [0.05, 0.5, 0.95]
-    >>> levels_of(MLPRegressor(loss="quantile", quantile=0.9)), levels_of(MLPRegressor())
-    ([0.9], [])
-    """
-    if hasattr(model, "steps"):
-        model = model.steps[-1][1]
-    if getattr(model, "loss", None) != "quantile":
-        return []
-    return getattr(model, "_levels", [model.quantile])
 
 
 def predictions_of(model, frame: Frame) -> ndarray:

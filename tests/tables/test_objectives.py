@@ -1,0 +1,334 @@
+"""Losses of regressors: what is learned, predicted, scored and saved."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import (
+    d2_absolute_error_score,
+    d2_tweedie_score,
+    mean_absolute_error,
+    mean_poisson_deviance,
+    r2_score,
+)
+
+from vecprop import TabularRegressor, load, save
+from vecprop.core.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    Huber,
+    Poisson,
+    Quantile,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from vecprop.extend import ElementwiseLoss, Loss
+from vecprop.files import FileError
+from vecprop.tables import TableError
+from vecprop.tables.objectives import Objective
+
+FEW: dict[str, Any] = {
+    "n_estimators": 2,
+    "max_iter": 15,
+    "hidden_layer_sizes": 8,
+    "random_state": 0,
+}
+
+
+def counts(rows=200, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, rows).round(3)
+    return pd.DataFrame({"x": x, "y": rng.poisson(np.exp(0.5 + 1.2 * x))})
+
+
+OLD, NEW = counts(), counts(seed=1)
+
+
+def fitted(loss: Any = "squared", table=OLD, **settings):
+    return TabularRegressor("y", loss=loss, **FEW | settings).fit(table)
+
+
+@dataclass(frozen=True)
+class HalfSquare(ElementwiseLoss):
+    """The squared error as a custom loss, which is compiled."""
+
+    def predict(self, Z):
+        return Z
+
+    def element(self, Z, T):
+        return (Z - T) * (Z - T) / 2
+
+    def delta(self, Z, T):
+        return Z - T
+
+
+@dataclass(frozen=True)
+class SquareOfRows(Loss):
+    """The squared error as a custom loss without a kernel."""
+
+    def predict(self, Z):
+        return Z
+
+    def value(self, Z, T):
+        return ((Z - T) ** 2).sum(axis=-1) / 2
+
+    def delta(self, Z, T):
+        return Z - T
+
+
+@dataclass(frozen=True)
+class Gamma(ElementwiseLoss):
+    """Half the deviance of the gamma distribution, up to a constant."""
+
+    def predict(self, Z):
+        return np.exp(Z)
+
+    def element(self, Z, T):
+        return Z + T * np.exp(-Z)
+
+    def delta(self, Z, T):
+        return 1 - T * np.exp(-Z)
+
+
+@pytest.mark.parametrize(
+    ("loss", "same"),
+    [
+        ("squared", "squared_error"),
+        ("absolute", "absolute_error"),
+        ("squared", SquaredError()),
+        ("absolute", AbsoluteError()),
+        ("poisson", Poisson()),
+        ("squared", HalfSquare()),
+        ("squared", Huber(1e6)),
+    ],
+)
+def test_two_spellings_of_a_loss_predict_the_same(loss, same):
+    expected = fitted(loss).predict(NEW)
+    assert fitted(same).predict(NEW) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_default_is_the_squared_loss():
+    assert (fitted().predict(NEW) == fitted("squared_error").predict(NEW)).all()
+
+
+def test_a_quantile_can_be_a_loss_object():
+    model = fitted(Quantile(0.8))
+    expected = fitted("quantile", quantile=0.8)
+    assert (model.predict(NEW) == expected.predict(NEW)).all()
+    assert model.score(NEW) == expected.score(NEW)
+    assert model.validation_loss_ == expected.validation_loss_
+
+
+def test_the_absolute_loss_is_twice_the_quantile_loss_of_the_median():
+    absolute, median = fitted("absolute"), fitted("quantile", quantile=0.5)
+    # the optimizer's epsilon is not scaled
+    assert absolute.predict(NEW) == pytest.approx(median.predict(NEW), rel=1e-3)
+    assert absolute.score(NEW) == pytest.approx(median.score(NEW), abs=1e-3)
+    assert absolute.validation_loss_ == pytest.approx(
+        2 * median.validation_loss_, rel=1e-3
+    )
+
+
+def test_a_custom_loss_without_a_kernel_trains_on_the_reference_engine():
+    with pytest.warns(UserWarning, match="SquareOfRows is a custom part"):
+        model = fitted(SquareOfRows(), max_iter=5)
+    expected = fitted("squared", max_iter=5).predict(NEW)
+    assert model.predict(NEW) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_threshold_of_huber_is_in_units_of_the_target():
+    model = fitted(Huber(3.0))
+    big = OLD.assign(y=1000 * OLD["y"])
+    expected = 1000 * model.predict(NEW)
+    assert fitted(Huber(3000.0), big).predict(NEW) == pytest.approx(expected, rel=1e-4)
+
+
+def test_huber_ignores_the_size_of_outliers():
+    table = OLD.assign(y=OLD["y"].astype(float))
+    table.loc[::20, "y"] = 50.0
+    worse = table.assign(y=table["y"].replace(50.0, 5000.0))
+    predicted = fitted("huber", worse, max_iter=40).predict(NEW)
+    assert predicted == pytest.approx(
+        fitted("huber", table, max_iter=40).predict(NEW), abs=0.5
+    )
+    assert predicted.max() < 10
+
+
+SCORES = {
+    "squared": r2_score,
+    "absolute": d2_absolute_error_score,
+    "poisson": lambda y, predicted, **weight: d2_tweedie_score(
+        y, predicted, power=1, **weight
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", SCORES)
+def test_scores_are_those_of_scikit_learn(loss):
+    model = fitted(loss)
+    predicted = model.predict(NEW)
+    assert model.score(NEW) == pytest.approx(SCORES[loss](NEW["y"], predicted))
+    weight = np.arange(len(NEW)) % 3
+    assert model.score(NEW, sample_weight=weight) == pytest.approx(
+        SCORES[loss](NEW["y"], predicted, sample_weight=weight)
+    )
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.score(NEW, sample_weight=weight[1:])
+
+
+@pytest.mark.parametrize("loss", ["huber", Gamma()])
+def test_other_scores_compare_the_loss_with_the_best_constant(loss):
+    table = OLD.assign(y=OLD["y"] + 1)
+    model = fitted(loss, table)
+    objective, y = model._objective, table["y"].to_numpy(float)
+    constants = np.linspace(1, 8, 4001)
+    losses = [objective.row_losses(y, np.full(len(y), c)).mean() for c in constants]
+    own = objective.row_losses(y, model.predict(table)).mean()
+    assert model.score(table) == pytest.approx(1 - own / min(losses), abs=1e-6)
+
+
+def test_losses_of_rows_by_hand():
+    y, predicted = np.array([0.0, 1.0, 4.0]), np.array([1.0, 1.0, 2.0])
+    rows = {
+        SquaredError(): [1, 0, 4],
+        AbsoluteError(): [1, 0, 2],
+        Huber(1.0): [0.5, 0, 1.5],
+        Poisson(): [2, 0, 2 * (4 * np.log(2) - 2)],
+        Quantile(0.75): [0.25, 0, 1.5],
+        Gamma(): [None, 0, 2 - 1 - np.log(2)],
+    }
+    for loss, expected in rows.items():
+        losses = Objective(loss).row_losses(y, predicted)
+        for own, value in zip(losses, expected, strict=True):
+            assert value is None or own == pytest.approx(value, abs=1e-12)
+
+
+LOSSES = {
+    "absolute": mean_absolute_error,
+    "poisson": mean_poisson_deviance,
+    "squared": lambda y, predicted: np.sqrt(np.mean((y - predicted) ** 2)),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("column", [None, "groups", "time"])
+def test_the_validation_loss_is_the_loss_of_out_of_fold_predictions(loss, column):
+    roles = {column: np.arange(len(OLD)) // 4} if column else {}
+    table = OLD.assign(y=OLD["y"].astype(float).where(np.arange(len(OLD)) % 9 > 0))
+    model = TabularRegressor("y", loss=loss, **FEW).fit(table, **roles)
+    is_predicted = ~np.isnan(model.out_of_fold_)
+    expected = LOSSES[loss](table["y"][is_predicted], model.out_of_fold_[is_predicted])
+    assert model.validation_loss_ == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_repeat_rows():
+    weight = np.arange(len(OLD)) % 2 + 1
+    model = TabularRegressor("y", loss="poisson", **FEW).fit(OLD, sample_weight=weight)
+    expected = np.average(OLD["y"], weights=weight)
+    assert np.average(model.predict(OLD), weights=weight) == pytest.approx(
+        expected, rel=0.1
+    )
+
+
+def test_predictions_of_counts_are_positive_and_learn_the_mean():
+    table = OLD.assign(y=OLD["y"].where(OLD["x"] > -0.5, 0))
+    model = fitted("poisson", table, max_iter=60)
+    predicted = model.predict(pd.DataFrame({"x": np.linspace(-30, 30, 200)}))
+    assert (predicted > 0).all()
+    assert (predicted <= table["y"].max()).all()
+    assert model.predict(table).mean() == pytest.approx(table["y"].mean(), rel=0.1)
+    x = np.array([-0.3, 0.0, 0.8])
+    rates = fitted("poisson", counts(800), max_iter=60).predict(pd.DataFrame({"x": x}))
+    assert rates == pytest.approx(np.exp(0.5 + 1.2 * x), rel=0.25)
+
+
+def test_counts_in_any_unit_are_predicted_alike():
+    rates = fitted("poisson").predict(NEW)
+    scaled = fitted("poisson", OLD.assign(y=OLD["y"] * 1e6)).predict(NEW)
+    assert scaled == pytest.approx(1e6 * rates, rel=1e-3)
+    assert fitted("poisson", OLD.assign(y=0)).predict(NEW) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("mean", [0.2, 1.0, 5.0])
+def test_intervals_of_counts_have_at_least_the_coverage(coverage, mean):
+    """With few inputs, many counts are at the ends of intervals."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, 2000)
+    table = pd.DataFrame({"x": x, "y": rng.poisson(mean * (1 + x))})
+    model = fitted("poisson", table[:1000], max_iter=20)
+    low, high = model.predict_interval(table[1000:], coverage).T
+    predicted = model.predict(table[1000:])
+    assert (low >= 0).all()
+    assert (high == np.maximum(np.round(high), predicted)).all()
+    assert ((low <= predicted) & (predicted <= high)).all()
+    inside = ((low <= table["y"][1000:]) & (table["y"][1000:] <= high)).mean()
+    assert inside > coverage - 0.03
+    if mean == 5:
+        assert inside < coverage + 0.15
+    # as the spread of counts, intervals are wider for larger means
+    widths = pd.Series(high - low).groupby(x[1000:]).mean()
+    assert widths[2] >= widths[0] + (mean == 5)
+
+
+def test_a_refit_and_a_file_keep_the_loss(tmp_path):
+    for loss in ("poisson", "huber", Huber(2.0)):
+        model = fitted(loss)
+        save(model, tmp_path / "model.npz")
+        loaded = load(tmp_path / "model.npz")
+        assert loaded.loss == loss
+        for other in (loaded, model.refit(OLD)):
+            assert other.score(NEW) == pytest.approx(model.score(NEW), abs=0.1)
+        assert loaded.score(NEW) == model.score(NEW)
+        intervals = loaded.predict_interval(NEW)
+        assert (intervals == model.predict_interval(NEW)).all()
+
+
+def test_a_model_with_a_custom_loss_cannot_be_saved(tmp_path):
+    with pytest.raises(FileError, match=r"loss is of the class .*: |use pickle"):
+        save(fitted(HalfSquare()), tmp_path / "model.npz")
+
+
+def test_streamed_rows_are_trained_on_the_loss(tmp_path, little):
+    path = tmp_path / "counts.parquet"
+    counts(6000).to_parquet(path, row_group_size=500)
+    model = TabularRegressor("y", loss="poisson", **FEW | {"max_iter": 4})
+    model.fit(path, memory=little + 1_000_000)
+    assert any("block by block" in note for note in model.notes_)
+    assert model.score(NEW) > 0.3
+    bad = counts(6000)
+    bad.loc[4321, "y"] = -1
+    bad.to_parquet(path, row_group_size=500)
+    with pytest.raises(TableError, match="targets of at least 0"):
+        model.fit(path, memory=little + 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "poison"}, "did you mean 'poisson'"),
+        ({"loss": Huber}, r"pass an instance, Huber\(\)"),
+        ({"loss": 3}, "'loss' parameter"),
+        ({"loss": SoftmaxCrossEntropy()}, "does not predict numbers as z or exp"),
+        ({"loss": BinaryCrossEntropy()}, "does not predict numbers as z or exp"),
+        ({"loss": Poisson(), "quantile": 0.9}, 'needs loss="quantile"'),
+        ({"loss": "poisson", "quantile": 0.9}, 'needs loss="quantile"'),
+    ],
+)
+def test_wrong_losses(settings, message):
+    with pytest.raises(ValueError, match=message) as error:
+        TabularRegressor("y", **FEW | settings).fit(OLD)
+    assert str(error.value).count("\n") == 0
+
+
+def test_negative_targets_of_the_poisson_loss():
+    table = OLD.assign(y=OLD["y"] - 1.0)
+    count = int((table["y"] < 0).sum())
+    message = rf"The target 'y' has {count} value\(s\) .* -1.0 in row .*at least 0\."
+    for loss in ("poisson", Poisson()):
+        with pytest.raises(TableError, match=message):
+            fitted(loss, table)
+    with pytest.raises(TableError, match="at least 0"):
+        fitted("poisson").score(table)
