@@ -1,6 +1,8 @@
 """Losses of regressors: what is learned, predicted, scored and saved."""
 
+import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,9 @@ from vecprop.core.losses import (
 )
 from vecprop.extend import ElementwiseLoss, Loss
 from vecprop.files import FileError
-from vecprop.tables import TableError
+from vecprop.tables import TableError, evaluate
+from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.evaluation.baselines import Baselines
 from vecprop.tables.objectives import Objective
 
 FEW: dict[str, Any] = {
@@ -332,3 +336,90 @@ def test_negative_targets_of_the_poisson_loss():
             fitted(loss, table)
     with pytest.raises(TableError, match="at least 0"):
         fitted("poisson").score(table)
+
+
+METRICS = {
+    "absolute": ["mae", "d2", "rmse"],
+    "poisson": ["deviance", "d2", "rmse", "mae"],
+    "huber": ["huber_loss", "d2", "rmse", "mae"],
+}
+BASELINES = {
+    "absolute": "linear regression",
+    "poisson": "Poisson regression",
+    "huber": "linear regression",
+}
+
+
+def mean_huber_loss(model, y, predicted):
+    threshold = np.asarray(model.targets_.scale).item()
+    distance = np.abs(y - predicted)
+    quadratic = distance**2 / 2
+    linear = threshold * (distance - threshold / 2)
+    return np.where(distance < threshold, quadratic, linear).mean()
+
+
+@pytest.mark.usefixtures("few_trees")
+@pytest.mark.parametrize("loss", METRICS)
+def test_an_evaluation_follows_the_loss(loss, tmp_path):
+    model = fitted(loss)
+    evaluation = evaluate(model, NEW, training=OLD)
+    assert list(evaluation.metrics) == METRICS[loss]
+    names = ["naive", BASELINES[loss], "gradient boosting"]
+    assert list(evaluation.baselines) == names
+    predicted = model.predict(NEW)
+    value = evaluation.metrics[METRICS[loss][0]].value
+    mean_loss = LOSSES.get(loss, partial(mean_huber_loss, model))
+    expected = mean_loss(NEW["y"].to_numpy(float), predicted)
+    assert value == pytest.approx(expected)
+    assert evaluation.metrics["d2"].value == pytest.approx(model.score(NEW))
+    assert evaluation.verdict.metric == METRICS[loss][0]
+    assert evaluation.importances[0].loss == pytest.approx(expected)
+    worst = evaluation.worst_rows[0]
+    losses = model._objective.row_losses(NEW["y"].to_numpy(float), predicted)
+    assert worst.loss == pytest.approx(losses.max())
+    evaluation.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "the largest " + model._objective.words.loss in page
+    assert BASELINES[loss] in page
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_naive_baselines_are_the_best_constants():
+    y = NEW["y"].to_numpy(float)
+    for loss, constant in {
+        "absolute": np.median(OLD["y"]),
+        "poisson": OLD["y"].mean(),
+    }.items():
+        evaluation = evaluate(fitted(loss), NEW, training=OLD)
+        assert evaluation.predictions["naive"] == pytest.approx(constant)
+        naive = evaluation.baselines["naive"][METRICS[loss][0]].value
+        assert naive == pytest.approx(LOSSES[loss](y, np.full(len(y), constant)))
+
+
+def test_the_summary_names_the_loss_and_its_constant():
+    lines = {
+        "absolute": r"off by .* on average; always predicting the median is off by",
+        "poisson": r"the mean deviance is 1\..*, and 2\..* if the mean is always pred",
+        "huber": r"the mean Huber loss is .* if the best constant is always predicted",
+    }
+    for loss, line in lines.items():
+        assert re.search(line, evaluate(fitted(loss), NEW, baselines=False).summary)
+
+
+def test_baselines_of_rare_counts_predict_the_mean():
+    y = np.zeros(60)
+    y[:3] = 2
+    X = pd.DataFrame({"x": np.arange(60.0)})
+    baselines = Baselines(Encoder.of(X)[0], X, X[:2], y, np.ones(60), seed=0)
+    predictions = baselines.numbers(Objective(Poisson()))
+    assert list(predictions) == ["naive", "Poisson regression", "gradient boosting"]
+    for predicted in predictions.values():
+        assert predicted == pytest.approx([0.1, 0.1])
+
+
+def test_poisson_regression_learns_a_rate():
+    X = pd.DataFrame({"x": np.linspace(-1, 1, 300)})
+    y = np.round(np.exp(1 + X["x"])).to_numpy()
+    baselines = Baselines(Encoder.of(X)[0], X, X, y, np.ones(300), seed=0)
+    predicted = baselines.numbers(Objective(Poisson()))["Poisson regression"]
+    assert predicted == pytest.approx(np.exp(1 + X["x"]), rel=0.2)

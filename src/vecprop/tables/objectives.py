@@ -155,6 +155,14 @@ class Objective:
         return float(1 - loss / loss_of_constant)
 
 
+SQUARED = Objective(SquaredError())
+
+
+def objective_of(model) -> Objective:
+    """Return the objective of a tabular regressor, and the squared error for other models."""
+    return getattr(model, "_objective", SQUARED)
+
+
 def levels_of(model) -> list[float]:
     """Return the quantile levels that a model predicts, in increasing order, or an empty list for other models.
 

@@ -21,7 +21,8 @@ from ...tables.evaluation.measuring import (
     with_duplicates,
 )
 from ...tables.evaluation.report import Run, page_of
-from ...tables.evaluation.targets import levels_of, positive_class
+from ...tables.evaluation.targets import positive_class
+from ...tables.objectives import levels_of
 from ...tables.reading.file_lists import file_and_line
 from ...terminal.messages import (
     INTERRUPTED,

@@ -12,13 +12,16 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, RidgeCV
+from sklearn.model_selection import GridSearchCV
 
+from ...core.losses import AbsoluteError, Poisson
 from ..encoding.columns import Categories
 from ..encoding.encoder import Encoder
 from ..encoding.folds import folds, splits
 from ..ensemble.calibration import weighted_quantiles
 from ..explaining.importance import MIN_LOSS_PROBABILITY
+from ..objectives import SQUARED, Objective
 
 ENTRIES = 2_000_000
 """Maximum number of array entries to fit a baseline on. More entries would help
@@ -49,12 +52,17 @@ PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 best one.
 """
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""Candidate inverse penalties of logistic regression, validated on at most a tenth
-of `ENTRIES`.
+"""Candidate inverse penalties of logistic regression, and penalties of Poisson
+regression, validated on at most a tenth of `ENTRIES`.
+"""
+MIN_POSITIVE = 20
+"""With fewer positive counts, folds without any are likely. All baselines of counts
+then predict the mean.
 """
 NAIVE = "naive"
 LOGISTIC = "logistic regression"
 LINEAR = "linear regression"
+POISSON = "Poisson regression"
 BOOSTING = "gradient boosting"
 
 
@@ -115,14 +123,22 @@ class Baselines:
             predictions[BOOSTING] = self._boosted_probabilities(classes)
         return predictions
 
-    def numbers(self) -> dict[str, ndarray]:
-        """Return each baseline's predictions for the test rows, (N,); "naive" predicts the mean."""
-        mean = np.average(self.y, weights=self.weight)
-        linear, _, _ = self._linear
+    def numbers(self, objective: Objective = SQUARED) -> dict[str, ndarray]:
+        """Return each baseline's predictions for the test rows, (N,); "naive" predicts the best constant."""
+        if isinstance(objective.loss, AbsoluteError):
+            medians = self.quantiles([0.5])
+            return {name: Y[:, 0] for name, Y in medians.items()}
+        constant = objective.best_constant(self.y, self.weight)
+        naive = np.full(len(self.X_test), constant)
+        if not isinstance(objective.loss, Poisson):
+            linear, _, _ = self._linear
+            return {NAIVE: naive, LINEAR: linear, BOOSTING: self._boosted()}
+        if np.count_nonzero(self.y) < MIN_POSITIVE:
+            return dict.fromkeys((NAIVE, POISSON, BOOSTING), naive)
         return {
-            NAIVE: np.full(len(self.X_test), mean),
-            LINEAR: linear,
-            BOOSTING: self._boosted(),
+            NAIVE: naive,
+            POISSON: self._poisson(),
+            BOOSTING: self._boosted(loss="poisson"),
         }
 
     def quantiles(self, levels: Sequence[float]) -> dict[str, ndarray]:
@@ -234,6 +250,17 @@ class Baselines:
         model = self._fit(RidgeCV(PENALTIES), inputs)
         errors = self.y[inputs.rows] - model.predict(inputs.train)
         return model.predict(inputs.test), errors, self.weight[inputs.rows]
+
+    def _poisson(self) -> ndarray:
+        """Return the test predictions of Poisson regression, at most the largest target."""
+        inputs = self._for_linear
+        sample = enough_rows(len(inputs.rows), 10 * inputs.train.shape[1], self.seed)
+        rows = inputs.rows[sample]
+        model = PoissonRegressor(max_iter=300)
+        search = GridSearchCV(model, {"alpha": STRENGTHS}, cv=FOLDS, refit=False)
+        search.fit(inputs.train[sample], self.y[rows], sample_weight=self.weight[rows])
+        self._fit(model.set_params(**search.best_params_), inputs)
+        return np.minimum(model.predict(inputs.test), self.y.max())
 
     def _boosted(
         self, loss: str = "squared_error", quantile: float | None = None

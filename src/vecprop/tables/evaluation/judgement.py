@@ -75,7 +75,7 @@ class Judgement:
             headline = "Worse"
         values = []
         for metric in self.both.metrics:
-            if metric in (self.both._loss, "r2", "d2_log_loss"):
+            if metric in (self.both._loss, "r2", "d2", "d2_log_loss"):
                 scores, _ = self.both._compared(metric)
                 values.append(
                     f"the {title(metric)} is {scores[OURS].value}"

@@ -14,6 +14,7 @@ from ...system.suggestions import SuggestsNames
 from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
+from ..objectives import levels_of, objective_of
 from ..table_model import TableModel
 from .baselines import NAIVE
 from .metrics import (
@@ -28,7 +29,7 @@ from .metrics import (
     title,
 )
 from .summary import summary_of
-from .targets import levels_of, positive_class
+from .targets import positive_class
 from .verdict import FEW, FEW_UNITS, OURS, How, Verdict, verdict_of, widening
 
 MARGIN = "margin"
@@ -151,7 +152,9 @@ class Measured(SuggestsNames):
             elif levels:
                 functions[name] = metrics_of_quantiles(self.truth, Y, levels)
             else:
-                functions[name] = metrics_of_numbers(self.truth, Y)
+                functions[name] = metrics_of_numbers(
+                    self.truth, Y, objective_of(self.model), self.weight
+                )
         return functions
 
     @cached_property

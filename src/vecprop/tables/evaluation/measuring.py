@@ -17,6 +17,7 @@ from ..ensemble.ensemble import out_of_fold
 from ..error import TableError, pandas
 from ..explaining.column_notes import digests
 from ..kinds.formats import NumberReading
+from ..objectives import levels_of, objective_of
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
 from ..table_model import fit_many
@@ -26,7 +27,6 @@ from .targets import (
     Task,
     as_learned,
     class_numbers,
-    levels_of,
     positive_class,
     predictions_of,
 )
@@ -307,7 +307,7 @@ def baseline_predictions(model, parts: Parts, seed: int) -> dict[str, ndarray]:
         levels = levels_of(model)
         if levels:
             return baselines.quantiles(levels)
-        return baselines.numbers()
+        return baselines.numbers(objective_of(model))
 
 
 def baselines_by_folds(

@@ -19,6 +19,7 @@ from scipy import sparse
 from ...core.losses import Quantile
 from ...system.estimates import Estimate, NumberFormat
 from ..explaining.importance import MIN_LOSS_PROBABILITY
+from ..objectives import SQUARED, Objective
 
 ENTRIES = 10_000_000
 """Maximum number of bootstrap samples times rows, to bound the running time."""
@@ -96,6 +97,8 @@ TITLES = {
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
+    "d2": "D²",
+    "huber_loss": "Huber loss",
     "pinball_loss": "quantile loss",
 }
 """Titles of metrics that differ from their names."""
@@ -169,8 +172,16 @@ def metrics_of_classes(
     return metrics
 
 
-def metrics_of_numbers(y: ndarray, prediction: ndarray) -> Metrics[str]:
+def metrics_of_numbers(
+    y: ndarray,
+    prediction: ndarray,
+    objective: Objective = SQUARED,
+    weight: ndarray | None = None,
+) -> Metrics[str]:
     """Return the metrics of predicted numbers: "rmse", "mae" and "r2".
+
+    For other objectives, the metrics are the mean loss, "d2" (its relative reduction
+    compared with the best constant for these rows), "rmse" and "mae".
 
     Examples
     --------
@@ -179,6 +190,10 @@ def metrics_of_numbers(y: ndarray, prediction: ndarray) -> Metrics[str]:
     {'rmse': 1.1547, 'mae': 0.6667, 'r2': -1.0}
     """
     error = y - prediction
+    weight = np.ones(len(y)) if weight is None else weight
+    constant = np.full(len(y), objective.best_constant(y, weight))
+    losses = objective.row_losses(y, prediction)
+    naive_losses = objective.row_losses(y, constant)
     least = (ROUNDING * np.abs(y).max()) ** 2
 
     def metrics(counts: ndarray) -> dict[str, ndarray]:
@@ -186,11 +201,15 @@ def metrics_of_numbers(y: ndarray, prediction: ndarray) -> Metrics[str]:
         mean_square = counts @ error**2 / rows
         mean = (counts @ y / rows)[:, None]
         variance = (counts * (y - mean) ** 2).sum(axis=1) / rows
-        return {
+        values = {
             "rmse": np.sqrt(mean_square),
             "mae": counts @ np.abs(error) / rows,
-            "r2": 1 - mean_square / _if_above(variance, least),
         }
+        if objective == SQUARED:
+            return values | {"r2": 1 - mean_square / _if_above(variance, least)}
+        loss = counts @ losses / rows
+        explained = 1 - loss / _if_above(counts @ naive_losses / rows)
+        return {objective.words.metric: loss, "d2": explained} | values
 
     return metrics
 

@@ -4,8 +4,9 @@ import numpy as np
 
 from ...system.estimates import Estimate, compared, percents
 from ..ensemble.calibration import positive_of
+from ..objectives import levels_of, objective_of
 from .baselines import NAIVE
-from .targets import levels_of
+from .metrics import metrics_of_numbers
 from .verdict import How
 
 SEEN: dict[How, str] = {
@@ -76,12 +77,22 @@ def _summary_of_classes(measured, rows: str) -> str:
 
 def _summary_of_numbers(measured, rows: str) -> str:
     is_interval = "coverage" in measured.metrics
-    constant = "median" if is_interval else "mean"
-    error, naive_error = compared([measured.metrics["mae"], _naive_error(measured)])
+    objective = objective_of(measured.model)
+    constant = "median" if is_interval else objective.words.constant
+    metric = "mae"
+    if "d2" in measured.metrics:
+        metric = measured._loss
+    naive = _naive_metrics(measured)
+    error, naive_error = compared([measured.metrics[metric], naive[metric]])
     errors = (
         f"predictions are off by {error.value} on average; always predicting the"
         f" {constant} is off by {naive_error.value}."
     )
+    if metric != "mae":
+        errors = (
+            f"the mean {objective.words.loss} is {error.value}, and"
+            f" {naive_error.value} if the {constant} is always predicted."
+        )
     if not is_interval:
         return f"On {rows}, {errors}"
     low, _, high = levels_of(measured.model)
@@ -92,14 +103,19 @@ def _summary_of_numbers(measured, rows: str) -> str:
     )
 
 
-def _naive_error(measured) -> Estimate:
-    """Return the mean absolute error of the naive baseline, or else of the mean or median of the scored rows."""
+def _naive_metrics(measured) -> dict[str, Estimate]:
+    """Return the metrics of the naive baseline, or else of the best constant for the scored rows."""
     if NAIVE in measured.baselines:
-        return measured.baselines[NAIVE]["mae"]
+        return measured.baselines[NAIVE]
     truth = measured.truth
-    center = (
-        np.median(truth)
-        if "coverage" in measured.metrics
-        else np.average(truth, weights=measured.weight)
-    )
-    return Estimate(float(np.average(np.abs(truth - center), weights=measured.weight)))
+    objective = objective_of(measured.model)
+    if "coverage" in measured.metrics:
+        constant = float(np.median(truth))
+    else:
+        constant = objective.best_constant(truth, measured.weight)
+    constants = np.full(len(truth), constant)
+    metrics = metrics_of_numbers(truth, constants, objective, measured.weight)
+    return {
+        name: Estimate(value.item())
+        for name, value in metrics(measured.weight[None]).items()
+    }

@@ -40,9 +40,9 @@ MAX_SEEN = 0.05
 """If the share of training rows among the scored rows is larger, no model is called
 better.
 """
-GUESSING = {"r2": 0.0, "roc_auc": 0.5}
+GUESSING = {"r2": 0.0, "d2": 0.0, "roc_auc": 0.5}
 """Scores of predictions that ignore the inputs."""
-NO_SKILL = {"r2": 0.05, "d2_log_loss": 0.05, "roc_auc": 0.55}
+NO_SKILL = {"r2": 0.05, "d2": 0.05, "d2_log_loss": 0.05, "roc_auc": 0.55}
 """A model has no skill only if the intervals of its scores end below these values."""
 SCORED: dict[How, str] = {
     "out of fold": "Out of fold, without a test",

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ...core.losses import Quantile
 from ...system.estimates import NEGLIGIBLE, Estimate, NumberFormat, Text
 from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
+from ..objectives import objective_of
 from ..reading.frames import names_of_array
 from .contributions import background_inputs, leading_class, output, output_name
 
@@ -118,9 +118,7 @@ def loss_name(model) -> str:
     """
     if hasattr(model, "classes_"):
         return "log loss"
-    if model._levels:
-        return "quantile loss"
-    return "squared error"
+    return objective_of(model).words.loss
 
 
 def row_losses(model, predicted: ndarray, truth: ndarray) -> ndarray:
@@ -128,9 +126,7 @@ def row_losses(model, predicted: ndarray, truth: ndarray) -> ndarray:
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, MIN_LOSS_PROBABILITY))
-    if model._levels:
-        return Quantile(model._level).element(predicted, truth)
-    return (truth - predicted) ** 2
+    return objective_of(model).row_losses(truth, predicted)
 
 
 ROWS = 500

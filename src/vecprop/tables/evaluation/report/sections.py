@@ -86,9 +86,7 @@ def worst_rows(measured: Measured, explain: str) -> Html:
         rows = _rows_with_classes(worst)
         output = "the probability of the predicted class"
     else:
-        loss = "quantile loss"
-        if loss_name(measured.model) == "squared error":
-            loss = "errors"
+        loss = loss_name(measured.model).replace("squared error", "errors")
         text = f"These rows had the largest {loss} (error: true − predicted)."
         heads = {"": "row", "true": "number", "predicted": "number", "error": "number"}
         rows = _rows_with_errors(worst)

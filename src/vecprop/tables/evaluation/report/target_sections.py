@@ -9,9 +9,9 @@ from numpy import ndarray
 from ....system.estimates import percents
 from ...ensemble.calibration import positive_of
 from ...error import figures
+from ...objectives import levels_of
 from ..baselines import NAIVE
 from ..measured import Measured
-from ..targets import levels_of
 from . import drawings as draw
 from .markup import Html, parts, picture
 from .sections import name_of
