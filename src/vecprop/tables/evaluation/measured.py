@@ -153,7 +153,7 @@ class Measured(SuggestsNames):
                 functions[name] = metrics_of_quantiles(self.truth, Y, levels)
             else:
                 functions[name] = metrics_of_numbers(
-                    self.truth, Y, objective_of(self.model), self.weight
+                    self.truth, Y, objective_of(self.model), weight=self.weight
                 )
         return functions
 

@@ -114,7 +114,7 @@ def _naive_metrics(measured) -> dict[str, Estimate]:
     else:
         constant = objective.best_constant(truth, measured.weight)
     constants = np.full(len(truth), constant)
-    metrics = metrics_of_numbers(truth, constants, objective, measured.weight)
+    metrics = metrics_of_numbers(truth, constants, objective, weight=measured.weight)
     return {
         name: Estimate(value.item())
         for name, value in metrics(measured.weight[None]).items()
