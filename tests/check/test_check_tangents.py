@@ -10,6 +10,7 @@ from vecprop.check.arithmetic.running_error import Arithmetic, Bounded
 from vecprop.check.arithmetic.steps import complex_step
 from vecprop.check.arithmetic.tangents import Tangent, Ties
 from vecprop.check.points.network import NetworkPoint
+from vecprop.check.points.parameters import Directions
 
 rng = np.random.default_rng(0)
 relu = ReLU().value
@@ -36,11 +37,13 @@ def test_tangents_equal_complex_steps(seed):
     at = point(
         one.network, one.theta.astype(float), one.X, one.T, one.weight, one.noise
     )
-    moves = [(part, rng.standard_normal((2, part.size))) for part in at.parts]
+    moves = [Directions(part, rng.standard_normal((2, part.size))) for part in at.parts]
     with np.errstate(all="ignore"):
         found = np.split(at._summands(moves, Tangent).sum(axis=1), len(moves))
-        expected = [complex_step(partial(at.moved, part), U)[:, 0] for part, U in moves]
-    margin = 1e-13 * np.abs(at.own_gradient[0]) + 100 * at.bound.gradient[0]
+        expected = [
+            complex_step(partial(at.values_after, part), U)[:, 0] for part, U in moves
+        ]
+    margin = 1e-13 * np.abs(at.reference_gradient[0]) + 100 * at.bound.gradient[0]
     for (part, U), a, b in zip(moves, found, expected, strict=True):
         assert (np.abs(a - b) <= np.abs(U) @ margin[part.span] + 1e-280).all()
 
@@ -58,7 +61,9 @@ def test_layers_without_tangents_use_the_complex_step():
         for layer in (Opaque(), Tanh())
     ]
     opaque, plain = (point(network, network.init(0), X, T) for network in networks)
-    moves = [(part, rng.standard_normal((3, part.size))) for part in plain.parts]
+    moves = [
+        Directions(part, rng.standard_normal((3, part.size))) for part in plain.parts
+    ]
     (stepped, maybe_tied), (followed, tied) = (
         opaque.derivatives(moves),
         plain.derivatives(moves),
@@ -94,7 +99,7 @@ def test_penalties_do_not_depend_on_parameter_names():
         rng.standard_normal((3, part.size)) for part in point(plain, theta, X, T).parts
     ]
     found, expected = (
-        at._summands([*zip(at.parts, U, strict=True)], Tangent)
+        at._summands([*map(Directions, at.parts, U)], Tangent)
         for at in (point(network, theta, X, T) for network in (renamed, plain))
     )
     np.testing.assert_array_equal(found, expected)

@@ -12,7 +12,7 @@ from .points.parameters import mapped
 class Differentiable:
     """A function of NumPy arrays that returns its value and its gradient."""
 
-    def value(self, theta, *args) -> Any:
+    def value(self, theta, *args):
         """Compute only the value, which is cheaper."""
         raise NotImplementedError
 
@@ -58,14 +58,14 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
 class _TorchFunction(Differentiable):
     """A PyTorch function or module, and whether it accepts only float32 parameters."""
 
-    def __init__(self, f: Any):
+    def __init__(self, f):
         import torch  # pyright: ignore[reportMissingImports]
 
         self._torch = torch
         self._f = f
         self._takes_float32 = False
 
-    def value(self, theta, *args) -> ndarray:
+    def value(self, theta, *args):
         try:
             with self._torch.no_grad():
                 value, _ = self._evaluate(theta, args, requires_grad=False)
@@ -80,23 +80,25 @@ class _TorchFunction(Differentiable):
         with torch.inference_mode(False), torch.enable_grad():
             value, parameters = self._evaluate(theta, args, requires_grad=True)
             outputs = value.reshape(-1).unbind()
-        if not value.requires_grad:  # the value does not depend on the parameters
-            jacobians = mapped(
-                parameters, lambda tensor: np.zeros((*value.shape, *tensor.shape))
-            )
-            return self._as_numpy(value), jacobians
-        tensors: list[Any] = []
+        tensors = []
         mapped(parameters, tensors.append)
-        rows = []
-        for output in outputs:
-            row = torch.autograd.grad(
-                output, tensors, retain_graph=True, materialize_grads=True
-            )
-            rows.append(map(self._as_numpy, row))
-        columns = zip(*rows, strict=True)
+        jacobians = {}
+        if value.requires_grad:
+            gradients = []
+            for output in outputs:
+                gradients.append(
+                    torch.autograd.grad(
+                        output, tensors, retain_graph=True, materialize_grads=True
+                    )
+                )
+            for tensor, rows in zip(tensors, zip(*gradients, strict=True), strict=True):
+                jacobians[id(tensor)] = np.stack([*map(self._as_numpy, rows)])
+        else:  # the value does not depend on the parameters
+            for tensor in tensors:
+                jacobians[id(tensor)] = np.zeros((len(outputs), *tensor.shape))
 
-        def jacobian(tensor) -> ndarray:
-            return np.reshape(next(columns), (*value.shape, *tensor.shape))
+        def jacobian(tensor):
+            return jacobians[id(tensor)].reshape(*value.shape, *tensor.shape)
 
         return self._as_numpy(value), mapped(parameters, jacobian)
 
@@ -112,7 +114,7 @@ class _TorchFunction(Differentiable):
         self._takes_float32 = True
         return result
 
-    def _dtype(self, theta) -> Any:
+    def _dtype(self, theta):
         """Return the dtype of the parameters as tensors; integers become float64."""
         dtypes: list[np.dtype] = []
         mapped(theta, lambda leaf: dtypes.append(np.asarray(leaf).dtype))
@@ -124,6 +126,7 @@ class _TorchFunction(Differentiable):
         return self._torch.from_numpy(np.empty(0, dtype)).dtype
 
     def _call(self, theta, args, dtype, requires_grad: bool) -> tuple[Any, Any]:
+        """Return the value and the parameters as tensors of a dtype."""
         torch = self._torch
 
         def parameter(leaf):
@@ -131,10 +134,12 @@ class _TorchFunction(Differentiable):
             return tensor.requires_grad_(requires_grad)
 
         def converted(leaf):
+            """Convert tensors of floating-point numbers, but no indices or Booleans."""
             if not isinstance(leaf, torch.Tensor):
                 return leaf
-            is_number = leaf.is_floating_point() or leaf.is_complex()
-            return leaf.to(dtype) if is_number else leaf
+            if leaf.is_floating_point() or leaf.is_complex():
+                return leaf.to(dtype)
+            return leaf
 
         parameters = mapped(theta, parameter)
         data = mapped(args, converted)
@@ -147,7 +152,7 @@ class _TorchFunction(Differentiable):
         state.update(parameters)
         return torch.func.functional_call(self._f, state, data), parameters
 
-    def _as_numpy(self, tensor) -> ndarray:
+    def _as_numpy(self, tensor):
         tensor = tensor.detach().resolve_conj()
         if tensor.dtype == self._torch.bfloat16:  # NumPy has no bfloat16
             tensor = tensor.float()
@@ -189,14 +194,14 @@ class _JaxFunction(Differentiable):
         self._f = f
         self._jacobian = jax.jacrev(f)
 
-    def value(self, theta, *args) -> ndarray:
+    def value(self, theta, *args):
         return np.asarray(self._call(self._f, theta, args))
 
     def __call__(self, theta, *args) -> tuple[ndarray, Any]:
         jacobian = self._call(self._jacobian, theta, args)
         return self.value(theta, *args), mapped(jacobian, np.asarray)
 
-    def _call(self, function: Callable[..., Any], theta, args) -> Any:
+    def _call(self, function: Callable[..., Any], theta, args):
         with self._jax.enable_x64(True):
             arrays = mapped(theta, self._jax.numpy.asarray)
             try:

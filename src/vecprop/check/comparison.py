@@ -9,22 +9,22 @@ two entries are equal, so that errors do not cancel by symmetry.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from .arithmetic.rounding import EPS, SAFETY
+from .arithmetic.rounding import EPS, NOISE_FACTOR, SAFETY
 from .arithmetic.tangents import OneSided
-from .derivatives import Derivatives, Method, derivatives_along
+from .derivatives import Derivatives, Method, derivatives_along, derivatives_of_group
 from .points.function import Point, random_signs
 from .points.network import NetworkPoint
-from .points.parameters import Move, NamedPart, unraveled
+from .points.parameters import Directions, NamedPart, unraveled
 from .report import Row, Verdict
 
 
 class Comparison(NamedTuple):
-    """Claim and expected derivatives along K directions; all arrays have shape (outputs, K)."""
+    """Given and expected derivatives along K directions; all arrays have shape (outputs, K)."""
 
     given: ndarray
     expected: ndarray
@@ -71,12 +71,13 @@ class Comparison(NamedTuple):
         self, point: Point, part: NamedPart, output: int, direction: int, **attributes
     ) -> Row:
         """Return a row for a part that shows the numbers of one output and direction."""
-        verdict = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)[
-            self.ranks.max()
-        ]
-        shape = (*point.outputs, *part.shape)
+        verdicts = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)
         return Row(
-            part.name, shape, verdict, **self.numbers(output, direction), **attributes
+            part.name,
+            shape=(*point.outputs, *part.shape),
+            verdict=verdicts[self.ranks.max()],
+            **self.numbers(output, direction),
+            **attributes,
         )
 
 
@@ -118,45 +119,52 @@ class Judgement:
     def failed(self) -> list[Row]:
         return [row for row in self.rows.values() if row.verdict is Verdict.FAIL]
 
-    def change(self, row: Row, verdict: Verdict, note: str = "") -> None:
+    def change(self, row: Row, verdict: Verdict, note: str = ""):
         """Replace the verdict and the note of a row."""
         self.rows[row.name] = replace(row, verdict=verdict, note=note)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Bounds:
-    """The derivatives that a correct gradient may have: from low to high, within a tolerance."""
+    """The derivatives that a correct gradient may have: from low to high, within a tolerance.
 
-    products: ndarray
+    ``gap`` is the largest difference between one-sided derivatives.
+    """
+
     expected: ndarray
     low: ndarray
     high: ndarray
+    gap: ndarray
     tolerance: ndarray
 
-    def use_sides(self, sides: OneSided, rounds_differently: bool) -> ndarray:
-        """Use one-sided derivatives, which may be unknown, and return their largest differences."""
-        is_finite = np.isfinite(sides.usual + sides.low + sides.high)
-        self.tolerance = np.where(is_finite, self.tolerance, np.inf)
-        self.expected = np.where(is_finite, sides.usual, 0)
-        self.low = sides.low
-        self.high = sides.high
-        if rounds_differently:
-            self.low = sides.least
-            self.high = sides.largest
-        return np.where(is_finite, sides.largest - sides.least, 0)
+    def with_sides(self, sides: OneSided, are_separate: bool) -> "_Bounds":
+        """Return bounds for one-sided derivatives; ``are_separate`` if each kink has its own side."""
+        is_known = np.isfinite(sides.usual + sides.low + sides.high)
+        low = sides.low
+        high = sides.high
+        if are_separate:
+            low = sides.least
+            high = sides.largest
+        return _Bounds(
+            expected=np.where(is_known, sides.usual, 0),
+            low=low,
+            high=high,
+            gap=np.where(is_known, sides.largest - sides.least, 0),
+            tolerance=np.where(is_known, self.tolerance, np.inf),
+        )
 
-    def wrong(self) -> ndarray:
+    def wrong(self, products: ndarray):
         """Return which products are wrong; NaN is wrong."""
         low = self.low - self.tolerance
         high = self.high + self.tolerance
-        agrees = (low <= self.products) & (self.products <= high)
-        agrees |= abs(self.products - self.expected) <= self.tolerance
+        agrees = (low <= products) & (products <= high)
+        agrees |= abs(products - self.expected) <= self.tolerance
         return ~agrees
 
 
 def compare(
     point: Point,
-    move: Move,
+    directions: Directions,
     products: ndarray,
     *,
     tolerance: ndarray,
@@ -164,8 +172,8 @@ def compare(
     claim: Claim,
 ) -> Comparison:
     """Compare products <g, u> with expected derivatives along the rows of U, within a tolerance for rounding errors."""
-    part, U = move
-    by_steps = claim.method == "complex step"
+    part, U = directions
+    is_by_steps = claim.method == "complex step"
     is_known = np.isfinite(derivatives.value + derivatives.error)
     expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
     tolerance = tolerance + SAFETY * 8 * EPS * abs(expected)
@@ -174,41 +182,63 @@ def compare(
     half = abs(derivatives.jump) / 2
     low = expected - half
     high = expected + half
-    gap = high - low
-    bounds = _Bounds(products, expected, low, high, tolerance)
+    bounds = _Bounds(expected, low, high, gap=high - low, tolerance=tolerance)
     # Numbers that are equal in the reference engine in float64 may differ by rounding
-    # elsewhere, which breaks ties.
+    # in other code, which breaks ties.
     rounds_differently = claim.engine == "compiled" or point.dtype != np.float64
-    if point.bound.tied and by_steps:
-        gap = bounds.use_sides(point.one_sided(part, U), rounds_differently)
-    kink = gap > 2 * bounds.tolerance
-    wrong = bounds.wrong()
-    rounds_elsewhere = rounds_differently or not claim.engine
-    if isinstance(point, NetworkPoint) and rounds_elsewhere and wrong.any():
-        rounding = point.bound_elsewhere.gradient[:, part.span] @ abs(U.T)
-        enough = np.fmax(bounds.tolerance, SAFETY * rounding)
-        bounds.tolerance = np.where(wrong, enough, bounds.tolerance)
-        was_wrong = wrong
-        wrong = bounds.wrong()
-        # a given gradient may round like the reference engine, and be wrong
-        if not claim.engine:
-            bounds.tolerance[was_wrong & ~wrong] = np.inf
-    if by_steps and not point.has_tangents and wrong.any():
-        # The derivatives may change if parameters change by a few units in the last
-        # place.
-        jitter = np.zeros(expected.shape)
-        for neighbor in point.jittered:
-            change = abs(neighbor.stepped(part, U).T - bounds.expected)
-            jitter = np.fmax(jitter, change)
-        enough = bounds.tolerance + 16 * jitter
-        bounds.tolerance = np.where(kink, bounds.tolerance, enough)
-        wrong = bounds.wrong()
+    if point.bound.tied and is_by_steps:
+        sides = point.one_sided(part, U)
+        bounds = bounds.with_sides(sides, are_separate=rounds_differently)
+    kink = bounds.gap > 2 * bounds.tolerance
+    may_round_differently = rounds_differently or not claim.engine
+    if isinstance(point, NetworkPoint) and may_round_differently:
+        bounds = _with_other_rounding(bounds, products, point, directions, claim)
+    if is_by_steps and not point.has_tangents and bounds.wrong(products).any():
+        jitter = _jitter(point, directions, bounds.expected)
+        enough = bounds.tolerance + NOISE_FACTOR * jitter
+        bounds = replace(bounds, tolerance=np.where(kink, bounds.tolerance, enough))
+    wrong = bounds.wrong(products)
     return Comparison(
         products, bounds.expected, bounds.tolerance, kink=kink & ~wrong, wrong=wrong
     )
 
 
-def hidden_share(tolerance: ndarray, expected: ndarray, sizes: Any = 1.0) -> float:
+def _with_other_rounding(
+    bounds: _Bounds,
+    products: ndarray,
+    point: NetworkPoint,
+    directions: Directions,
+    claim: Claim,
+) -> _Bounds:
+    """Raise the tolerance of wrong products to the rounding errors of code that rounds differently."""
+    wrong = bounds.wrong(products)
+    if not wrong.any():
+        return bounds
+    part, U = directions
+    rounding = point.bound_elsewhere.gradient[:, part.span] @ abs(U.T)
+    enough = np.fmax(bounds.tolerance, SAFETY * rounding)
+    tolerance = np.where(wrong, enough, bounds.tolerance)
+    bounds = replace(bounds, tolerance=tolerance)
+    # a given gradient may round like the reference engine, and be wrong
+    if not claim.engine:
+        is_undecided = wrong & ~bounds.wrong(products)
+        tolerance[is_undecided] = np.inf
+    return bounds
+
+
+def _jitter(point: Point, directions: Directions, expected: ndarray):
+    """Return how much derivatives change if parameters change by a few units in the last place."""
+    part, U = directions
+    jitter = np.zeros(expected.shape)
+    for neighbor in point.jittered:
+        change = abs(neighbor.by_complex_step(part, U).T - expected)
+        jitter = np.fmax(jitter, change)
+    return jitter
+
+
+def hidden_share(
+    tolerance: ndarray, expected: ndarray, sizes: ndarray | float = 1.0
+) -> float:
     """Return the ratio of the tolerance to the largest entry, or infinity if all entries are 0."""
     # Use the larger of two ratios: for the entries, and for their products with the
     # sizes of the parameters.
@@ -224,25 +254,25 @@ def hidden_share(tolerance: ndarray, expected: ndarray, sizes: Any = 1.0) -> flo
 def compare_entries(
     point: Point,
     part: NamedPart,
-    gradients: list[Claim],
+    claims: list[Claim],
     indices: ndarray | None = None,
 ) -> list[Comparison]:
-    """Compare every entry of a part, or only the entries with these indices, for each gradient."""
+    """Compare every entry of a part, or only the entries with these indices, for each claim."""
     if indices is None:
         indices = np.arange(part.size)
-    pieces: list[list[Comparison]] = [[] for _ in gradients]
+    pieces: list[list[Comparison]] = [[] for _ in claims]
     for piece in point.pieces(part, indices):
-        U = np.zeros((piece.size, part.size))
-        U[np.arange(piece.size), piece] = 1
-        [derivatives] = derivatives_along(point, [(part, U)], gradients[0].method)
+        unit_vectors = np.zeros((piece.size, part.size))
+        unit_vectors[np.arange(piece.size), piece] = 1
+        directions = Directions(part, unit_vectors)
+        derivatives = derivatives_along(point, directions, claims[0].method)
         columns = part.start + piece
-        for comparisons, claim in zip(pieces, gradients, strict=True):
-            tolerance = SAFETY * point.bound.gradient[:, columns]
-            entries = claim.gradient[:, columns]
+        tolerance = SAFETY * point.bound.gradient[:, columns]
+        for comparisons, claim in zip(pieces, claims, strict=True):
             comparison = compare(
                 point,
-                (part, U),
-                entries,
+                directions,
+                claim.gradient[:, columns],
                 tolerance=tolerance,
                 derivatives=derivatives,
                 claim=claim,
@@ -256,18 +286,19 @@ def _joined(comparisons: list[Comparison]) -> Comparison:
     return Comparison(*(np.concatenate(pieces, axis=1) for pieces in arrays))
 
 
-def judge_entries(point: Point, part: NamedPart, judgements: list[Judgement]) -> None:
+def judge_entries(point: Point, part: NamedPart, judgements: list[Judgement]):
     """Add a row and a comparison of all entries of a part to each judgement."""
-    gradients = [judgement.claim for judgement in judgements]
-    comparisons = compare_entries(point, part, gradients)
+    claims = [judgement.claim for judgement in judgements]
+    comparisons = compare_entries(point, part, claims)
     for judgement, comparison in zip(judgements, comparisons, strict=True):
-        rounding = comparison.tolerance - judgement.claim.limit.allowed(
+        allowed = judgement.claim.limit.allowed(
             comparison.expected, np.ones((part.size, 1))
         )
+        rounding = comparison.tolerance - allowed
         # The row shows the entry with the worst verdict or, among equal verdicts, the
         # entry with the largest ratio.
-        worst = np.lexsort((comparison.ratios.ravel(), comparison.ranks.ravel()))[-1]
-        output, entry = unraveled(worst, comparison.given.shape)
+        order = np.lexsort((comparison.ratios.ravel(), comparison.ranks.ravel()))
+        output, entry = unraveled(order[-1], comparison.given.shape)
         judgement.comparisons[part.name] = comparison
         judgement.rows[part.name] = comparison.row(
             point,
@@ -299,7 +330,7 @@ below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963).
 
 
 def _compare_products(
-    point: Point, move: Move, derivatives: Derivatives, claim: Claim
+    point: Point, directions: Directions, derivatives: Derivatives, claim: Claim
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
@@ -307,65 +338,71 @@ def _compare_products(
     rounding error of the product <g, u> does not explain the difference, if there may
     be ties, or if g is 0.
     """
-    part, U = move
+    part, U = directions
     gradient = claim.gradient[:, part.span]
     products = gradient @ U.T
-    tolerance = abs(gradient) @ (_DEVIATIONS * EPS * abs(U.T))
+    product_rounding = abs(gradient) @ (_DEVIATIONS * EPS * abs(U.T))
     if gradient.any() and not derivatives.tied and not derivatives.error.any():
-        is_wrong = ~(abs(products - derivatives.value) <= tolerance)
-        if not is_wrong.any():
+        differs = ~(abs(products - derivatives.value) <= product_rounding)
+        if not differs.any():
             return Comparison(
-                products, derivatives.value, tolerance, kink=is_wrong, wrong=is_wrong
+                products,
+                derivatives.value,
+                product_rounding,
+                kink=differs,
+                wrong=differs,
             )
+    # √Σ (u e)² for the bounds e, scaled so that squares do not underflow
     bound = SAFETY * point.bound.gradient[:, part.span]
-    # scaled so that squares do not underflow
     size = abs(bound).max(initial=0) or 1.0
+    deviation = size * np.sqrt((bound / size) ** 2 @ (U * U).T)
     # a measured error already includes a safety factor
     deviations = _DEVIATIONS if point.bound.running else 1
-    tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
     return compare(
-        point, move, products, tolerance=tolerance, derivatives=derivatives, claim=claim
+        point,
+        directions,
+        products,
+        tolerance=product_rounding + deviations * deviation,
+        derivatives=derivatives,
+        claim=claim,
     )
 
 
 def judge_directions(
     point: Point, parts: Sequence[NamedPart], judgements: list[Judgement]
-) -> None:
+):
     """Add a row to each judgement for each part, judged along three random directions."""
     # The last direction moves each parameter in proportion to its size.
     draw = np.random.default_rng(0)
     method = judgements[0].claim.method
-    for group in _groups(point, parts):
-        moves = []
-        for part in group:
+    for parts_of_group in _groups(point, parts):
+        group = []
+        for part in parts_of_group:
             U = random_signs(draw, (DIRECTIONS, part.size))
             sizes = point.sizes(part)
             U[-1] *= sizes / sizes.max()
-            moves.append((part, U))
-        derivatives_of_group = derivatives_along(point, moves, method)
-        for move, derivatives in zip(moves, derivatives_of_group, strict=True):
+            group.append(Directions(part, U))
+        derivatives_of_parts = derivatives_of_group(point, group, method)
+        for directions, derivatives in zip(group, derivatives_of_parts, strict=True):
             for judgement in judgements:
-                row = _judge_directions(point, move, derivatives, judgement.claim)
+                row = _judge_part(point, directions, derivatives, judgement.claim)
                 judgement.rows[row.name] = row
 
 
 def _groups(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[NamedPart]]:
     """Yield groups of parts, as large as memory allows, to differentiate in one pass."""
     while parts:
-        count = max(1, point.at_once(parts[0]) // DIRECTIONS)
+        count = max(1, point.points_at_once(parts[0]) // DIRECTIONS)
         yield parts[:count]
         parts = parts[count:]
 
 
-def _judge_directions(
-    point: Point, move: Move, derivatives: Derivatives, claim: Claim
-) -> Row:
+def _judge_part(
+    point: Point, directions: Directions, derivatives: Derivatives, claim: Claim
+):
     """Judge a part along directions; if one of them fails, search for a wrong entry."""
-    part, U = move
-    comparison = _compare_products(point, move, derivatives, claim)
-    rounding = comparison.tolerance - claim.limit.allowed(comparison.expected, U)
-    terms = claim.gradient[:, None, part.span] * U  # (outputs, K, size)
-    shares = [hidden_share(rounding[:, k], terms[:, k]) for k in range(len(U))]
+    part, U = directions
+    comparison = _compare_products(point, directions, derivatives, claim)
     worst = _worst(comparison.ratios, comparison.wrong)
     output, direction = unraveled(worst, comparison.given.shape)
     row = comparison.row(
@@ -374,12 +411,12 @@ def _judge_directions(
         output,
         direction=direction,
         index=None,
-        hidden=max(shares),
+        hidden=_hidden_along(directions, comparison, claim),
         largest_error=float(comparison.errors[comparison.wrong].max(initial=0)),
     )
     if row.verdict is not Verdict.FAIL:
         return row
-    entry = _wrong_entry(point, (part, U[direction]), output, claim=claim)
+    entry = _wrong_entry(point, part, U[direction], output=output, claim=claim)
     [comparison] = compare_entries(point, part, [claim], indices=np.array([entry]))
     if not comparison.wrong[output, 0]:
         return row  # along u, many errors within the tolerance add up
@@ -387,30 +424,43 @@ def _judge_directions(
     return replace(row, index=index, **comparison.numbers(output, 0))
 
 
-def _wrong_entry(point: Point, move: Move, output: int, *, claim: Claim) -> int:
+def _hidden_along(directions: Directions, comparison: Comparison, claim: Claim):
+    """Return the largest share of the terms of <g, u> that the tolerance hides along a direction."""
+    part, U = directions
+    rounding = comparison.tolerance - claim.limit.allowed(comparison.expected, U)
+    shares = []
+    for column, u in enumerate(U):
+        terms = claim.gradient[:, part.span] * u
+        shares.append(hidden_share(rounding[:, column], terms))
+    return max(shares)
+
+
+def _wrong_entry(
+    point: Point, part: NamedPart, u: ndarray, *, output: int, claim: Claim
+):
     """Find a wrong entry: repeatedly split a direction u that fails and continue with the worst piece."""
-    part, u = move
+    # Differences require many values, so use two pieces. By complex step, each piece
+    # requires a copy of the part.
+    pieces = 2
+    if claim.method == "complex step":
+        pieces = min(_PIECES, max(2, point.points_at_once(part)))
     start = 0
     end = part.size
-    pieces = 2
-    # differences require many values, so that two pieces are enough
-    if claim.method == "complex step":
-        # each piece requires a copy of the part
-        pieces = min(_PIECES, max(2, point.at_once(part)))
     while end - start > 1:
         edges = np.linspace(start, end, min(pieces, end - start) + 1).astype(int)
         intervals = list(pairwise(np.unique(edges).tolist()))
         U = np.zeros((len(intervals), part.size))
         for row, (low, high) in zip(U, intervals, strict=True):
             row[low:high] = u[low:high]
-        [derivatives] = derivatives_along(point, [(part, U)], claim.method)
-        comparison = _compare_products(point, (part, U), derivatives, claim)
+        directions = Directions(part, U)
+        derivatives = derivatives_along(point, directions, claim.method)
+        comparison = _compare_products(point, directions, derivatives, claim)
         worst = _worst(comparison.ratios[output], comparison.wrong[output])
         start, end = intervals[worst]
     return start
 
 
-def _worst(ratios: ndarray, wrong: ndarray) -> int:
+def _worst(ratios: ndarray, wrong: ndarray):
     """Return the index of the largest ratio, ignoring correct derivatives unless all are correct."""
     if wrong.any():
         ratios = np.where(wrong, ratios, -1.0)

@@ -5,25 +5,25 @@ lose derivatives. For example, `np.abs` returns real numbers, so its imaginary p
 lost. A gradient that lacks the same terms would then pass.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from .arithmetic.rounding import PLATEAU
+from .arithmetic.rounding import SAME_NOISE
 from .arithmetic.steps import (
     LONG_STEPS,
     STEP,
     Difference,
     central_differences,
-    ladder,
+    extrapolated_differences,
     largest_of,
     ridders,
 )
 from .points.function import Point, random_signs, typical_size
-from .points.parameters import Move, NamedPart
+from .points.parameters import Directions, NamedPart
 
 Method = Literal["complex step", "ridders", "central differences"]
 """The method that computes derivatives, for single entries and along random
@@ -43,6 +43,14 @@ DISTRUST = 10
 is not a bound.
 """
 
+SHORT = 1e-8
+"""The length of steps for functions that vary rapidly, relative to the parameters."""
+
+MUCH_SMALLER = 1e-3
+"""Some parameters are much smaller than the others below this ratio. Steps relative to
+the smallest parameter are then tried, too.
+"""
+
 
 class Derivatives(NamedTuple):
     """The derivatives along K directions, their errors and their jumps (right minus left), each (outputs, K).
@@ -57,76 +65,101 @@ class Derivatives(NamedTuple):
 
 
 def derivatives_along(
-    point: Point, moves: Sequence[Move], method: Method
-) -> Iterator[Derivatives]:
-    """Yield the derivatives along the directions of each move."""
-    if method == "complex step":
-        values, tied = point.derivatives(moves)
-        for along in np.split(
-            values, np.cumsum([len(U) for _, U in moves])[:-1], axis=1
-        ):
-            zero = np.zeros(along.shape)
-            yield Derivatives(along, zero, zero, tied)
-        return
-    for part, U in moves:
-        if method == "ridders":
-            difference = differences(point, part, U)
-            largest = largest_of(difference.value, _scale(point, part, U))
-            error = DISTRUST * difference.error + BELIEVED * largest
-            yield Derivatives(difference.value.T, error.T, difference.jump.T)
-        else:
-            value, error = _central(point, part, U)
-            yield Derivatives(value.T, error.T, np.zeros(value.T.shape))
+    point: Point, directions: Directions, method: Method
+) -> Derivatives:
+    """Return the derivatives along directions of one part."""
+    [derivatives] = derivatives_of_group(point, [directions], method)
+    return derivatives
+
+
+def derivatives_of_group(
+    point: Point, group: Sequence[Directions], method: Method
+) -> list[Derivatives]:
+    """Return the derivatives along directions of several parts, which one pass computes if possible."""
+    if method != "complex step":
+        return [_by_differences(point, directions, method) for directions in group]
+    values, tied = point.derivatives(group)
+    ends = np.cumsum([len(directions.U) for directions in group])
+    derivatives = []
+    for value in np.split(values, ends[:-1], axis=1):
+        zeros = np.zeros(value.shape)
+        derivatives.append(Derivatives(value, error=zeros, jump=zeros, tied=tied))
+    return derivatives
+
+
+def _by_differences(
+    point: Point, directions: Directions, method: Method
+) -> Derivatives:
+    """Return the derivatives along directions of a part by finite differences."""
+    part, U = directions
+    if method == "central differences":
+        value, error = _central(point, part, U)
+        return Derivatives(value.T, error=error.T, jump=np.zeros(value.T.shape))
+    difference = differences(point, part, U)
+    largest = largest_of(difference.value, _scale(point, part, U))
+    error = DISTRUST * difference.error + BELIEVED * largest
+    return Derivatives(difference.value.T, error=error.T, jump=difference.jump.T)
 
 
 def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarray]:
+    """Return central differences along the rows of U and their errors, (K, outputs)."""
     scale = _scale(point, part, U)[:, None]
     size = typical_size(point.sizes(part))
     # A function may vary over distances much smaller than the parameter.
     lengths: list[Any] = [size, CENTRAL * size]
     if point.may_vary_rapidly:
-        lengths.append(1e-8 * size)
-    if (scale < 1e-3 * size).any():
+        lengths.append(SHORT * size)
+    if (scale < MUCH_SMALLER * size).any():
         lengths.append(scale)
+    values_after = partial(point.values_after, part)
     results = []
     for length in lengths:
         step = CENTRAL * length
-        results.append(
-            central_differences(
-                partial(point.moved, part), U, point.noise.near, step=step
-            )
-        )
+        result = central_differences(values_after, U, point.noise.near, step=step)
+        results.append(result)
+    # Where another length gives another derivative, the error is twice the difference.
     value, error = results[0]
     for other_value, other_error in results[1:]:
         gap = abs(value - other_value)
-        error = np.where(gap <= error + other_error, error, error + 2 * gap)
+        agrees = gap <= error + other_error
+        error = np.where(agrees, error, error + 2 * gap)
     return value, error
 
 
 def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
     """Return the derivatives along the rows of U by Ridders' method, (K, outputs)."""
-    moved = partial(point.moved, part)
     scale = _scale(point, part, U)
-    sizes = point.sizes(part)
-    largest = abs(U).max(axis=1)
-    scales = [length / largest for length in dict.fromkeys((typical_size(sizes), 1.0))]
-    smallest = (sizes / abs(U)).min(axis=1)
-    if (smallest < 1e-3 * scale).any():
-        scales.append(smallest)
-    scales = np.stack(scales)
-    near = ridders(moved, U, scale, noise=point.noise.near, scales=scales)
+    scales = _other_scales(point, part, U)
+    values_after = partial(point.values_after, part)
+    noise = point.noise
+    near = ridders(values_after, U, scale, noise=noise.near, scales=scales)
     if point.may_vary_rapidly:
-        short_steps = 1e-8 * LONG_STEPS[:, None] * scale
-        short = ladder(moved, U, short_steps, noise=point.noise.nearest)
+        short_steps = SHORT * LONG_STEPS[:, None] * scale
+        short = extrapolated_differences(
+            values_after, U, short_steps, noise=noise.nearest
+        )
         near = _reconciled(near, short)
-    rounding = np.fmax(point.noise.farther, point.value_bound)
-    if (rounding <= PLATEAU * point.noise.near).all():
+    cancellation = np.fmax(noise.farther, point.value_bound)
+    if (cancellation <= SAME_NOISE * noise.near).all():
         return near
     # A value that suffers from cancellation may look smooth over short steps, but with
     # another slope than over long steps. If the two slopes disagree, either may be
     # right.
-    far = ridders(moved, U, scale, noise=rounding, scales=scales)
+    far = ridders(values_after, U, scale, noise=cancellation, scales=scales)
     return _reconciled(near, far)
+
+
+def _other_scales(point: Point, part: NamedPart, U: ndarray):
+    """Return scales, each (K,), that change parameters by a typical size, by 1, or by the smallest size."""
+    sizes = point.sizes(part)
+    largest = abs(U).max(axis=1)
+    scales = []
+    for length in dict.fromkeys((typical_size(sizes), 1.0)):
+        scales.append(length / largest)
+    smallest = (sizes / abs(U)).min(axis=1)
+    if (smallest < MUCH_SMALLER * _scale(point, part, U)).any():
+        scales.append(smallest)
+    return np.stack(scales)
 
 
 def _reconciled(difference: Difference, other: Difference) -> Difference:
@@ -143,7 +176,9 @@ def differences_over_long_steps(
 ) -> Difference:
     """Return the derivatives from long steps only: cancellation may be invisible over short steps."""
     steps = LONG_STEPS[:, None] * _scale(point, part, U)
-    return ladder(partial(point.moved, part), U, steps, noise=point.noise.near)
+    return extrapolated_differences(
+        partial(point.values_after, part), U, steps, noise=point.noise.near
+    )
 
 
 def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
@@ -154,12 +189,12 @@ def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
     """
     far_steps = np.array([[1.0], [-1.0], [0.5]])
     near_steps = np.array([[0.1], [-0.1], [0.01], [-0.01]])
-    far = abs(point.moved(part, far_steps * u) - point.value)
-    near = abs(point.moved(part, near_steps * u) - point.value)
+    far = abs(point.values_after(part, far_steps * u) - point.value)
+    near = abs(point.values_after(part, near_steps * u) - point.value)
     return (far <= 8 * point.noise.nearest).all(axis=0) | (near == 0).all(axis=0)
 
 
-def _scale(point: Point, part: NamedPart, U: ndarray) -> ndarray:
+def _scale(point: Point, part: NamedPart, U: ndarray):
     """Return the step along each row of U, (K,), that changes the largest parameter by about its size."""
     return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / abs(U).max(axis=1)
 
@@ -192,36 +227,48 @@ def obstacle(point: Point) -> str:
     """
     draw = np.random.default_rng(0)
     parts = [part for part in point.parts if part.size]
-    typical = np.concatenate(
-        [np.full(part.size, typical_size(point.sizes(part))) for part in parts]
-    )
-    everything = NamedPart("theta", 0, point.theta.shape)
-    for lengths in (point.all_sizes, typical):
-        U = lengths * random_signs(draw, point.theta.shape)
+    typical_sizes = []
+    for part in parts:
+        typical_sizes.append(np.full(part.size, typical_size(point.sizes(part))))
+    for lengths in (point.all_sizes, np.concatenate(typical_sizes)):
+        direction = lengths * random_signs(draw, point.theta.shape)
         derivatives = []
         for part in parts:
-            along = point.moved(part, 1j * STEP * U[None, part.span])[0]
-            if not np.isfinite(along).all():
-                return "it returns no finite value for complex numbers"
-            rounding = ROUNDING * abs(point.value).max() + 100 * point.noise.near + STEP
-            if (abs(along.real - point.value) > rounding).any():
-                return (
-                    "imaginary parts of the parameters change the real part of its"
-                    " value"
-                )
-            derivatives.append(
-                float(abs(point.stepped(part, U[None, part.span])).max())
-            )
+            u = direction[None, part.span]
+            reason = _complex_obstacle(point, part, u)
+            if reason:
+                return reason
+            derivative = point.by_complex_step(part, u)
+            derivatives.append(float(abs(derivative).max()))
         for group in _groups(derivatives):
-            u = np.zeros((1, point.theta.size))
-            for number in group:
-                u[0, parts[number].span] = U[parts[number].span]
-            part = parts[group[0]] if len(group) == 1 else everything
-            u = u[:, part.span]
-            reason = unconfirmed(point, part, u, point.stepped(part, u))
+            group_parts = [parts[number] for number in group]
+            reason = _unconfirmed_together(point, group_parts, direction)
             if reason:
                 return reason
     return ""
+
+
+def _complex_obstacle(point: Point, part: NamedPart, u: ndarray):
+    """Explain why a function does not support complex numbers, or return an empty string."""
+    [values] = point.values_after(part, 1j * STEP * u)
+    if not np.isfinite(values).all():
+        return "it returns no finite value for complex numbers"
+    rounding = ROUNDING * abs(point.value).max() + 100 * point.noise.near + STEP
+    if (abs(values.real - point.value) > rounding).any():
+        return "imaginary parts of the parameters change the real part of its value"
+    return ""
+
+
+def _unconfirmed_together(point: Point, parts: list[NamedPart], direction: ndarray):
+    """Explain why finite differences do not confirm the complex step if these parts move along a direction, (P,)."""
+    part = parts[0]
+    if len(parts) > 1:
+        part = NamedPart("theta", 0, point.theta.shape)
+    u = np.zeros((1, point.theta.size))
+    for moved_part in parts:
+        u[0, moved_part.span] = direction[moved_part.span]
+    u = u[:, part.span]
+    return unconfirmed(point, part, u, derivative=point.by_complex_step(part, u))
 
 
 def _groups(derivatives: list[float]) -> list[list[int]]:
@@ -233,28 +280,32 @@ def _groups(derivatives: list[float]) -> list[list[int]]:
     [[1], [2, 0], [3]]
     """
     groups: list[list[int]] = []
-    largest = -1.0  # of the last group
+    largest_of_group = -1.0
     for number in np.argsort(derivatives)[::-1].tolist():
         derivative = derivatives[number]
-        if groups and (derivative > largest / SIMILAR or derivative == largest):
+        is_similar = (
+            derivative > largest_of_group / SIMILAR or derivative == largest_of_group
+        )
+        if groups and is_similar:
             groups[-1].append(number)
         else:
             groups.append([number])
-            largest = derivative
+            largest_of_group = derivative
     return groups
 
 
-def unconfirmed(point: Point, part: NamedPart, u: ndarray, stepped: ndarray) -> str:
-    """Explain why finite differences along u, (1, size), do not confirm the complex step; return "" if they do."""
+def unconfirmed(point: Point, part: NamedPart, u: ndarray, derivative: ndarray) -> str:
+    """Explain why finite differences along u, (1, size), do not confirm a complex step; return "" if they do."""
     difference = differences(point, part, u)
-    reason = contradiction(point, part, u, stepped, difference)
-    confirmed = _margin(difference) <= CONFIRMED * abs(stepped)
-    if (
-        reason
-        or confirmed.all()
-        or (confirmed | is_independent_of(point, part, u)).all()
-    ):
+    reason = contradiction(point, part, u, derivative=derivative, difference=difference)
+    if reason:
         return reason
+    is_confirmed = _margin(difference) <= CONFIRMED * abs(derivative)
+    if is_confirmed.all():
+        return ""
+    is_confirmed = is_confirmed | is_independent_of(point, part, u)
+    if is_confirmed.all():
+        return ""
     return (
         f"finite differences along a random direction of {part.name} are too inaccurate"
         " to confirm it"
@@ -262,24 +313,32 @@ def unconfirmed(point: Point, part: NamedPart, u: ndarray, stepped: ndarray) -> 
 
 
 def contradiction(
-    point: Point, part: NamedPart, u: ndarray, stepped: ndarray, difference: Difference
+    point: Point,
+    part: NamedPart,
+    u: ndarray,
+    *,
+    derivative: ndarray,
+    difference: Difference,
 ) -> str:
-    """Explain how finite differences contradict the complex step along u, or return "" if they agree."""
+    """Explain how finite differences contradict the derivative along u by complex step, or return "" if they agree."""
     # At a kink the complex step may return either one-sided derivative.
-    sides = np.stack(
-        [difference.value + side * difference.jump for side in (-0.5, 0.0, 0.5)]
-    )
-    gap = abs(stepped - sides).min(axis=0)
-    if (gap <= _margin(difference)).all():
-        if difference.jump.any() and not (stepped + point.stepped(part, -u)).any():
-            return f"it does not see a kink along a random direction of {part.name}"
-        return ""
+    middle = difference.value
+    left = middle - 0.5 * difference.jump
+    right = middle + 0.5 * difference.jump
+    gap = abs(derivative - np.stack([left, middle, right])).min(axis=0)
     reference = f"finite differences along a random direction of {part.name}"
-    if stepped.any():
-        return f"the imaginary part of its value differs from {reference}"
-    return f"the imaginary part of its value is 0, but {reference} are not"
+    if not (gap <= _margin(difference)).all():
+        if derivative.any():
+            return f"the imaginary part of its value differs from {reference}"
+        return f"the imaginary part of its value is 0, but {reference} are not"
+    # The derivatives along u and -u must differ in size at a kink.
+    if difference.jump.any():
+        backward = point.by_complex_step(part, -u)
+        if not (derivative + backward).any():
+            return f"it does not see a kink along a random direction of {part.name}"
+    return ""
 
 
-def _margin(difference: Difference) -> ndarray:
+def _margin(difference: Difference):
     """Return the assumed maximum error of a finite difference."""
     return 2 * DISTRUST * difference.error + BELIEVED * abs(difference.value)

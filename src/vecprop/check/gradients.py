@@ -153,12 +153,12 @@ def check_gradients(
         point,
         method,
         notes,
-        movable=gradient is None or callable(gradient),
+        can_move=gradient is None or callable(gradient),
         limit=Limit(float(rtol), float(atol)),
     )
 
 
-def _check_options(method: Any, engine: Any, args: Any, tolerances: dict[str, Any]):
+def _check_options(method, engine, args, tolerances: dict[str, Any]):
     """Raise an error if an option of `check_gradients` is invalid."""
     for name, value, options in (
         ("method", method, METHODS),
@@ -193,7 +193,7 @@ def assert_gradients(*arguments: Any, **options: Any) -> Report:
 
 
 def _single_member(
-    network: Network, theta: Any, rows: tuple[Any, Any, Any]
+    network: Network, theta, rows: tuple[Any, Any, Any]
 ) -> tuple[ndarray, Batch]:
     """Return the parameters and the rows, or raise an error unless they have one member."""
     theta = np.asarray(checked_theta(network, theta))
@@ -221,10 +221,10 @@ def _single_member(
 
 def _network_at(
     network: Network,
-    theta: Any,
+    theta,
     rows: tuple[Any, Any, Any],
-    noise: Any,
-    gradient: Any,
+    noise,
+    gradient,
     engine: Engine,
 ) -> tuple[NetworkPoint, list[str]]:
     """Validate the arguments, and return a point and notes for the report."""
@@ -239,10 +239,10 @@ def _network_at(
     if theta.dtype != np.float64:
         unrounded = network._batch(theta.astype(float), *rows)
 
-    def batch_at(parameters: ndarray) -> Batch:
+    def batch_at(parameters) -> Batch:
         return batch if parameters.dtype == theta.dtype else unrounded
 
-    def given_gradient(parameters: ndarray) -> tuple[None, ndarray]:
+    def given_gradient(parameters) -> tuple[None, ndarray]:
         value = gradient
         if callable(gradient):
             value = called(gradient, parameters, (), "The gradient function")

@@ -304,14 +304,13 @@ class Report(SuggestsNames):
         for kind in ("diagnosis", "note"):
             names_by_text: dict[str, list[str]] = {}
             for row in self.rows:
-                names_by_text.setdefault(getattr(row, kind), []).append(row.name)
-            names_by_text.pop("", None)
+                text = getattr(row, kind)
+                if text:
+                    names_by_text.setdefault(text, []).append(row.name)
             for text, names in names_by_text.items():
-                parts = (
-                    ", ".join(names)
-                    if len(names) < 4
-                    else f"{names[0]} and {len(names) - 1} others"
-                )
+                parts = ", ".join(names)
+                if len(names) > 3:
+                    parts = f"{names[0]} and {len(names) - 1} others"
                 lines.append(f"{kind.capitalize()}, {parts}: {text}.")
         if self.taylor:
             lines.append(str(self.taylor))

@@ -19,7 +19,7 @@ from .arithmetic.rounding import EPS
 from .comparison import Judgement
 from .derivatives import derivatives_along, is_independent_of
 from .points.function import Point, random_signs
-from .points.parameters import NamedPart, named_entry
+from .points.parameters import Directions, NamedPart, named_entry
 from .report import Row, Taylor, Verdict
 
 HIDDEN = 1e-4
@@ -69,12 +69,23 @@ exceeds x with a probability proportional to x^-3.
 LENGTHS = (1.0, 0.83, 0.71, 0.59)
 """The step lengths at points next to theta."""
 
-MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
+SECOND_POINTS = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
 """The moves to second points: a factor on theta, and the relative size of a random
 change of each parameter.
 
 Factors below 1 take units out of saturation; small changes stay within a narrow domain.
 """
+
+SMALL_CHANGE = 0.1
+"""Second points with smaller changes are used only if a part has no row at another
+second point.
+"""
+
+NEGLIGIBLE = 1e-12
+"""Numbers below this fraction of the typical size are rounding errors in float64."""
+
+NEXT_TO = 1e-9
+"""The relative change of parameters at points next to theta."""
 
 
 class Doubts:
@@ -93,7 +104,7 @@ class Doubts:
         """The largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         return self.point.scale(self.claim.gradient)
 
-    def find(self) -> None:
+    def find(self):
         """Find the parts that must be judged at a second point."""
         for row in self.judgement.rows.values():
             is_doubtful = self._is_slight(row)
@@ -102,50 +113,54 @@ class Doubts:
             if is_doubtful:
                 self.names.add(row.name)
 
-    def add(self, judgement: Judgement) -> None:
-        """Keep the better rows of doubtful parts from a judgement at a second point."""
+    def add(self, judgement: Judgement):
+        """Keep the better rows of doubtful parts from a judgement at a second point.
+
+        A part is no longer doubtful if it fails there, or if rounding hides little.
+        """
         for row in judgement.rows.values():
             if row.name not in self.names:
                 continue
             if not self._reveals_hidden(judgement, row.name):
                 row = replace(row, hidden=np.inf)
-            previous = self.nearby.get(row.name)
             has_failed = row.verdict is Verdict.FAIL
-            if previous is None or has_failed or row.hidden < previous.hidden:
+            best = self.nearby.get(row.name)
+            if best is None or has_failed or row.hidden < best.hidden:
+                best = row
                 self.nearby[row.name] = row
-            best = self.nearby[row.name]
             if best.hidden <= self.resolution or best.verdict is Verdict.FAIL:
                 self.names.remove(row.name)
 
-    def _reveals_hidden(self, judgement: Judgement, name: str) -> bool:
+    def _reveals_hidden(self, judgement: Judgement, name: str):
         """Return whether all nonzero entries that rounding hides at theta are visible at another point."""
-        # An entry that is 0 at the other point remains hidden.
         comparison = self.judgement.comparisons.get(name)
         nearby = judgement.comparisons.get(name)
         if comparison is None or nearby is None:
             return True
-        size = np.fmax(abs(comparison.given), abs(comparison.expected))
-        nearby_size = np.fmax(abs(nearby.given), abs(nearby.expected))
-        least = HIDDEN * np.nan_to_num(size).max()
-        is_hidden = (comparison.tolerance > least) & (size > least)
-        return not (is_hidden & (nearby.tolerance > VISIBLE * nearby_size)).any()
+        sizes = np.fmax(abs(comparison.given), abs(comparison.expected))
+        nearby_sizes = np.fmax(abs(nearby.given), abs(nearby.expected))
+        least = HIDDEN * np.nan_to_num(sizes).max()
+        is_hidden = (comparison.tolerance > least) & (sizes > least)
+        # An entry that is 0 at the other point remains hidden.
+        is_hidden_nearby = nearby.tolerance > VISIBLE * nearby_sizes
+        return not (is_hidden & is_hidden_nearby).any()
 
-    def _hides_little(self, row: Row) -> bool:
+    def _hides_little(self, row: Row):
         """Return whether rounding hides only errors smaller than typical mistakes."""
         is_float64 = max(self.point.eps, np.finfo(self.point.dtype).eps) <= EPS
         return row.hidden <= (HIDDEN if is_float64 else HIDDEN_IN_FLOAT32)
 
-    def _size(self, row: Row) -> float:
+    def _size(self, row: Row):
         """Return the typical size of the entries of a part, to judge rounding errors."""
         part = self.point.part(row.name)
         by_value = abs(self.point.value).max() / self.point.sizes(part).max()
         return float(max(self.scale[:, part.span].max(), by_value))
 
-    def _is_slight(self, row: Row) -> bool:
+    def _is_slight(self, row: Row):
         """Return whether an error is so small that it may be an underestimated rounding error."""
-        if row.verdict is not Verdict.FAIL or (
-            self.point.has_tangents and self.point.bound.running
-        ):
+        if row.verdict is not Verdict.FAIL:
+            return False
+        if self.point.has_tangents and self.point.bound.running:
             return False
         if row.largest_error <= SLIGHT * self._size(row):
             return True
@@ -154,20 +169,8 @@ class Doubts:
     def final_row(self, row: Row) -> Row:
         """Return the final row of a part, given its rows at theta and at the second point."""
         nearby = self.nearby.get(row.name)
-        passes_nearby = (
-            nearby is not None
-            and nearby.verdict is Verdict.PASS
-            and self._hides_little(nearby)
-        )
-        if passes_nearby and self._is_slight(row):
-            return _inconclusive(
-                row, "the part fails by a small margin here and passes nearby"
-            )
-        if row.verdict is Verdict.FAIL and not self.point.has_tangents:
-            largest = self.scale[:, self.point.part(row.name).span].max(axis=1)
-            least = min(largest[largest > 0], default=0.0)
-            if row.largest_error <= TRUSTED[self.claim.method] * least:
-                return _inconclusive(row, "an error this small may be a rounding error")
+        if row.verdict is Verdict.FAIL:
+            return self._final_failed_row(row, nearby)
         if row.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return row
         if nearby and nearby.verdict is Verdict.FAIL:
@@ -182,20 +185,42 @@ class Doubts:
         if row.verdict is Verdict.INCONCLUSIVE or row.hidden <= self.resolution:
             return row
         if nearby and self._hides_little(nearby):
-            note = "rounding hides errors here"
-            if row.given == row.expected == 0:
-                note = "all its entries are 0 here"
-            note += "; the part passes at a random point nearby"
-            hidden = min(row.hidden, nearby.hidden)
-            if hidden > self.resolution:
-                note += f"; errors below {hidden:.0e} of its largest entry are hidden"
-            return replace(row, note=note)
+            return self._row_that_passes_nearby(row, nearby)
         if self._hides_little(row):
             note = f"rounding hides errors below {row.hidden:.0e} of its largest entry"
             return replace(row, note=note)
-        return self._final_row_of_zeros(row, self.resolution if nearby else 1e-12)
+        return self._final_row_of_zeros(row, self.resolution if nearby else NEGLIGIBLE)
 
-    def _final_row_of_zeros(self, row: Row, share: float) -> Row:
+    def _final_failed_row(self, row: Row, nearby: Row | None):
+        """Return the final row of a part that fails at theta: it may fail by rounding only."""
+        passes_nearby = (
+            nearby is not None
+            and nearby.verdict is Verdict.PASS
+            and self._hides_little(nearby)
+        )
+        if passes_nearby and self._is_slight(row):
+            return _inconclusive(
+                row, "the part fails by a small margin here and passes nearby"
+            )
+        if not self.point.has_tangents:
+            largest = self.scale[:, self.point.part(row.name).span].max(axis=1)
+            least = min(largest[largest > 0], default=0.0)
+            if row.largest_error <= TRUSTED[self.claim.method] * least:
+                return _inconclusive(row, "an error this small may be a rounding error")
+        return row
+
+    def _row_that_passes_nearby(self, row: Row, nearby: Row):
+        """Add a note to the row of a part that passes at theta and at a second point."""
+        note = "rounding hides errors here"
+        if row.given == row.expected == 0:
+            note = "all its entries are 0 here"
+        note += "; the part passes at a random point nearby"
+        hidden = min(row.hidden, nearby.hidden)
+        if hidden > self.resolution:
+            note += f"; errors below {hidden:.0e} of its largest entry are hidden"
+        return replace(row, note=note)
+
+    def _final_row_of_zeros(self, row: Row, share: float):
         """Return the final row of a part that passes, but could consist of rounding errors.
 
         Entries below this share of the largest entry of the gradient are 0.
@@ -203,27 +228,29 @@ class Doubts:
         part = self.point.part(row.name)
         largest = float(np.nan_to_num(abs(self.claim.gradient[:, part.span])).max())
         limit = self.claim.limit
-        tolerance = row.tolerance - limit.atol - limit.rtol * abs(row.expected)
+        rounding = row.tolerance - limit.atol - limit.rtol * abs(row.expected)
         size = self._size(row)
-        u = self.point.sizes(part)[None]
-        is_constant = not largest and is_independent_of(self.point, part, u).all()
+        is_constant = False
+        if not largest:
+            u = self.point.sizes(part)[None]
+            is_constant = bool(is_independent_of(self.point, part, u).all())
         is_zero = largest == row.expected == row.error == 0
         # Finite differences may miss small terms of a large value.
         is_exact = is_constant or self.claim.method == "complex step"
-        if is_zero and is_exact and tolerance <= HIDDEN * size:
+        if is_zero and is_exact and rounding <= HIDDEN * size:
             return replace(row, note="all its entries are exactly 0, as expected")
         if self._is_not_zero(part):
             return _inconclusive(
                 row, "its derivatives are not 0, but rounding could hide an error"
             )
-        if is_constant and tolerance <= 1e-12 * size:
+        if is_constant and rounding <= NEGLIGIBLE * size:
             return replace(row, note="it is 0 up to rounding errors")
-        if max(largest, tolerance) <= share * self.scale[:, part.span].max():
+        if max(largest, rounding) <= share * self.scale[:, part.span].max():
             note = "it is 0 up to rounding errors of the other entries"
             return replace(row, note=note)
         return _inconclusive(row, row.note)
 
-    def _is_not_zero(self, part: NamedPart) -> bool:
+    def _is_not_zero(self, part: NamedPart):
         """Return whether points next to theta confirm that some derivative is not 0.
 
         A derivative of 0 consists of rounding errors, which differ at each point and
@@ -231,30 +258,31 @@ class Doubts:
         """
         draw = np.random.default_rng(2)
         U = self.point.sizes(part) * random_signs(draw, (3, part.size))
-        theta = self.point.theta
-        by_steps = self.claim.method == "complex step"
-        if not by_steps:
-            [derivatives] = derivatives_along(
-                self.point, [(part, U)], self.claim.method
-            )
+        if self.claim.method != "complex step":
+            directions = Directions(part, U)
+            derivatives = derivatives_along(self.point, directions, self.claim.method)
             if (abs(derivatives.value) > derivatives.error).any():
                 return True
         samples = []
         for length in LENGTHS:
-            noise = draw.uniform(-1, 1, theta.shape)
-            neighbor = self.point.at(theta * (1 + 1e-9 * noise))
-            if by_steps:
-                derivatives, _ = neighbor.derivatives([(part, length * U)])
-                samples.append(derivatives / length)
-            else:
-                gradient = neighbor.evaluated()[self.claim.number]
-                samples.append(gradient[:, part.span] @ U.T)
+            noise = draw.uniform(-1, 1, self.point.theta.shape)
+            neighbor = self.point.at(self.point.theta * (1 + NEXT_TO * noise))
+            samples.append(self._derivatives_at(neighbor, Directions(part, U), length))
         steady = STEADY * (samples[0].size / 3) ** (1 / 3)
         mean = np.mean(samples, axis=0)
         return bool((abs(mean) > steady * np.std(samples, axis=0)).any())
 
+    def _derivatives_at(self, point: Point, directions: Directions, length: float):
+        """Return the derivatives along the directions by complex step, else the products of the gradient with them."""
+        part, U = directions
+        if self.claim.method == "complex step":
+            derivatives, _ = point.derivatives([Directions(part, length * U)])
+            return derivatives / length
+        gradient = point.evaluated()[self.claim.number]
+        return gradient[:, part.span] @ U.T
 
-def _inconclusive(row: Row, note: str) -> Row:
+
+def _inconclusive(row: Row, note: str):
     return replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
 
 
@@ -262,27 +290,27 @@ def judge_nearby(
     point: Point,
     judge: Callable[..., list[Judgement]],
     doubts_by_gradient: list[Doubts],
-) -> None:
+):
     """Judge the doubtful parts of each gradient at random points nearby, until rounding no longer hides errors."""
     draw = np.random.default_rng(1)
-    for factor, spread in MOVES:
-        remaining = [
-            doubts
-            for doubts in doubts_by_gradient
-            if doubts.names and (spread >= 0.1 or not doubts.nearby)
-        ]
+    for factor, change in SECOND_POINTS:
+        remaining = []
+        for doubts in doubts_by_gradient:
+            is_small_change = change < SMALL_CHANGE
+            if doubts.names and not (is_small_change and doubts.nearby):
+                remaining.append(doubts)
         if not remaining:
             return
         noise = draw.standard_normal(point.theta.shape)
-        other = point.at(factor * point.theta + spread * point.all_sizes * noise)
+        neighbor = point.at(factor * point.theta + change * point.all_sizes * noise)
         numbers = [doubts.claim.number for doubts in remaining]
         try:
-            gradients = _finite_gradients(other, numbers)
+            gradients = _finite_gradients(neighbor, numbers)
         except Exception:  # outside the domain, user code may raise any exception
             continue
         names = set().union(*(doubts.names for doubts in remaining))
         parts = [part for part in point.parts if part.name in names]
-        judgements = judge(other, gradients, parts)
+        judgements = judge(neighbor, gradients, parts)
         for doubts, judgement in zip(remaining, judgements, strict=True):
             doubts.add(judgement)
 
@@ -296,16 +324,18 @@ def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, ndarray]:
     return {number: gradients[number] for number in numbers}
 
 
-def require_finite(point: Point, values: ndarray, what: str) -> None:
-    """Raise a ValueError that names the first value or gradient entry that is not finite."""
-    for index in np.argwhere(~np.isfinite(values)):
-        entry = (
-            f" of {named_entry(point.parts, int(index[1]))}" if values.ndim == 2 else ""
-        )
-        raise ValueError(
-            f"{what}{entry} is {values[tuple(index)]}: choose theta so that it is"
-            " finite."
-        )
+def require_finite(point: Point, values: ndarray, what: str):
+    """Raise a ValueError that names the first entry of a value, (outputs,), or gradient, (outputs, P), not finite."""
+    is_finite = np.isfinite(values)
+    if is_finite.all():
+        return
+    index = np.argwhere(~is_finite)[0]
+    entry = ""
+    if values.ndim == 2:
+        entry = f" of {named_entry(point.parts, int(index[1]))}"
+    raise ValueError(
+        f"{what}{entry} is {values[tuple(index)]}: choose theta so that it is finite."
+    )
 
 
 STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)
@@ -314,24 +344,31 @@ STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)
 BETWEEN = 1.5
 """The slope that separates correct from wrong gradients."""
 
+FEWEST_STEPS, MOST_STEPS = 3, 4
+"""The numbers of steps above the rounding error that determine the slope."""
+
+BETWEEN = 1.5
+"""The slope that separates correct from wrong gradients."""
+
 
 def taylor(point: Point, gradient: ndarray) -> Taylor:
     """Compute the Taylor remainder of a function along a random direction."""
+    # R(t) = |f(theta + t v) - f(theta) - t <g, v>|, NaN outside the function's domain
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
-    # NaN outside the function's domain
-    values = point.values(point.theta + STEPS[:, None] * v)
-    remainder = abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
+    t = STEPS[:, None]
+    values = point.values(point.theta + t * v)
+    remainder = abs(values - point.value - t * (gradient @ v)).sum(axis=1)
     noise = 50 * float(point.rounding.sum())
-    clear = np.isfinite(remainder) & (remainder > noise)
+    is_clear = np.isfinite(remainder) & (remainder > noise)
     slope = None
     remark = ""
-    if clear.sum() >= 3:
+    if is_clear.sum() >= FEWEST_STEPS:
         # The slope is a limit for small steps, so use the smallest steps above the
         # rounding error.
-        x = np.log(STEPS[clear][-4:])
-        y = np.log(remainder[clear][-4:])
+        x = np.log(STEPS[is_clear][-MOST_STEPS:])
+        y = np.log(remainder[is_clear][-MOST_STEPS:])
         slope = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2))
-    elif clear.any() or not np.isfinite(remainder).all():
+    elif is_clear.any() or not np.isfinite(remainder).all():
         remark = (
             "not conclusive, since rounding or the domain of the function leaves too"
             " few steps"

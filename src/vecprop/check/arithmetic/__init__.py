@@ -7,7 +7,7 @@ makes NumPy use them.
 
 from functools import partial, partialmethod
 from operator import attrgetter, itemgetter, methodcaller
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -45,14 +45,14 @@ class ArrayPair(NDArrayOperatorsMixin):
         self.value = value
         self.companion = companion
 
-    def like(self, value, companion) -> Self:
+    def like(self, value, companion):
         return type(self)(value, companion)
 
-    def apply(self, function) -> Self:
+    def apply(self, function):
         """Apply a function to both arrays; the function may only move entries."""
         return self.like(function(self.value), function(self.companion))
 
-    def move(self, function, *args, **kwargs) -> Self:
+    def move(self, function, *args, **kwargs):
         return self.apply(lambda part: function(part, *args, **kwargs))
 
     def pair(self, operand) -> tuple[ndarray, Any]:
@@ -68,41 +68,43 @@ class ArrayPair(NDArrayOperatorsMixin):
         return getattr(self, function.__name__, None) if is_of_numpy else None
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        """Apply the rule of a universal function; ``out`` must be a pair."""
         rule = self._rule(ufunc)
         if ufunc in COMPARISONS:
             rule = partial(self.compare, ufunc)
         if rule is None or method != "__call__" or kwargs:
             return NotImplemented
-        # only out= is a pair
+        # NumPy also calls this method if only out= is a pair
         if not any(isinstance(operand, ArrayPair) for operand in inputs):
             return NotImplemented
         operands = inputs if ufunc.nin > 1 else ()
         result = rule(*operands)
         if out is None:
             return result
-        if not isinstance(out[0], ArrayPair):
+        [target] = out
+        if not isinstance(target, ArrayPair):
             return NotImplemented
-        out[0][...] = result
-        return out[0]
+        target[...] = result
+        return target
 
     def __array_function__(self, function, types, args, kwargs):
-        rule = self._rule(function)
+        """Apply the rule of another NumPy function."""
         if function is np.dot:
-            rule = np.matmul
-        elif function is np.reshape:
-            rule = self._reshaped
-        elif function in MOVES:
-            rule = partial(self.move, function)
-        if rule is None:
-            return NotImplemented
-        if function in (np.dot, np.where):
-            return rule(*args, **kwargs)
-        # the pair is another argument, such as out=
+            return np.matmul(*args, **kwargs)
+        if function is np.where:
+            return self.where(*args, **kwargs)
+        # the pair may be another argument, such as out=
         if not args or args[0] is not self:
             return NotImplemented
+        options = args[1:]
+        if function in MOVES:
+            return self.move(function, *options, **kwargs)
+        if function is np.reshape:
+            return self._reshaped(*options, **kwargs)
+        rule = self._rule(function)
         if function not in ATTRIBUTES:
-            return rule(*args[1:], **kwargs)
-        if args[1:] or kwargs:
+            return NotImplemented if rule is None else rule(*options, **kwargs)
+        if options or kwargs:
             return NotImplemented
         return rule
 
@@ -117,7 +119,7 @@ class ArrayPair(NDArrayOperatorsMixin):
 
     __float__ = __int__ = __complex__ = __array__
 
-    def __bool__(self) -> bool:
+    def __bool__(self):
         return bool(self.value)
 
     # Attributes and methods of arrays.
@@ -133,27 +135,27 @@ class ArrayPair(NDArrayOperatorsMixin):
         return self
 
     @property
-    def T(self) -> Self:
+    def T(self):
         return self.apply(np.transpose)
 
     @property
-    def mT(self) -> Self:
+    def mT(self):
         return self.apply(np.matrix_transpose)
 
-    def __len__(self) -> int:
+    def __len__(self):
         return len(self.value)
 
-    def __getitem__(self, index) -> Self:
+    def __getitem__(self, index):
         return self.apply(itemgetter(index))
 
     def __setitem__(self, index, operand):
         self.value[index], self.companion[index] = self.pair(operand)
 
-    def astype(self, dtype, copy: bool = True) -> Self:
+    def astype(self, dtype, copy: bool = True):
         """Return the pair itself, since its arrays are always float64."""
         return self
 
-    def reshape(self, *shape, **options) -> Self:
+    def reshape(self, *shape, **options):
         return self.apply(methodcaller("reshape", *shape, **options))
 
     def _reshaped(self, shape, order="C", copy=None):
@@ -165,10 +167,13 @@ class ArrayPair(NDArrayOperatorsMixin):
 
     # Rules that subclasses share or replace.
 
-    def compare(self, comparison, x, y) -> Any:
+    def compare(self, comparison, x, y):
         raise NotImplementedError
 
-    def positive(self) -> Self:
+    def where(self, condition, x, y):
+        raise NotImplementedError
+
+    def positive(self):
         return self
 
     def absolute(self):
@@ -193,7 +198,7 @@ class ArrayPair(NDArrayOperatorsMixin):
     def ones_like(self, **options) -> ndarray:
         return np.ones(self.shape)
 
-    def zeros_like(self, **options) -> Self:
+    def zeros_like(self, **options):
         return self.like(np.zeros(self.shape), np.zeros(self.shape))
 
 

@@ -18,7 +18,7 @@ differently. Let u be the unit roundoff.
 """
 
 from functools import partialmethod
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -30,24 +30,25 @@ from .steps import STEP
 class Arithmetic:
     """The rounding errors of a floating-point dtype. ``tied`` becomes true if equal numbers are compared.
 
-    ``elsewhere``, equal numbers may differ by rounding, so the bound covers both
-    branches of a tie.
+    If ``covers_branches``, the bound covers both outcomes of a comparison that rounding
+    could change. In code that ``rounds_differently``, equal numbers may differ by
+    rounding, so the bound also covers both branches of a tie.
     """
 
     def __init__(
-        self, dtype: Any = np.float64, branching: bool = True, elsewhere: bool = False
+        self,
+        dtype: Any = np.float64,
+        covers_branches: bool = True,
+        rounds_differently: bool = False,
     ):
         information = np.finfo(dtype)
         self.dtype = information.dtype
-        self.branching = branching
-        self.elsewhere = elsewhere
-        self.unit = float(information.eps) / 2
-        # The error of underflow. A complex step divides derivatives and their errors by
-        # the step.
-        self.tiny = max(
-            float(information.tiny),
-            float(np.finfo(np.float64).smallest_subnormal) / STEP,
-        )
+        self.covers_branches = covers_branches
+        self.rounds_differently = rounds_differently
+        self.unit_roundoff = float(information.eps) / 2
+        # A complex step divides derivatives, and so their underflow, by the step.
+        smallest = float(np.finfo(np.float64).smallest_subnormal)
+        self.underflow_error = max(float(information.tiny), smallest / STEP)
         self.tied = False
 
     def sum_error(self, terms: int) -> float:
@@ -57,12 +58,14 @@ class Arithmetic:
         the errors have different signs (Higham and Mary, 2019), and products are summed
         in blocks.
         """
-        return min(terms, 8 * terms**0.5) * self.unit
+        return min(terms, 8 * terms**0.5) * self.unit_roundoff
 
     def is_exact(self, equal: ndarray, error: ndarray) -> ndarray:
         """Return which numbers are equal in every engine, and record the tie."""
         self.tied |= bool(equal.any())
-        return equal & ~(self.elsewhere & (error > 0))
+        if self.rounds_differently:
+            return equal & ~(error > 0)
+        return equal
 
 
 class Bounded(ArrayPair):
@@ -77,7 +80,7 @@ class Bounded(ArrayPair):
         super().__init__(value, companion)
         self.arithmetic = arithmetic
 
-    def like(self, value, companion) -> Self:
+    def like(self, value, companion):
         return type(self)(value, companion, self.arithmetic)
 
     def pair(self, operand) -> tuple[ndarray, Any]:
@@ -87,7 +90,7 @@ class Bounded(ArrayPair):
             error = abs(operand - float(self.arithmetic.dtype.type(operand)))
         return value, error
 
-    def astype(self, dtype, copy: bool = True) -> Self:
+    def astype(self, dtype, copy: bool = True):
         """Return the pair itself, or raise a TypeError if the dtype is less precise than the arithmetic."""
         if np.dtype(dtype).itemsize < self.arithmetic.dtype.itemsize:
             raise TypeError(
@@ -100,37 +103,38 @@ class Bounded(ArrayPair):
     def dtype(self) -> np.dtype:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype
 
-    def rounded(self, value: ndarray, error: ndarray, units: float = 1) -> Self:
-        """Return a result with the error of its operands plus its rounding error, including underflow."""
+    def rounded(self, value: ndarray, error: ndarray, units: float = 1):
+        """Return a result whose bound is the error of its operands plus a rounding error of this many units."""
         size = abs(value)
-        rounding = units * self.arithmetic.unit * size
-        if (size < self.arithmetic.tiny / self.arithmetic.unit).any():
-            rounding = rounding + self.arithmetic.tiny
+        unit_roundoff = self.arithmetic.unit_roundoff
+        underflow_error = self.arithmetic.underflow_error
+        rounding = units * unit_roundoff * size
+        if (size < underflow_error / unit_roundoff).any():
+            rounding = rounding + underflow_error
         return self.like(value, error + rounding)
 
     # Rules for functions of several operands: x ± x_error, y ± y_error.
 
-    def _add(self, add, x, y) -> Self:
+    def _add(self, add, x, y):
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
+        total = add(x, y)
         # x and y are exact in the dtype, so the rounding error is at most min(|x|,
         # |y|). Sums do not underflow.
-        total = add(x, y)
-        rounding = np.minimum(
-            self.arithmetic.unit * abs(total), np.minimum(abs(x), abs(y))
-        )
+        smaller = np.minimum(abs(x), abs(y))
+        rounding = np.minimum(self.arithmetic.unit_roundoff * abs(total), smaller)
         return self.like(total, x_error + y_error + rounding)
 
     add = partialmethod(_add, np.add)
     subtract = partialmethod(_add, np.subtract)
 
-    def multiply(self, x, y) -> Self:
+    def multiply(self, x, y):
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
         error = (abs(x) + x_error) * y_error + x_error * abs(y)
         return self.rounded(x * y, error)
 
-    def divide(self, x, y) -> Self:
+    def divide(self, x, y):
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
         quotient = x / y
@@ -142,7 +146,7 @@ class Bounded(ArrayPair):
         # Division by 1 is exact. For example, the logistic computes 1 / 1 far from 0.
         return self.like(quotient, np.where(size == 1, error, rounded.companion))
 
-    def matmul(self, x, y) -> Self:
+    def matmul(self, x, y):
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
         size = abs(x)
@@ -154,28 +158,32 @@ class Bounded(ArrayPair):
     def power(self, x, exponent):
         if isinstance(exponent, Bounded):
             return NotImplemented
+        # The error is at most |n| s^(n - 1) x_error. Here s is the end of the interval
+        # from |x| - x_error to |x| + x_error where the slope is steepest.
         size = abs(x.value)
-        steepest = np.where(
-            np.less(exponent, 1), np.maximum(size - x.companion, 0), size + x.companion
-        )
-        error = (
-            abs(exponent * np.power(steepest, np.subtract(exponent, 1.0))) * x.companion
-        )
-        return self.rounded(np.power(x.value, exponent), error, units=4)
+        smallest = np.maximum(size - x.companion, 0)
+        s = np.where(np.less(exponent, 1), smallest, size + x.companion)
+        slope = abs(exponent * np.power(s, np.subtract(exponent, 1.0)))
+        return self.rounded(np.power(x.value, exponent), slope * x.companion, units=4)
 
     def compare(self, comparison, x, y):
+        """Return the outcome; if rounding could change it, return a pair with flags for those entries."""
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
         error = x_error + y_error
-        close = abs(x - y) <= error
+        is_close = abs(x - y) <= error
         outcome = comparison(x, y)
-        if not close.any():
+        if not is_close.any():
             return outcome
         # exact equality is a tie, not a rounding error
         is_exact = self.arithmetic.is_exact(x == y, error)
-        return self.like(outcome, close & ~is_exact & self.arithmetic.branching)
+        return self.like(outcome, self._is_unsure(is_close, is_exact))
 
-    def _combine(self, function, x, y) -> Self:
+    def _is_unsure(self, is_close: ndarray, is_exact: ndarray):
+        """Return which comparisons of close numbers rounding could change."""
+        return is_close & ~is_exact & self.arithmetic.covers_branches
+
+    def _combine(self, function, x, y):
         x, x_is_unsure = self.pair(x)
         y, y_is_unsure = self.pair(y)
         truth = function(x, y)
@@ -185,24 +193,24 @@ class Bounded(ArrayPair):
     logical_and = bitwise_and = partialmethod(_combine, np.logical_and)
     logical_or = bitwise_or = partialmethod(_combine, np.logical_or)
 
-    def where(self, condition, x, y) -> Self:
+    def where(self, condition, x, y):
+        """Select x or y. Where rounding could change the condition, the bound covers both."""
         condition, is_unsure = self.pair(condition)
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
+        value = np.where(condition, x, y)
         error = np.where(condition, x_error, y_error)
         if np.any(is_unsure):
-            error = np.where(
-                is_unsure, np.maximum(x_error, y_error) + abs(x - y), error
-            )
-        value = np.where(condition, x, y)
+            error_of_both = np.maximum(x_error, y_error) + abs(x - y)
+            error = np.where(is_unsure, error_of_both, error)
         return self.like(value, np.broadcast_to(error, value.shape))
 
     # Rules for functions of one operand.
 
-    def negative(self) -> Self:
+    def negative(self):
         return self.like(-self.value, self.companion)
 
-    def invert(self) -> Self:
+    def invert(self):
         return self.like(~self.value, self.companion)
 
     logical_not = invert
@@ -210,66 +218,66 @@ class Bounded(ArrayPair):
     def square(self):
         return self * self
 
-    def sqrt(self) -> Self:
+    def sqrt(self):
         root = np.sqrt(self.value)
-        least = np.sqrt(self.arithmetic.tiny)
+        least = np.sqrt(self.arithmetic.underflow_error)
         return self.rounded(root, self.companion / np.where(root > 0, root, least))
 
-    def exp(self) -> Self:
+    def exp(self):
         y = np.exp(self.value)
         # This bound exceeds exp(x + e) - exp(x), and is faster to compute than with
         # expm1.
         return self.rounded(y, y * self.companion * np.exp(self.companion), units=4)
 
-    def expm1(self) -> Self:
+    def expm1(self):
         error = np.exp(self.value) * np.expm1(self.companion)
         return self.rounded(np.expm1(self.value), error, units=4)
 
-    def log(self) -> Self:
+    def log(self):
         return self._logarithm(np.log(self.value), self.value)
 
-    def log1p(self) -> Self:
+    def log1p(self):
         return self._logarithm(np.log1p(self.value), 1 + self.value)
 
-    def _logarithm(self, logarithm, argument) -> Self:
+    def _logarithm(self, logarithm, argument):
         share = self.companion / argument
         error = np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf)
         return self.rounded(logarithm, error, units=4)
 
-    def tanh(self) -> Self:
-        size = abs(self.value)
-        steepest = 1 - np.tanh(np.maximum(size - self.companion, 0)) ** 2
+    def tanh(self):
         y = np.tanh(self.value)
+        # The error is at most the error of x times the steepest slope, and at most 2.
+        size = abs(self.value)
+        nearest_to_0 = np.maximum(size - self.companion, 0)
+        steepest = 1 - np.tanh(nearest_to_0) ** 2
         error = np.minimum(steepest * self.companion, 2)
         rounded = self.rounded(y, error, units=4).companion
-        # Far from 0, tanh rounds to ±1 with a known error.
-        away = 4 * np.exp(-2 * size)
-        is_far = away < self.arithmetic.unit / 64
-        return self.like(
-            y, np.where(is_far, np.minimum(rounded, error + away), rounded)
-        )
+        # Far from 0, tanh rounds to ±1, and 1 - |tanh x| is below 4 exp(-2|x|).
+        distance_from_1 = 4 * np.exp(-2 * size)
+        is_far = distance_from_1 < self.arithmetic.unit_roundoff / 64
+        error_far = np.minimum(rounded, error + distance_from_1)
+        return self.like(y, np.where(is_far, error_far, rounded))
 
-    def sin(self) -> Self:
+    def sin(self):
         return self.rounded(np.sin(self.value), np.minimum(self.companion, 2), units=4)
 
-    def cos(self) -> Self:
+    def cos(self):
         return self.rounded(np.cos(self.value), np.minimum(self.companion, 2), units=4)
 
-    def sign(self) -> Self:
+    def sign(self):
         is_exact = self.arithmetic.is_exact(self.value == 0, self.companion)
-        is_unsure = (
-            (abs(self.value) <= self.companion) & ~is_exact & self.arithmetic.branching
-        )
+        is_close = abs(self.value) <= self.companion
+        is_unsure = self._is_unsure(is_close, is_exact)
         return self.like(np.sign(self.value), np.where(is_unsure, 2.0, 0.0))
 
-    def sum(self, axis=None, keepdims=False, **_) -> Self:
+    def sum(self, axis=None, keepdims=False, **_):
         total = self.value.sum(axis=axis, keepdims=keepdims)
         terms = self.size // max(np.size(total), 1)
         rounding = self.arithmetic.sum_error(terms - 1) * abs(self.value)
         error = (self.companion + rounding).sum(axis=axis, keepdims=keepdims)
         return self.like(np.asarray(total), np.asarray(error))
 
-    def max(self, axis=None, keepdims=False, **_) -> Self:
+    def max(self, axis=None, keepdims=False, **_):
         is_top = self.value == self.value.max(axis=axis, keepdims=True)
         self.arithmetic.tied |= bool((is_top.sum(axis=axis) > 1).any())
         return self.apply(lambda part: part.max(axis=axis, keepdims=keepdims))

@@ -7,7 +7,7 @@ derivative is accurate to the last bits (Squire and Trapp, 1998). For networks,
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -17,13 +17,13 @@ STEP = 1e-20
 underflow.
 """
 
-Moved = Callable[[ndarray], ndarray]
+ValuesAfter = Callable[[ndarray], ndarray]
 """A function that adds each row of steps, (K, size), to the parameters and returns
 the values, (K, outputs).
 """
 
 
-def complex_step(moved: Moved, U: ndarray, step: float = STEP) -> ndarray:
+def complex_step(values_after: ValuesAfter, U: ndarray, step: float = STEP) -> ndarray:
     """Return the derivatives along the rows of U, (K, outputs), by complex step.
 
     Examples
@@ -31,7 +31,7 @@ def complex_step(moved: Moved, U: ndarray, step: float = STEP) -> ndarray:
     >>> complex_step(lambda steps: np.exp(1.0 + steps), np.array([[1.0]])) == np.exp(1.0)
     array([[ True]])
     """
-    return np.imag(moved(1j * step * U)) / step
+    return np.imag(values_after(1j * step * U)) / step
 
 
 class Difference(NamedTuple):
@@ -43,7 +43,7 @@ class Difference(NamedTuple):
 
 
 def central_differences(
-    moved: Moved, U: ndarray, noise: ndarray, step: Any
+    values_after: ValuesAfter, U: ndarray, noise: ndarray, step
 ) -> tuple[ndarray, ndarray]:
     """Return (f(theta + εu) - f(theta - εu)) / 2ε and an error estimate.
 
@@ -56,8 +56,9 @@ def central_differences(
     >>> bool(abs(derivative - 1) <= error), bool(error < 1e-8)
     (True, True)
     """
-    near = (moved(step * U) - moved(-step * U)) / (2 * step)
-    far = (moved(2 * step * U) - moved(-2 * step * U)) / (4 * step)
+    h = step * U
+    near = (values_after(h) - values_after(-h)) / (2 * step)
+    far = (values_after(2 * h) - values_after(-2 * h)) / (4 * step)
     return near, abs(far - near) + 8 * noise / step
 
 
@@ -85,9 +86,23 @@ ORDER = 7
 they reduce truncation errors.
 """
 
+FEWEST_STEPS = 4
+"""The smallest number of additional steps."""
+
+
+class Ladder(NamedTuple):
+    """The derivatives from one sequence of steps, and the shortest step along each direction, (K,)."""
+
+    difference: Difference
+    shortest: ndarray
+
 
 def ridders(
-    moved: Moved, U: ndarray, scale: ndarray, noise: ndarray, scales: ndarray
+    values_after: ValuesAfter,
+    U: ndarray,
+    scale: ndarray,
+    noise: ndarray,
+    scales: ndarray,
 ) -> Difference:
     """Return derivatives by Ridders' method: central differences for decreasing steps, extrapolated to 0.
 
@@ -97,6 +112,9 @@ def ridders(
     may look smooth over long steps. Therefore shorter steps must confirm the entries of
     long steps.
 
+    Steps along the rows of U are relative to ``scale``, (K,). If the result is
+    uncertain, steps relative to each row of ``scales`` are tried, too.
+
     Examples
     --------
     >>> one = np.ones(1)
@@ -104,51 +122,62 @@ def ridders(
     >>> bool(abs(found.value - np.cos(1.0)) <= found.error), bool(found.error < 1e-10)
     (True, True)
     """
-    result = ladder(moved, U, STEPS[:, None] * scale, noise)
+    result = extrapolated_differences(values_after, U, STEPS[:, None] * scale, noise)
     is_inexact = result.error > UNCLEAR * largest_of(result.value, scale)
-    unclear = np.flatnonzero((is_inexact | (result.jump != 0)).any(axis=1))
+    is_unclear = is_inexact | (result.jump != 0)
+    unclear = np.flatnonzero(is_unclear.any(axis=1))
     if not unclear.size:
         return result
     doubt = np.maximum(result.error, 0.1 * abs(result.jump))[unclear].max()
     # shorter steps have larger rounding errors than the current errors
-    least = 4 * noise.min() / doubt
+    shortest_useful = 4 * noise.min() / doubt
     U = U[unclear]
     scale = scale[unclear]
     sequences = [MORE_STEPS[:, None] * scale]
-    for sizes in scales[:, unclear]:
-        if (sizes != scale).any():
-            sequences.append(OTHER_STEPS[:, None] * sizes)
-    ladders = [(STEPS[-1] * scale, Difference(*(part[unclear] for part in result)))]
+    for other_scale in scales[:, unclear]:
+        if (other_scale != scale).any():
+            sequences.append(OTHER_STEPS[:, None] * other_scale)
+    unclear_result = Difference(*(array[unclear] for array in result))
+    ladders = [Ladder(unclear_result, shortest=STEPS[-1] * scale)]
     for steps in sequences:
-        enough = max(4, int((steps.max(axis=1) >= least).sum()))
-        steps = steps[:enough]
-        ladders.append((steps.min(axis=0), ladder(moved, U, steps, noise)))
-    for part, best in zip(result, _best(ladders, noise), strict=True):
-        part[unclear] = best
+        useful = int((steps.max(axis=1) >= shortest_useful).sum())
+        steps = steps[: max(FEWEST_STEPS, useful)]
+        difference = extrapolated_differences(values_after, U, steps, noise)
+        ladders.append(Ladder(difference, shortest=steps.min(axis=0)))
+    for array, best in zip(result, _best(ladders, noise), strict=True):
+        array[unclear] = best
     return result
 
 
 def largest_of(values: ndarray, scale: ndarray) -> ndarray:
     """Return the largest derivative in the unit of each of the K derivatives, (K, outputs); see `Point.scale`."""
-    sizes, scale = abs(values), scale[:, None]
+    sizes = abs(values)
+    scale = scale[:, None]
     return np.minimum(sizes.max(axis=0), (sizes * scale).max(axis=0) / scale)
 
 
-def _explained(error: ndarray, rounding: ndarray) -> ndarray:
+def _explained(error: ndarray, rounding: ndarray):
     """Return the difference between coarse and fine steps that rounding errors can explain."""
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
-def _best(ladders: list[tuple[ndarray, Difference]], noise: ndarray) -> Difference:
-    """Select the derivatives with the smallest errors; a ladder contains the shortest steps, (K,), and the results."""
+def _best(ladders: list[Ladder], noise: ndarray) -> Difference:
+    """Select the derivatives with the smallest errors among ladders for the same directions."""
+
+    def coarseness(ladder: Ladder) -> tuple[float, float]:
+        return ladder.shortest.min(), ladder.difference.error.max()
+
     # The sequence with the shortest steps must confirm the other sequences, up to its
     # rounding errors.
-    ladders = sorted(ladders, key=lambda pair: (pair[0].min(), pair[1].error.max()))
-    shortest, fine = ladders[0]
-    excused = _explained(fine.error, 4 * noise / shortest[:, None])
+    finest, *coarser = sorted(ladders, key=coarseness)
+    fine = finest.difference
+    rounding = 4 * noise / finest.shortest[:, None]
+    explained = _explained(fine.error, rounding)
     best = fine
-    for _, coarse in ladders[1:]:
-        error = np.maximum(coarse.error, abs(coarse.value - fine.value) - excused)
+    for ladder in coarser:
+        coarse = ladder.difference
+        unexplained = abs(coarse.value - fine.value) - explained
+        error = np.maximum(coarse.error, unexplained)
         is_better = error < best.error
         best = Difference(
             value=np.where(is_better, coarse.value, best.value),
@@ -158,23 +187,27 @@ def _best(ladders: list[tuple[ndarray, Difference]], noise: ndarray) -> Differen
     return best
 
 
-def ladder(moved: Moved, U: ndarray, steps: ndarray, noise: ndarray) -> Difference:
+def extrapolated_differences(
+    values_after: ValuesAfter, U: ndarray, steps: ndarray, noise: ndarray
+) -> Difference:
     """Return the derivatives along the rows of U for a sequence of steps, (steps, K); see `ridders`."""
-    center = moved(np.zeros_like(U[:1]))
-    # (steps, K, outputs)
-    right = np.stack([moved(h[:, None] * U) - center for h in steps])
-    left = np.stack([center - moved(-h[:, None] * U) for h in steps])
+    center = values_after(np.zeros_like(U[:1]))
+    # f(h) - f(0) and f(0) - f(-h), each (steps, K, outputs)
+    right = np.stack([values_after(h[:, None] * U) - center for h in steps])
+    left = np.stack([center - values_after(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]
-    rounding = 4 * noise / h
+    is_too_long = _are_too_long(right - left, h, noise)
+    rounding = np.where(is_too_long, np.inf, 4 * noise / h)
     # The central difference is even in h, so extrapolate it in h². The jump is not
     # even, so extrapolate it in h.
-    rounding = np.where(_are_too_long(right - left, h, noise), np.inf, rounding)
-    value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
-    jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
-    return Difference(value, error, np.where(abs(jump) > 8 * unsure, jump, 0))
+    central = (right + left) / (2 * h)
+    value, error = _extrapolated(central, rounding, h * h)
+    jump, jump_error = _extrapolated((right - left) / h, 2 * rounding, h)
+    is_jump = abs(jump) > 8 * jump_error
+    return Difference(value, error, np.where(is_jump, jump, 0))
 
 
-def _are_too_long(second: ndarray, h: ndarray, noise: ndarray) -> ndarray:
+def _are_too_long(second: ndarray, h: ndarray, noise: ndarray):
     """Return whether each step, (steps, K, outputs), is too long, for example near a pole.
 
     The second difference f(h) + f(-h) - 2 f(0) shrinks like h² if the function is
@@ -199,14 +232,13 @@ def _extrapolated(
         finer = row[1:] + (row[1:] - row[:-1]) / (ratio - 1)
         # The error is the difference from the two predecessors plus the rounding error
         # at the smallest step.
-        errors.append(
-            np.maximum(abs(finer - row[1:]), abs(finer - row[:-1])) + rounding[order:]
-        )
+        change = np.maximum(abs(finer - row[1:]), abs(finer - row[:-1]))
+        errors.append(change + rounding[order:])
         tableau.append(finer)
         levels.append(np.arange(order, len(differences)))
         row = finer
     entries = np.concatenate(tableau)
-    level = np.concatenate(levels)
+    level = np.concatenate(levels)  # the index of the smallest step of each entry
     initial_error = np.concatenate(errors)
     initial_error[~np.isfinite(initial_error) | ~np.isfinite(entries)] = np.inf
     entries = np.where(np.isfinite(initial_error), entries, 0)
@@ -216,9 +248,10 @@ def _extrapolated(
     for step in range(1, len(differences)):
         best = _smallest(initial_error[level == step])[:1]
         value = np.take_along_axis(entries[level == step], best, axis=0)
-        unsure = np.take_along_axis(initial_error[level == step], best, axis=0)
+        value_error = np.take_along_axis(initial_error[level == step], best, axis=0)
         is_coarser = level < step
-        gap = abs(entries[is_coarser] - value) - _explained(unsure, rounding[step])
+        explained = _explained(value_error, rounding[step])
+        gap = abs(entries[is_coarser] - value) - explained
         error[is_coarser] = np.maximum(error[is_coarser], gap)
     order = _smallest(error)[:3]
     best, *next_best = np.take_along_axis(entries, order, axis=0)
@@ -228,6 +261,6 @@ def _extrapolated(
     return best, np.maximum(least, abs(best - next_best).max(axis=0))
 
 
-def _smallest(errors: ndarray) -> ndarray:
+def _smallest(errors: ndarray):
     """Return the indices that sort each column."""
     return np.argsort(errors, axis=0, kind="stable")

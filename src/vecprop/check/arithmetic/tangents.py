@@ -16,7 +16,7 @@ greater.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -53,10 +53,10 @@ class Tangent(ArrayPair):
         self.first = first
         self.ties = ties or Ties()
 
-    def new(self, value, seed, outer: Any = 1.0, first: int = 0) -> Self:
+    def new(self, value, seed, outer: Any = 1.0, first: int = 0):
         return type(self)(value, seed, outer, first, self.ties)
 
-    def like(self, value, companion) -> Self:
+    def like(self, value, companion):
         return self.new(value, companion, first=self.first)
 
     @property
@@ -78,7 +78,7 @@ class Tangent(ArrayPair):
             return operand.value, operand.tangent
         return super().pair(operand)
 
-    def apply(self, function) -> Self:
+    def apply(self, function):
         """Apply a function that preserves the first axis, the axis of the directions."""
         value = function(self.value)
         tangent = function(self.tangent)
@@ -88,7 +88,7 @@ class Tangent(ArrayPair):
             raise TypeError("A function of tangents must preserve the first axis.")
         return self.like(value, tangent)
 
-    def reshape(self, *shape) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def reshape(self, *shape):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Reshape all axes except the first."""
         if isinstance(shape[0], tuple):
             [shape] = shape
@@ -100,8 +100,12 @@ class Tangent(ArrayPair):
             " views."
         )
 
-    def chained(self, value: ndarray, *terms: tuple[Any, Any]) -> Self:
-        """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand."""
+    def chained(self, value: ndarray, *terms: tuple[Any, Any]):
+        """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand.
+
+        Each term consists of an operand and its factor. Operands without tangents are
+        constants.
+        """
         tangents = []
         factors = []
         for operand, factor in terms:
@@ -114,12 +118,12 @@ class Tangent(ArrayPair):
             )
         seed = tangents[0].companion
         if all(tangent.companion is seed for tangent in tangents):
-            outer = factors[0]
-            for factor in factors[1:]:
-                outer = outer + factor
+            outer = sum(factors[1:], start=factors[0])
             return self.new(value, seed, outer, tangents[0].first)
-        # The operands have different seeds, so the sum of their derivatives becomes the
-        # new seed.
+        return self._with_new_seed(value, tangents, factors)
+
+    def _with_new_seed(self, value: ndarray, tangents: list[Any], factors):
+        """Return a value whose seed is Σ factor · seed; the directions of the tangents may differ."""
         first = min(tangent.first for tangent in tangents)
         end = max(tangent.first + len(tangent.companion) for tangent in tangents)
         total = np.zeros((end - first, *value.shape[1:]))
@@ -131,32 +135,27 @@ class Tangent(ArrayPair):
 
     # Rules for functions of several operands.
 
-    def add(self, x, y) -> Self:
+    def add(self, x, y):
         return self.chained(_value(x) + _value(y), (x, 1.0), (y, 1.0))
 
-    def subtract(self, x, y) -> Self:
+    def subtract(self, x, y):
         return self.chained(_value(x) - _value(y), (x, 1.0), (y, -1.0))
 
-    def multiply(self, x, y) -> Self:
+    def multiply(self, x, y):
         return self.chained(_value(x) * _value(y), (x, _value(y)), (y, _value(x)))
 
-    def divide(self, x, y) -> Self:
+    def divide(self, x, y):
         divisor = _value(y)
         quotient = _value(x) / divisor
         return self.chained(quotient, (x, 1 / divisor), (y, -quotient / divisor))
 
-    def matmul(self, x, y) -> Self:
+    def matmul(self, x, y):
+        # d(a @ b) = da @ b + a @ db
         a = _value(x)
         b = _value(y)
         terms = []
         if isinstance(x, Tangent):
-            A = x.tangent
-            if b.size == b.shape[-1] * b.shape[-2]:  # one matrix
-                rows = A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])
-                product = rows.reshape(*A.shape[:-1], b.shape[-1])
-            else:
-                product = A @ b
-            terms.append((x.like(a, product), 1.0))
+            terms.append((x.like(a, _product(x.tangent, b)), 1.0))
         if isinstance(y, Tangent):
             terms.append((y.like(b, a @ y.tangent), 1.0))
         return self.chained(a @ b, *terms)
@@ -173,52 +172,46 @@ class Tangent(ArrayPair):
         self.ties.met |= bool(np.equal(a, b).any())
         return comparison(a, b)
 
-    def where(self, condition, x, y) -> Self:
-        # A derivative that is not selected may be infinite, so replace it by 0 instead
-        # of multiplying by 0.
-        terms = []
-        for operand, is_selected in ((x, condition), (y, ~np.asarray(condition))):
-            if isinstance(operand, Tangent):
-                outer = np.where(is_selected, operand.outer, 0.0)
-                seed = operand.companion
-                selected = self.new(operand.value, seed, outer, operand.first)
-                terms.append((selected, 1.0))
-        return self.chained(np.where(condition, _value(x), _value(y)), *terms)
+    def where(self, condition, x, y):
+        value = np.where(condition, _value(x), _value(y))
+        selected_x = _selected(x, condition)
+        selected_y = _selected(y, ~np.asarray(condition))
+        return self.chained(value, (selected_x, 1.0), (selected_y, 1.0))
 
     # Rules for functions of one operand.
 
-    def negative(self) -> Self:
+    def negative(self):
         return self.chained(-self.value, (self, -1.0))
 
-    def square(self) -> Self:
+    def square(self):
         return self.chained(np.square(self.value), (self, 2 * self.value))
 
-    def sqrt(self) -> Self:
+    def sqrt(self):
         root = np.sqrt(self.value)
         return self.chained(root, (self, 0.5 / root))
 
-    def exp(self) -> Self:
+    def exp(self):
         y = np.exp(self.value)
         return self.chained(y, (self, y))
 
-    def expm1(self) -> Self:
+    def expm1(self):
         return self.chained(np.expm1(self.value), (self, np.exp(self.value)))
 
-    def log(self) -> Self:
+    def log(self):
         return self.chained(np.log(self.value), (self, 1 / self.value))
 
-    def log1p(self) -> Self:
+    def log1p(self):
         return self.chained(np.log1p(self.value), (self, 1 / (1 + self.value)))
 
-    def tanh(self) -> Self:
+    def tanh(self):
         # 1 - tanh² suffers from cancellation near 1
         slope = np.cosh(self.value) ** -2.0
         return self.chained(np.tanh(self.value), (self, slope))
 
-    def sin(self) -> Self:
+    def sin(self):
         return self.chained(np.sin(self.value), (self, np.cos(self.value)))
 
-    def cos(self) -> Self:
+    def cos(self):
         return self.chained(np.cos(self.value), (self, -np.sin(self.value)))
 
     def sign(self) -> ndarray:
@@ -226,7 +219,7 @@ class Tangent(ArrayPair):
         self.ties.met |= not sign.all()
         return sign
 
-    def sum(self, axis=None, keepdims=False, **_) -> Self:
+    def sum(self, axis=None, keepdims=False, **_):
         return self.apply(
             lambda part: np.asarray(part.sum(axis=axis, keepdims=keepdims))
         )
@@ -242,8 +235,31 @@ def _value(operand):
     return operand.value if isinstance(operand, Tangent) else operand
 
 
+def _selected(operand, condition):
+    """Return an operand whose derivatives are 0 where the condition is false."""
+    if not isinstance(operand, Tangent):
+        return operand
+    # A derivative that is not selected may be infinite, so do not multiply it by 0.
+    outer = np.where(condition, operand.outer, 0.0)
+    return operand.new(operand.value, operand.companion, outer, operand.first)
+
+
+def _product(A: ndarray, b: ndarray):
+    """Return A @ b, as one product of two matrices if b is a single matrix."""
+    is_matrix = b.size == b.shape[-1] * b.shape[-2]
+    if not is_matrix:
+        return A @ b
+    rows = A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])
+    return rows.reshape(*A.shape[:-1], b.shape[-1])
+
+
 class OneSided(NamedTuple):
-    """The one-sided derivatives along K directions, each (outputs, K)."""
+    """The one-sided derivatives along K directions, each (outputs, K).
+
+    The derivatives of the whole function are between ``low`` and ``high``. If the sides
+    of several kinks are selected separately, the sum is between ``least`` and
+    ``largest``. ``usual`` is the derivative that most code returns.
+    """
 
     usual: ndarray
     low: ndarray
@@ -259,7 +275,7 @@ class Tied(Tangent):
     def real(self):
         return self
 
-    def _order(self, x, y) -> ndarray:
+    def _order(self, x, y):
         """Return 1, 0 or -1 if x is greater than, equal to or less than y, after breaking ties."""
         x, x_tangent = self.pair(x)
         y, y_tangent = self.pair(y)
@@ -272,7 +288,7 @@ class Tied(Tangent):
     def sign(self) -> ndarray:
         return self._order(self, 0)
 
-    def max(self, axis=None, keepdims=False, **_) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def max(self, axis=None, keepdims=False, **_):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the maximum; among equal numbers, select the largest tangent, or the smallest for LESS."""
         top = self.value.max(axis=axis, keepdims=True)
         sign = -1 if self.ties.broken == LESS else 1

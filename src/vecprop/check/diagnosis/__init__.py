@@ -13,7 +13,7 @@ from ..points.network import NetworkPoint
 from ..points.parameters import NamedPart
 from ..report import Verdict
 from ..second_point import TRUSTED
-from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
+from .error_patterns import COARSE, count_large, pattern, ratio, ratio_in_words, same
 from .wrong_layers import layer_names, mixed_rows, planted_faults, wrong_layers
 
 SAMPLE = 64
@@ -21,13 +21,19 @@ SAMPLE = 64
 directions.
 """
 
+EXACT = 1e-8
+"""The smallest relative error that is assumed for exact derivatives."""
+
+MOST_INEXACT = 1e-2
+"""The largest relative error that is assumed for derivatives."""
+
 Expected = dict[str, ndarray]
 """The expected gradient of each failed part, (outputs, size), with NaN for unknown
 entries.
 """
 
 
-def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
+def diagnose(point: Point, judgement: Judgement, candidates: set[str]):
     """Add a diagnosis to each failed row with a name among the candidates."""
     failed = [row for row in judgement.failed() if row.name in candidates]
     if not failed:
@@ -43,11 +49,12 @@ def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
         cause = _cause(point, claim, expected, precision)
         if not cause:
             location = _location(point, judgement)
-    elsewhere_right = any(
+    # rounding does not hide all errors of a right part
+    has_right_part = any(
         row.verdict is not Verdict.FAIL and row.hidden < np.inf
         for row in judgement.rows.values()
     )
-    if not cause and precision <= COARSE and len(failed) > 1 and not elsewhere_right:
+    if not cause and precision <= COARSE and len(failed) > 1 and not has_right_part:
         cause = _common_ratio(point, claim, expected, precision)
     for row in failed:
         entries = expected[row.name]
@@ -57,16 +64,18 @@ def diagnose(point: Point, judgement: Judgement, candidates: set[str]) -> None:
 
 
 def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
-    """Return the relative error of the expected entries."""
-    precision = 1e-8 if point.has_tangents else TRUSTED[judgement.claim.method]
+    """Return the relative error of the expected entries: twice the largest ratio of a tolerance to an entry."""
+    least = EXACT if point.has_tangents else TRUSTED[judgement.claim.method]
+    precisions = [least]
     for name, entries in expected.items():
         tolerance = judgement.rows[name].tolerance
         if name in judgement.comparisons:
             tolerance = judgement.comparisons[name].tolerance.max()
         largest = abs(entries[np.isfinite(entries)]).max(initial=0)
         if largest:
-            precision = max(precision, 2 * float(min(tolerance / largest, 1e-2)))
-    return precision
+            relative_error = float(min(tolerance / largest, MOST_INEXACT))
+            precisions.append(2 * relative_error)
+    return max(precisions)
 
 
 def _expected(point: Point, part: NamedPart, judgement: Judgement) -> ndarray:
@@ -74,11 +83,12 @@ def _expected(point: Point, part: NamedPart, judgement: Judgement) -> ndarray:
     claim = judgement.claim
     if part.name in judgement.comparisons:
         return judgement.comparisons[part.name].expected
+    # If the gradient of the reference engine is right, it is the expected gradient.
     if isinstance(point, NetworkPoint) and claim.engine != "reference":
-        reference = Judgement(Claim(point.own_gradient, claim.method))
+        reference = Judgement(Claim(point.reference_gradient, claim.method))
         judge_directions(point, [part], [reference])
         if not reference.failed():
-            return point.own_gradient[:, part.span]
+            return point.reference_gradient[:, part.span]
     expected = np.full((len(claim.gradient), part.size), np.nan)
     # differences require many values
     count = SAMPLE if claim.method == "complex step" else SAMPLE // 8
@@ -93,7 +103,7 @@ def _expected(point: Point, part: NamedPart, judgement: Judgement) -> ndarray:
 
 def _pattern(
     point: Point, name: str, judgement: Judgement, expected: ndarray, precision: float
-) -> str:
+):
     """Describe the pattern of the errors of a part, or return an empty string."""
     part = point.part(name)
     # A Jacobian has shape (outputs, entries).
@@ -116,23 +126,20 @@ def _common_ratio(
 ) -> str:
     """Describe the ratio of given to expected entries if all parts have the same ratio, or return an empty string."""
     ratios = []
-    count = 0
+    large_entries = 0
     for name, entries in expected.items():
-        ratio_of_part = ratio(
-            claim.gradient[:, point.part(name).span], entries, precision
-        )
-        if ratio_of_part is None:
+        given = claim.gradient[:, point.part(name).span]
+        constant = ratio(given, entries, precision)
+        if constant is None:
             return ""
-        ratios.append(ratio_of_part)
-        count += int((abs(entries) > 1e-3 * abs(entries).max()).sum())
+        ratios.append(constant)
+        large_entries += count_large(entries)
     if np.ptp(ratios) > max(precision, 1e-9) * np.abs(ratios).max():
         return ""
-    return ratio_in_words(ratios[0], point.rows, precision, count)
+    return ratio_in_words(ratios[0], point.rows, precision, large_entries)
 
 
-def _cause(
-    point: NetworkPoint, claim: Claim, expected: Expected, precision: float
-) -> str:
+def _cause(point: NetworkPoint, claim: Claim, expected: Expected, precision: float):
     """Describe the mistake in the network that causes the errors, or return an empty string."""
     if claim.engine == "reference":
         return mixed_rows(point) or "; ".join(wrong_layers(point))
@@ -147,12 +154,15 @@ def _fault(
 ) -> str:
     """Describe the known mistake that reproduces the given gradient, or return an empty string."""
     for words, faulty in planted_faults(point):
-        if all(
+        is_reproduced = all(
             same(given[part.span], faulty[part.span], precision) for part in point.parts
-        ):
-            for name, entries in expected.items():
-                if not same(faulty[point.part(name).span], entries[0], precision):
-                    return words
+        )
+        if not is_reproduced:
+            continue
+        # a mistake without an effect on the failed parts explains nothing
+        for name, entries in expected.items():
+            if not same(faulty[point.part(name).span], entries[0], precision):
+                return words
     return ""
 
 
@@ -160,26 +170,25 @@ def _location(point: NetworkPoint, judgement: Judgement) -> str:
     """Describe where the backward pass goes wrong, based on the failed parts, or return an empty string."""
     wrong = []
     right = []
-    is_widespread = True  # a wrong delta makes most entries of a part wrong
     for row in judgement.rows.values():
-        part = point.part(row.name)
-        if row.verdict is not Verdict.FAIL:
-            right.append(part)
-            continue
-        wrong.append(part)
-        if row.wrong is not None and 2 * row.wrong <= prod(row.shape):
-            is_widespread = False
+        parts = wrong if row.verdict is Verdict.FAIL else right
+        parts.append(point.part(row.name))
     only_biases = all(part.name.endswith(" b") for part in wrong)
     if only_biases and any(part.name.endswith(" W") for part in right):
         return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
-    last = max(part.layer or 0 for part in wrong)
+    # a wrong delta makes most entries of a part wrong
+    for row in judgement.failed():
+        if row.wrong is not None and 2 * row.wrong <= prod(row.shape):
+            return ""
+    # The backward pass runs from the last layer to the first.
+    last_wrong = max(part.layer or 0 for part in wrong)
     first_right = min((part.layer or 0 for part in right), default=0)
-    if first_right <= last or not is_widespread:
+    if first_right <= last_wrong:
         return ""
     names = layer_names(point.network)
-    first_wrong = names[max(first_right - 1, last)]
+    first_suspect = names[max(first_right - 1, last_wrong)]
     return (
         f"the backward pass is right down to {names[first_right]} and wrong from"
-        f" {first_wrong} on: check its derivative and the delta that layer"
+        f" {first_suspect} on: check its derivative and the delta that layer"
         f" {first_right} passes back"
     )

@@ -32,6 +32,12 @@ def same(a: ndarray, b: ndarray, precision: float) -> bool:
     return bool(is_known.any() and (abs(a - b)[is_known] <= precision * size).all())
 
 
+def count_large(entries: ndarray) -> int:
+    """Return the number of entries that are not much smaller than the largest one."""
+    sizes = abs(entries)
+    return int((sizes > 1e-3 * sizes.max()).sum())
+
+
 def ratio(given: ndarray, expected: ndarray, precision: float) -> float | None:
     """Return the constant r ≠ 1 with given = r * expected, or None if no such constant exists.
 
@@ -71,6 +77,9 @@ def ratio_in_words(
 ) -> str:
     """Explain a constant ratio of given to expected entries; return an empty string for a possible coincidence.
 
+    ``rows`` lists the possible values of N. ``entries`` counts the entries with this
+    ratio.
+
     Examples
     --------
     >>> ratio_in_words(12.0, [12], 1e-9)
@@ -91,23 +100,25 @@ def ratio_in_words(
     )
     if words:
         return words
-    nearest = round(abs(r))
-    if abs(r) <= 1:
-        nearest = 1 / round(min(1 / abs(r), 2 * SIMPLE))
+    simple = _nearest_simple_number(abs(r))
+    is_simple = ratio.is_near(simple, any_sign=True)
+    is_precise = ratio.precision < 1e-5 and 1 / SIMPLE < simple < SIMPLE
+    if entries < FEW and not (is_simple and is_precise):
+        return ""
     words = f"the gradient is {number(r)} times the expected one"
-    if ratio.is_near(nearest) and nearest > SMALL and not counts:
-        words += f": perhaps a sum over {nearest} rows is not divided by {nearest}"
-    is_simple = (
-        ratio.precision < 1e-5
-        and 1 / SIMPLE < nearest < SIMPLE
-        and ratio.is_near(nearest, any_sign=True)
-    )
-    if is_simple or entries >= FEW:
-        return words
-    return ""
+    if ratio.is_near(simple) and simple > SMALL and not counts:
+        words += f": perhaps a sum over {simple} rows is not divided by {simple}"
+    return words
 
 
-def _wrong_divisor(ratio: Ratio, counts: list[int]) -> str:
+def _nearest_simple_number(r: float) -> float:
+    """Return the nearest integer to a number above 1, or the nearest inverse of an integer to another number."""
+    if r > 1:
+        return round(r)
+    return 1 / round(min(1 / r, 2 * SIMPLE))
+
+
+def _wrong_divisor(ratio: Ratio, counts: list[int]):
     """Explain a ratio of N or 1/N, or return an empty string."""
     for n in counts:
         if n <= SMALL:
@@ -142,7 +153,7 @@ FACTORS = {
 }
 
 
-def _simple_factor(ratio: Ratio, counts: list[int]) -> str:
+def _simple_factor(ratio: Ratio, counts: list[int]):
     """Explain a ratio that is one of the most frequent factors, or return an empty string."""
     for factor, words in FACTORS.items():
         if not ratio.is_near(factor):
@@ -155,7 +166,7 @@ def _simple_factor(ratio: Ratio, counts: list[int]) -> str:
     return ""
 
 
-def _multiple_of_rows(ratio: Ratio, counts: list[int]) -> str:
+def _multiple_of_rows(ratio: Ratio, counts: list[int]):
     """Express a ratio by the number of rows N, or return an empty string."""
     sign = "-" if ratio.value < 0 else ""
     for n in counts:
@@ -201,6 +212,8 @@ def pattern(
 ) -> str:
     """Describe the pattern of the errors of one part, or return an empty string.
 
+    ``wrong`` says which entries are wrong; by default, they are found.
+
     Examples
     --------
     >>> J = np.arange(9.0)
@@ -209,17 +222,15 @@ def pattern(
     """
     if precision > COARSE:
         return ""
-    is_known = np.isfinite(expected)
-    size = abs(expected[is_known]).max(initial=0)
+    known = expected[np.isfinite(expected)]
     constant = ratio(given, expected, precision)
     if constant is not None:
-        entries = int((abs(expected[is_known]) > 1e-3 * size).sum())
-        return ratio_in_words(constant, rows, precision, entries)
+        return ratio_in_words(constant, rows, precision, count_large(known))
     offsets = given - expected
     errors = abs(offsets)
-    tolerance = precision * size
-    # too small to show a pattern
-    if not is_known.all() or errors.max() <= 10 * tolerance:
+    tolerance = precision * abs(known).max(initial=0)
+    is_too_small = errors.max() <= 10 * tolerance
+    if known.size < expected.size or is_too_small:
         return ""
     text = ""
     if len(shape) == 2:
@@ -234,7 +245,7 @@ def pattern(
     return text
 
 
-def _matrix_pattern(given: ndarray, expected: ndarray, precision: float) -> str:
+def _matrix_pattern(given: ndarray, expected: ndarray, precision: float):
     """Describe how two matrices differ as a whole, or return an empty string."""
     rows, columns = expected.shape
     if rows == columns and same(given.T, expected, precision):
@@ -263,24 +274,25 @@ def _common_property(
     shape: tuple[int, ...],
     wrong: ndarray,
     precision: float,
-) -> str:
-    """Describe what the wrong entries of a part have in common, or return an empty string."""
+):
+    """Describe what entries with the indices ``wrong`` have in common, or return an empty string."""
     if not 0 < wrong.size < given.size:
         return ""
-    clear = 100 * precision * abs(expected).max()
-    is_swapped = wrong.size == 2 and same(
-        given[wrong[::-1]], expected[wrong], precision
-    )
-    if is_swapped and np.ptp(expected[wrong]) > clear:
-        first, second = (list(unraveled(index, shape)) for index in wrong)
-        return f"the entries {first} and {second} are swapped"
-    if not given[wrong].any():
+    given_entries = given[wrong]
+    expected_entries = expected[wrong]
+    if wrong.size == 2 and same(given_entries[::-1], expected_entries, precision):
+        # swapping two equal entries has no effect
+        clear_difference = 100 * precision * abs(expected).max()
+        if np.ptp(expected_entries) > clear_difference:
+            first, second = (list(unraveled(index, shape)) for index in wrong)
+            return f"the entries {first} and {second} are swapped"
+    if not given_entries.any():
         return f"{wrong.size} of {given.size} entries are 0 by mistake"
     if wrong.size == 1:
         return f"one entry of {given.size} is wrong"
     if wrong.size < FEW:
         return ""
-    constant = ratio(given[wrong], expected[wrong], precision)
+    constant = ratio(given_entries, expected_entries, precision)
     if constant is None:
         return ""
     return (

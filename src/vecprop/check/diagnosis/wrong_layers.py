@@ -37,24 +37,9 @@ def layer_names(network: Network) -> list[str]:
 
 def planted_faults(point: NetworkPoint) -> Faults:
     """Yield a description and the resulting gradient, (P,), of each known mistake."""
+    yield from _wrong_sums_over_rows(point)
     network = point.network
     batch = point.batch
-    loss = network.loss_function
-    if hasattr(loss, "__dataclass_fields__") and hasattr(loss, "reduction"):
-        verb, reduction = "is", "mean"
-        if network.reduction == "mean":
-            verb, reduction = "is not", "sum"
-        divisor = f"N = {batch.rows}"
-        if batch.weight is not None:
-            divisor = "the sum of the weights"
-        gradient = _gradient(point, loss=replace(loss, reduction=reduction))
-        yield f"the sum over rows {verb} divided by {divisor}", gradient
-    if batch.weight is not None:
-        unweighted = replace(batch, weight=None)
-        _, gradient = point._loss_and_gradient(point.theta, unweighted)
-        yield "the sample weights are ignored", gradient
-        words = "the weighted sum is divided by the number of rows"
-        yield words, point.own_gradient[0] * batch.weight.mean()
     if point.noise_key is not None and any(map(_is_random, network.layers)):
         _, gradient = network._batch_loss_and_gradient(point.theta, batch, None)
         yield "the dropout masks are not applied", gradient
@@ -66,18 +51,43 @@ def planted_faults(point: NetworkPoint) -> Faults:
             layers: list[Any] = list(network.layers)
             layers[number] = Changed(layers[number], backward=partial(_scaled, slope))
             yield words, _gradient(point, layers=layers)
+    loss = network.loss_function
     Z = outputs[-1]
     for words, delta in _wrong_deltas(loss, Z, batch.T, loss.delta(Z, batch.T)):
-        gradient = _gradient(point, loss=Changed(loss, delta=partial(_first, delta)))
+        faulty_loss = Changed(loss, delta=partial(_first, delta))
+        gradient = _gradient(point, loss=faulty_loss)
         yield f"{words} (delta, the error at the output)", gradient
 
 
-def _first(value, *arguments) -> Any:
+def _wrong_sums_over_rows(point: NetworkPoint) -> Faults:
+    """Yield known mistakes in the weights and the divisor of the sum over rows."""
+    network = point.network
+    batch = point.batch
+    loss = network.loss_function
+    if hasattr(loss, "__dataclass_fields__") and hasattr(loss, "reduction"):
+        divisor = f"N = {batch.rows}"
+        if batch.weight is not None:
+            divisor = "the sum of the weights"
+        if network.reduction == "mean":
+            gradient = _gradient(point, loss=replace(loss, reduction="sum"))
+            yield f"the sum over rows is not divided by {divisor}", gradient
+        else:
+            gradient = _gradient(point, loss=replace(loss, reduction="mean"))
+            yield f"the sum over rows is divided by {divisor}", gradient
+    if batch.weight is not None:
+        unweighted = replace(batch, weight=None)
+        _, gradient = point._loss_and_gradient(point.theta, unweighted)
+        yield "the sample weights are ignored", gradient
+        gradient = point.reference_gradient[0] * batch.weight.mean()
+        yield "the weighted sum is divided by the number of rows", gradient
+
+
+def _first(value, *arguments):
     """Return the first argument; as a partial function, a constant."""
     return value
 
 
-def _gradient(point: NetworkPoint, **changes) -> ndarray:
+def _gradient(point: NetworkPoint, **changes):
     """Return the gradient of the network with other layers or another loss or penalty."""
     network = point.network
     arguments = {
@@ -87,14 +97,17 @@ def _gradient(point: NetworkPoint, **changes) -> ndarray:
         **changes,
     }
     faulty = Network(network.inputs, **arguments)
-    return faulty._batch_loss_and_gradient(point.theta, point.batch, point.noise_key)[1]
+    _, gradient = faulty._batch_loss_and_gradient(
+        point.theta, point.batch, point.noise_key
+    )
+    return gradient
 
 
-def _is_random(layer: Layer) -> bool:
+def _is_random(layer: Layer):
     return getattr(layer, "random", False)
 
 
-def _scaled(slope, p, saved, delta: ndarray, J) -> ndarray:
+def _scaled(slope, p, saved, delta: ndarray, J):
     """Return delta times a slope; a wrong backward pass of a layer."""
     return slope * delta
 
@@ -102,7 +115,7 @@ def _scaled(slope, p, saved, delta: ndarray, J) -> ndarray:
 def _wrong_penalties(point: NetworkPoint) -> Faults:
     network = point.network
     rows = point.batch.rows
-    gradient = point.own_gradient[0]
+    gradient = point.reference_gradient[0]
     unpenalized = _gradient(point, penalty=[])
     on_weights = gradient - unpenalized
     on_biases = np.zeros_like(point.theta)
@@ -127,16 +140,16 @@ def _wrong_slopes(network: Network, number: int, name: str, saved) -> Faults:
         yield f"the mask of {name} is missing in the backward pass", 1.0
     if not isinstance(layer, Activation):
         return
-    yield f"the derivative of {name} is missing", 1.0
     z, y = saved
+    yield f"the derivative of {name} is missing", 1.0
     yield f"{name} multiplies delta by its output instead of its derivative", y
-    activations = [*BUILT_IN]
-    activations += [part for part in network.layers if isinstance(part, Activation)]
-    for activation in dict.fromkeys(activations):
-        if activation != layer and type(activation) is not Identity:
-            words = f"{name} has the derivative of {type(activation).__name__}"
-            yield words, activation.derivative(z, activation.value(z))
-            yield f"{words} (as a function of the output)", activation.derivative(z, y)
+    of_network = [part for part in network.layers if isinstance(part, Activation)]
+    for activation in dict.fromkeys([*BUILT_IN, *of_network]):
+        if activation == layer or type(activation) is Identity:
+            continue
+        words = f"{name} has the derivative of {type(activation).__name__}"
+        yield words, activation.derivative(z, activation.value(z))
+        yield f"{words} (as a function of the output)", activation.derivative(z, y)
     words = (
         f"the derivative of {name} is computed at its output y instead of its input z"
     )
@@ -161,7 +174,7 @@ def _wrong_deltas(loss: Loss, Z: ndarray, T: ndarray, delta: ndarray) -> Faults:
             yield words, prediction - target
 
 
-def _softmax(Z: ndarray, axis: int | None = -1) -> ndarray:
+def _softmax(Z: ndarray, axis: int | None = -1):
     E = np.exp(Z - Z.max(axis=axis, keepdims=True))
     return E / E.sum(axis=axis, keepdims=True)
 
@@ -189,8 +202,9 @@ def wrong_layers(point: NetworkPoint) -> list[str]:
     """
     mistakes = []
     draw = np.random.default_rng(0)
-    outputs, saved = point.network.forward(point.theta, point.batch.X, point.noise_key)
-    names = layer_names(point.network)
+    network = point.network
+    outputs, saved = network.forward(point.theta, point.batch.X, point.noise_key)
+    names = layer_names(network)
     for number in reversed(range(len(names))):
         D = draw.standard_normal(outputs[number].shape)
         # a user-defined layer may raise any exception at other points
@@ -198,38 +212,38 @@ def wrong_layers(point: NetworkPoint) -> list[str]:
             for mistake in _layer_mistakes(point, number, saved[number], D, draw):
                 mistakes.append(f"{names[number]} {mistake}")
     with suppress(Exception):  # as above
-        mistakes += _loss_mistake(
-            point.network.loss_function, outputs[-1], point.batch.T
-        )
+        mistakes += _loss_mistake(network.loss_function, outputs[-1], point.batch.T)
     return mistakes
 
 
 def _layer_mistakes(
     point: NetworkPoint, number: int, saved, D: ndarray, draw: np.random.Generator
 ) -> Iterator[str]:
-    """Yield the mistakes in the backward pass of a layer."""
+    """Yield the mistakes in the backward pass of a layer for a delta D, (N, outputs)."""
     layer = point.network.layers[number]
     p = point.network.layout.views(point.theta)[number]
     X = point._inputs[number]
     key = point._noise_at(number)
-    J = {parameter: np.zeros_like(values) for parameter, values in p.items()}
-    delta = layer.backward(p, saved, D, J)
 
-    def outputs(X: ndarray) -> ndarray:
-        return layer.forward(p, X, key)[0]
+    def outputs(X, p):
+        Y, _ = layer.forward(p, X, key)
+        return Y
 
+    gradients = {name: np.zeros_like(values) for name, values in p.items()}
+    delta = layer.backward(p, saved, D, gradients)
+    # If X moves along U, the products of U with delta must equal Σ D * dY.
     U = _size(X) * random_signs(draw, X.shape)
-    along = _derivative(outputs, X, U)
-    if not _agree(np.sum(delta * U, axis=-1), np.sum(D * along, axis=-1)):
+    dY = _derivative(partial(outputs, p=p), X, U)
+    if not _agree(np.sum(delta * U, axis=-1), np.sum(D * dY, axis=-1)):
         yield f"passes back a wrong delta{_explanation(layer, X, D, saved, delta)}"
+
+    def outputs_for(values, name: str):
+        return outputs(X, {**p, name: values})
+
     for name, values in p.items():
-
-        def outputs_for(values: ndarray, name: str = name) -> ndarray:
-            return layer.forward({**p, name: values}, X, key)[0]
-
-        V = _size(values) * random_signs(draw, values.shape)
-        along = _derivative(outputs_for, values, V)
-        if not _agree(np.sum(J[name] * V), np.sum(D * along)):
+        U = _size(values) * random_signs(draw, values.shape)
+        dY = _derivative(partial(outputs_for, name=name), values, U)
+        if not _agree(np.sum(gradients[name] * U), np.sum(D * dY)):
             yield f"computes a wrong gradient of its parameter {name}"
 
 
@@ -273,53 +287,45 @@ def derivative_at_0(f: Callable[[Any], ndarray]) -> ndarray:
     >>> bool(abs(derivative_at_0(lambda t: np.abs(2 + t)) - 1) < 1e-9)
     True
     """
+    # the central difference of order 4
     h = 1e-3
     near = f(h) - f(-h)
     far = f(2 * h) - f(-2 * h)
-    differences = (8 * near - far) / (12 * h)
+    difference = (8 * near - far) / (12 * h)
     try:
-        stepped = np.imag(f(1j * STEP)) / STEP
+        derivative = np.imag(f(1j * STEP)) / STEP
     except Exception:  # user code may raise any exception for complex numbers
-        return differences
-    return stepped if _agree(stepped, differences, 1e-5) else differences
+        return difference
+    return derivative if _agree(derivative, difference, 1e-5) else difference
 
 
-def _derivative(f: Callable[[ndarray], ndarray], X: ndarray, U) -> ndarray:
+def _derivative(f: Callable[[ndarray], ndarray], X: ndarray, U):
     """Return the derivative of a function at X along U."""
     return derivative_at_0(lambda t: f(X + t * U))
 
 
-def _jacobian(f: Callable[[ndarray], ndarray], X: ndarray) -> ndarray:
+def _jacobian(f: Callable[[ndarray], ndarray], X: ndarray):
     """Return the derivatives of a function of independent rows, (inputs, rows, …)."""
     size = _size(X)
     columns = [_derivative(f, X, size * unit) for unit in np.eye(X.shape[-1])]
     return np.stack(columns) / size
 
 
-def _size(values: ndarray) -> float:
+def _size(values: ndarray):
     return float(abs(values).max(initial=0)) or 1.0
 
 
 def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray) -> str:
-    """Explain a wrong delta of an activation by its derivative, or of another layer by its Jacobian."""
+    """Explain the wrong delta that a layer returns for D, or return an empty string."""
 
-    def outputs(X: ndarray) -> ndarray:
+    def outputs(X):
         return layer.forward({}, X)[0]
 
     if isinstance(layer, Activation):
         derivative = delta / np.where(D == 0, 1, D)
-        if _agree(derivative, np.ones_like(derivative)):
-            return ": its derivative is missing"
-        for activation in BUILT_IN:
-            at_input = activation.derivative(X, activation.value(X))
-            if _agree(derivative, at_input) or _agree(
-                derivative, activation.derivative(*saved)
-            ):
-                return f": it has the derivative of {type(activation).__name__}"
         size = _size(X)
-        if _agree(derivative, -_derivative(outputs, X, size) / size):
-            return ": its derivative has the wrong sign"
-        return ": its derivative() is not the derivative of its value()"
+        expected = _derivative(outputs, X, size) / size
+        return _explained_slope(derivative, expected, X, saved)
     if X.shape != D.shape:
         return ""
     try:
@@ -336,32 +342,54 @@ def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray) ->
     return ""
 
 
+def _explained_slope(derivative: ndarray, expected: ndarray, X: ndarray, saved) -> str:
+    """Explain the wrong derivative of an activation at X."""
+    if _agree(derivative, np.ones_like(derivative)):
+        return ": its derivative is missing"
+    for activation in BUILT_IN:
+        at_input = activation.derivative(X, activation.value(X))
+        if _agree(derivative, at_input) or _agree(
+            derivative, activation.derivative(*saved)
+        ):
+            return f": it has the derivative of {type(activation).__name__}"
+    if _agree(derivative, -expected):
+        return ": its derivative has the wrong sign"
+    return ": its derivative() is not the derivative of its value()"
+
+
 def _loss_mistake(loss: Loss, Z: ndarray, T: ndarray) -> list[str]:
     """Describe the mistake in the delta of a loss; the list is empty if the delta is correct."""
-    given = loss.delta(Z, T)
+    delta = loss.delta(Z, T)
     expected = np.moveaxis(_jacobian(lambda Z: loss.value(Z, T), Z), 0, -1)
-    if _agree(given, expected):
+    if _agree(delta, expected):
         return []
     mistake = (
         f"the delta of {type(loss).__name__} at the output is not the derivative of its"
         " value"
     )
-    if _agree(given, -expected):
-        return [f"{mistake}: its sign is wrong"]
+    explanation = _explained_delta(loss, Z, T, delta=delta, expected=expected)
+    return [f"{mistake}: {explanation}" if explanation else mistake]
+
+
+def _explained_delta(
+    loss: Loss, Z: ndarray, T: ndarray, *, delta: ndarray, expected: ndarray
+) -> str:
+    """Explain a wrong delta of a loss, or return an empty string."""
+    if _agree(delta, -expected):
+        return "its sign is wrong"
     with suppress(TypeError, ValueError):
-        for words, delta in _wrong_deltas(loss, Z, T, expected):
-            if _agree(given, delta):
-                return [f"{mistake}: {words}"]
-    ratios = given[expected != 0] / expected[expected != 0]
-    if ratios.size and _agree(ratios, ratios[0]):
-        words = ratio_in_words(float(ratios[0]), [Z.shape[-2]], 1e-6)
-        words = words.replace("the gradient", "it")
-        words = words.replace("the expected one", "the derivative")
-        return [f"{mistake}: {words}"]
-    return [mistake]
+        for words, wrong_delta in _wrong_deltas(loss, Z, T, expected):
+            if _agree(delta, wrong_delta):
+                return words
+    ratios = delta[expected != 0] / expected[expected != 0]
+    if not ratios.size or not _agree(ratios, ratios[0]):
+        return ""
+    words = ratio_in_words(float(ratios[0]), [Z.shape[-2]], 1e-6)
+    words = words.replace("the gradient", "it")
+    return words.replace("the expected one", "the derivative")
 
 
-def _agree(a, b, precision: float = 1e-6) -> bool:
+def _agree(a, b, precision: float = 1e-6):
     """Return whether 98 % of the entries are equal up to rounding errors; the others may be at ties."""
     tolerance = precision * np.max(abs(b), initial=1e-300)
     return bool((abs(a - b) <= tolerance).mean() > 0.98)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from numpy import ndarray
 from ..adapters import Differentiable
 from ..arithmetic.rounding import (
     EPS,
-    PLATEAU,
+    NOISE_FACTOR,
     SAFETY,
+    SAME_NOISE,
     Bound,
     Noise,
     finite_bound,
@@ -24,7 +25,7 @@ from ..arithmetic.rounding import (
 from ..arithmetic.running_error import Arithmetic, Bounded
 from ..arithmetic.steps import STEP, complex_step
 from ..arithmetic.tangents import OneSided
-from .parameters import Move, NamedPart, Structure, flattened, gathered
+from .parameters import Directions, NamedPart, Structure, flattened, gathered
 
 VALUES_AT_ONCE = 1 << 18
 """The number of values per chunk: 2 MB, so that a chunk stays in the processor
@@ -40,6 +41,17 @@ add up.
 UNITS = 10.0 ** np.arange(-13, 14)
 """Candidate units for parameters that are 0."""
 
+COARSE_NOISE = 1e-5
+"""Values with more noise, relative to their size, may be float32 or float16."""
+
+CHANGE = 0.1
+"""The relative change of parameters that shows how much the values usually change."""
+
+SLOW = 1e-4
+"""Noise below this fraction of the changes over long steps belongs to values that vary
+slowly.
+"""
+
 
 class Point:
     """A function at parameters theta, (P,) in float64, with one or more gradients to judge."""
@@ -51,7 +63,7 @@ class Point:
         structure: Structure,
         theta: ndarray,
         outputs: tuple[int, ...],
-        dtype: Any,
+        dtype,
         rows: tuple[int, ...] = (),
     ):
         self._value = value
@@ -84,7 +96,7 @@ class Point:
             for column in gathered(gradient, self.structure.tree, self.outputs)
         ]
 
-    def _gradient_at(self, theta: ndarray) -> ndarray:
+    def _gradient_at(self, theta: ndarray):
         return _joined(self._columns(theta))
 
     @cached_property
@@ -103,7 +115,7 @@ class Point:
         self.eps = max(spacings, default=EPS)
         return [_joined(columns)]
 
-    def _values(self, theta: ndarray) -> ndarray:
+    def _values(self, theta: ndarray):
         # Copy both: a function may overwrite its argument or return the same buffer
         # each time.
         value = np.array(_plain(self._value(self.structure.rebuilt(theta.copy()))))
@@ -118,35 +130,35 @@ class Point:
         """Return the flattened values at each row of thetas, (K, outputs), with NaN where the function raises."""
         return values_at(self._values, thetas, prod(self.outputs))
 
-    def at_once(self, part: NamedPart) -> int:
+    def points_at_once(self, part: NamedPart) -> int:
         """Return the number of nearby points to evaluate at once."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
     def pieces(self, part: NamedPart, rows: ndarray) -> list[ndarray]:
         """Split rows, one for each nearby point, into pieces that fit into memory."""
-        return np.array_split(rows, -(-len(rows) // self.at_once(part)))
+        return np.array_split(rows, ceil(len(rows) / self.points_at_once(part)))
 
-    def moved(self, part: NamedPart, steps: ndarray) -> ndarray:
+    def values_after(self, part: NamedPart, steps: ndarray) -> ndarray:
         """Return the values, (K, outputs), after adding each row of steps to a part of the parameters."""
         pieces = self.pieces(part, steps)
-        return np.concatenate([self._moved(part, piece) for piece in pieces])
+        return np.concatenate([self._values_after(part, piece) for piece in pieces])
 
-    def _moved(self, part: NamedPart, steps: ndarray) -> ndarray:
+    def _values_after(self, part: NamedPart, steps: ndarray):
         thetas = np.repeat(self.theta[None].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.span] += steps
         return self.values(thetas)
 
-    def stepped(self, part: NamedPart, U: ndarray) -> ndarray:
+    def by_complex_step(self, part: NamedPart, U: ndarray) -> ndarray:
         """Return the derivatives along the rows of U by complex step, (K, outputs)."""
         size = typical_size(self.sizes(part))
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
-        return complex_step(lambda steps: self.moved(part, steps), U, step)
+        return complex_step(partial(self.values_after, part), U, step)
 
-    def derivatives(self, moves: Sequence[Move]) -> tuple[ndarray, bool]:
-        """Return the derivatives along the directions of all moves, (outputs, K), and whether there may be ties."""
+    def derivatives(self, group: Sequence[Directions]) -> tuple[ndarray, bool]:
+        """Return the derivatives along the directions of all parts, (outputs, K), and whether there may be ties."""
         # A tie is a comparison of equal numbers. Several one-sided derivatives may
         # result.
-        derivatives = [self.stepped(part, U) for part, U in moves]
+        derivatives = [self.by_complex_step(part, U) for part, U in group]
         return np.concatenate(derivatives).T, True
 
     def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
@@ -155,11 +167,11 @@ class Point:
         At a tie NumPy compares the imaginary parts of complex numbers, so a complex
         step finds the derivative on its side of the tie.
         """
-        left = -self.stepped(part, -U).T
-        right = self.stepped(part, U).T
+        left = -self.by_complex_step(part, -U).T
+        right = self.by_complex_step(part, U).T
         low = np.minimum(left, right)
         high = np.maximum(left, right)
-        return OneSided(right, low, high, low, high)
+        return OneSided(usual=right, low=low, high=high, least=low, largest=high)
 
     @cached_property
     def has_tangents(self) -> bool:
@@ -179,25 +191,33 @@ class Point:
             columns = gathered(gradient, self.structure.tree, self.outputs)
             errors = np.concatenate([column.companion for column in columns], axis=1)
         except Exception:  # user code may raise any exception for an array pair
-            return self._experiment()
+            return self._measured_bound()
         errors = finite_bound(errors)
-        is_absurd = errors > ABSURD * self.largest(self._gradient_at(self.theta))
+        typical_entries = self.largest(self._gradient_at(self.theta))
+        is_absurd = errors > ABSURD * typical_entries
         if not is_absurd.any():
             return Bound(errors, tied=True)
-        measured = np.minimum(errors, 16 * self._experiment().gradient)
-        errors = np.where(is_absurd, measured, errors)
+        measured = NOISE_FACTOR * self._measured_bound().gradient
+        errors = np.where(is_absurd, np.minimum(errors, measured), errors)
         return Bound(errors, tied=True, running=False)
 
-    def _experiment(self) -> Bound:
-        def gradient(theta: ndarray) -> ndarray:
+    def _measured_bound(self):
+        """Measure the rounding error of the gradient."""
+
+        def gradient(theta):
             try:
                 return self._gradient_at(theta)
             except Exception:  # outside the function's domain
                 return np.full((prod(self.outputs), theta.size), np.nan)
 
-        is_coarse = bool((self.noise.near > 1e-5 * abs(self.value)).any())
+        is_coarse = self.noise.near > COARSE_NOISE * abs(self.value)
         return rounding_experiment(
-            gradient, self.theta, self.lines, self.scale, self.eps, is_coarse
+            gradient,
+            self.theta,
+            self.lines,
+            scale=self.scale,
+            eps=self.eps,
+            may_be_coarse=bool(is_coarse.any()),
         )
 
     def _bounded_theta(self, dtype):
@@ -240,19 +260,27 @@ class Point:
             view[view == 0] = typical_size(view) if view.any() else self._unit(part)
         return sizes
 
-    def _unit(self, part: NamedPart) -> float:
-        """Return the unit of a part that contains only zeros: 1, unless the values suggest another unit."""
-        # Choose a unit so that steps of 0.1 units change the values as much as 10 %
-        # changes of other parameters do.
+    def _unit(self, part: NamedPart):
+        """Return the unit of a part that contains only zeros: 1, unless the values suggest another unit.
+
+        Steps of 0.1 units should change the values as much as changes of other
+        parameters by 10 % do.
+        """
         signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
-        change = abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
-        least = 0.1 * (change if change > 0 else abs(self.value).max())
-        values = self.moved(part, 0.1 * UNITS[:, None] * signs[:, part.span])
-        enough = (abs(values - self.value) >= least).any(axis=1)
-        if not least or not enough.any():
+        nearby = self.values(self.theta * (1 + CHANGE * signs))
+        usual_change = abs(nearby - self.value).max()
+        if not usual_change > 0:
+            usual_change = abs(self.value).max()
+        least = CHANGE * usual_change
+        steps = CHANGE * UNITS[:, None] * signs[:, part.span]
+        changes = abs(self.values_after(part, steps) - self.value)
+        is_enough = (changes >= least).any(axis=1)
+        if not least or not is_enough.any():
             return 1.0
-        unit = UNITS[np.argmax(enough)]
-        return 1.0 if 1e-3 <= unit <= 1e3 else unit
+        unit = UNITS[np.argmax(is_enough)]
+        if 1e-3 <= unit <= 1e3:
+            return 1.0
+        return unit
 
     def largest(self, gradient: ndarray) -> ndarray:
         """Return, for each entry, the typical size of the entries of its part, (outputs, P).
@@ -283,7 +311,6 @@ class Point:
         Measured errors are too large for functions that vary rapidly, such as a short
         period of a Unix time.
         """
-        bound = np.fmax(self.value_bound, EPS * abs(self.value))
         if not self.value_bound.any():
             return self.measured_noise
         bound = np.fmax(self.value_bound, EPS * abs(self.value))
@@ -298,28 +325,33 @@ class Point:
         if measured.near.all():
             return measured
         # At theta, a value may consist only of rounding errors, such as log(cosh(w))
-        # near 0. Measure far from theta.
+        # near 0. Then assume the rounding errors of the values far from theta.
         signs = random_signs(np.random.default_rng(6), (4, 1))
-        far = self.values(self.theta + signs * np.fmax(self.lines[0], 1))
-        is_constant = (far == self.values(self.theta[None])).all(axis=0)
-        least = np.where(is_constant, 0, EPS * np.fmin.reduce(abs(far)))
+        steps = signs * np.fmax(self.lines[0], 1)
+        far_values = self.values(self.theta + steps)
+        is_constant = (far_values == self.values(self.theta[None])).all(axis=0)
+        far_noise = EPS * np.fmin.reduce(abs(far_values))
+        least = np.where(is_constant, 0, far_noise)
         return Noise(*(np.fmax(noise, least) for noise in measured))
 
-    def _values_along(self, direction: ndarray, distances: ndarray) -> ndarray:
+    def _values_along(self, direction: ndarray, distances: ndarray):
         return self.values(self.theta + distances[:, None] * direction)
 
     @cached_property
     def may_vary_rapidly(self) -> bool:
-        """Whether the values may vary too rapidly for long steps."""
-        # Such values look like noise, except over the shortest distances.
+        """Whether the values may vary too rapidly for long steps.
+
+        Such values look like noise, except over the shortest distances.
+        """
         noise = self.measured_noise
-        nearest = PLATEAU * noise.nearest
-        if not (noise.near > nearest).any():
+        explained = SAME_NOISE * noise.nearest
+        if not (noise.near > explained).any():
             return False
-        distances = np.linspace(-0.1, 0.1, 6)
-        changes = np.ptp(self._values_along(self.lines[0], distances), axis=0)
-        smooth = np.fmax(nearest, 1e-4 * np.nan_to_num(changes))
-        return bool((noise.near > smooth).any())
+        distances = np.linspace(-CHANGE, CHANGE, 6)
+        values = self._values_along(self.lines[0], distances)
+        changes = np.nan_to_num(np.ptp(values, axis=0))
+        explained = np.fmax(explained, SLOW * changes)
+        return bool((noise.near > explained).any())
 
     @property
     def rounding(self) -> ndarray:
@@ -462,12 +494,12 @@ def called(f: Callable[..., Any], theta, args: tuple[Any, ...], what: str):
         ) from error
 
 
-def _plain(numbers) -> ndarray:
+def _plain(numbers):
     """Remove error bounds from numbers that a function stored in an earlier call."""
     return numbers.value if isinstance(numbers, Bounded) else numbers
 
 
-def _joined(columns: list[ndarray]) -> ndarray:
+def _joined(columns: list[ndarray]):
     return np.concatenate(columns, axis=1).astype(float)
 
 
@@ -482,7 +514,7 @@ def _possible_rows(args: tuple[Any, ...]) -> tuple[int, ...]:
     )
 
 
-def _rows(argument) -> int:
+def _rows(argument):
     """Return the number of rows of an argument, or 0 if it has no rows."""
     shape = getattr(argument, "shape", None)
     if isinstance(argument, list | tuple) and not hasattr(argument, "_fields"):

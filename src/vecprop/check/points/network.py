@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy import ndarray
@@ -23,34 +23,58 @@ from ..arithmetic.tangents import (
 )
 from ..derivatives import unconfirmed
 from .function import Point, called, random_signs, typical_size, values_at
-from .parameters import Move, NamedPart
+from .parameters import Directions, NamedPart
 
 Engine = Literal["both", "reference", "compiled"]
 
 ENGINES = get_args(Engine)
-BOTH, *EACH = ENGINES
+BOTH, *SINGLE_ENGINES = ENGINES
 
 NUMBERS_AT_ONCE = 1 << 18
 """The number of activations per layer when several networks run at once: 2 MB, to
 stay in the processor cache.
 """
 
+NEXT_TO = 1e-9
+"""The distance of points next to theta, relative to the parameters."""
+
+JUMP = 1e-5
+"""The smallest relative difference between one-sided derivatives at a kink."""
+
 
 class Changed:
     """A layer or loss with some methods replaced."""
 
-    def __init__(self, part: Any, **methods: Callable[..., Any]):
+    def __init__(self, part, **methods: Callable[..., Any]):
         vars(self).update(methods, part=part)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str):
         return getattr(vars(self)["part"], name)
 
 
 @dataclass(frozen=True)
 class JudgedGradient:
+    """A function of theta that returns a loss and the gradient to judge, and the engine that computes them.
+
+    A gradient that the user passed has no engine, and its loss is None.
+    """
+
     gradient: Callable[[ndarray], tuple[Any, ndarray]]
     engine: str = ""
     name: str = ""
+
+
+class _Tail(NamedTuple):
+    """The part of a network from a layer on, the inputs of this layer, and the start of its parameters in theta."""
+
+    network: Network
+    batch: Batch
+    start: int
+
+
+def _forward_with_key(layer, key: RandomKey | None, p, X, _noise):
+    """Run the forward pass of a layer with a random key in place of the one that is passed."""
+    return layer.forward(p, X, key)
 
 
 @dataclass(eq=False)
@@ -75,11 +99,12 @@ class NetworkPoint(Point):
         self.outputs = ()
         self.rows = (self.batch.rows,)
         self.eps = EPS  # the spacing of the gradients' dtypes
-        self.parts = tuple(
-            NamedPart(str(tensor), tensor.start, tensor.shape, tensor.layer)
-            for tensor in self.network.layout.tensors
-        )
-        self._tails: dict[int, tuple[Network, int, Batch]] = {}
+        parts = []
+        for tensor in self.network.layout.tensors:
+            part = NamedPart(str(tensor), tensor.start, tensor.shape, tensor.layer)
+            parts.append(part)
+        self.parts = tuple(parts)
+        self._tails: dict[int, _Tail] = {}
         self._loss_and_gradient = partial(
             self.network._batch_loss_and_gradient, noise=self.noise_key
         )
@@ -89,19 +114,11 @@ class NetworkPoint(Point):
         return replace(self, theta=theta, batch=batch, dtype=np.float64)
 
     def evaluated(self) -> list[ndarray]:
+        """Return the gradients to judge, each (1, P), and update the value, the losses and the spacing."""
         self.losses = []
         gradients = []
         for judged in self.judged:
-            theta = self.theta.astype(self.dtype)
-            if judged.engine and not self.is_built_in:
-                loss, gradient = called(judged.gradient, theta, (), "The network")
-            else:
-                loss, gradient = judged.gradient(theta)
-            if np.shape(gradient) != self.theta.shape:
-                raise ValueError(
-                    f"The gradient has shape {np.shape(gradient)}, expected"
-                    f" {self.theta.shape}."
-                )
+            loss, gradient = self._judged_values(judged)
             if judged.engine == "reference" and self.dtype == np.float64:
                 self.value = np.atleast_1d(loss)
             self.losses.append(loss)
@@ -109,6 +126,20 @@ class NetworkPoint(Point):
                 self.eps = max(self.eps, float(np.finfo(gradient.dtype).eps))
             gradients.append(gradient.astype(float)[None])
         return gradients
+
+    def _judged_values(self, judged: JudgedGradient) -> tuple[Any, ndarray]:
+        """Return the loss and the gradient at theta, in the dtype of the parameters."""
+        theta = self.theta.astype(self.dtype)
+        if judged.engine and not self.is_built_in:
+            loss, gradient = called(judged.gradient, theta, (), "The network")
+        else:
+            loss, gradient = judged.gradient(theta)
+        if np.shape(gradient) != self.theta.shape:
+            raise ValueError(
+                f"The gradient has shape {np.shape(gradient)}, expected"
+                f" {self.theta.shape}."
+            )
+        return loss, gradient
 
     @cached_property
     def value(self) -> ndarray:
@@ -125,44 +156,50 @@ class NetworkPoint(Point):
     def value_bound(self) -> ndarray:
         return np.zeros(1)
 
-    def _unit(self, part: NamedPart) -> float:
+    def _unit(self, part: NamedPart):
         return 1.0
 
     @cached_property
-    def own_gradient(self) -> ndarray:
+    def reference_gradient(self) -> ndarray:
         return self._loss_and_gradient(self.theta, self.batch)[1][None]
 
-    def _bound(self, elsewhere: bool = False) -> Bound:
-        """Return the bound on the rounding error, of the reference engine or of other code."""
+    def _bound(self, rounds_differently: bool = False):
+        """Return the bound on the rounding error of the reference engine, or of code that rounds differently."""
         try:
             bound = rounding_bound(
-                self._loss_and_gradient, self.theta, self.batch, self.dtype, elsewhere
+                self._loss_and_gradient,
+                self.theta,
+                self.batch,
+                dtype=self.dtype,
+                rounds_differently=rounds_differently,
             )
         # a user-defined layer may raise any exception for an array pair
         except Exception:
-            return self._experiment()
+            return self._measured_bound()
         if self.eps <= np.finfo(self.dtype).eps:
             return bound
-        return replace(
-            bound, gradient=bound.gradient + self.eps * abs(self.own_gradient)
-        )
+        rounding_of_result = self.eps * abs(self.reference_gradient)
+        return replace(bound, gradient=bound.gradient + rounding_of_result)
 
     bound = cached_property(_bound)
 
     @cached_property
     def bound_elsewhere(self) -> Bound:
         """The bound for code that may round numbers differently that are equal or computed from inputs here."""
-        return self._bound(elsewhere=True)
+        return self._bound(rounds_differently=True)
 
-    def _experiment(self) -> Bound:
+    def _measured_bound(self):
         """Measure the rounding errors of the gradient and of the loss."""
 
-        def loss_and_gradient(theta: ndarray) -> ndarray:
+        def loss_and_gradient(theta):
+            """Return the loss and the gradient in one row, (1, 1 + P)."""
             theta = theta.astype(self.dtype)
             return np.hstack(self._loss_and_gradient(theta, self.batch))[None]
 
-        def scale(numbers: ndarray) -> ndarray:
-            return np.hstack([abs(numbers[:, :1]), self.scale(numbers[:, 1:])])
+        def scale(row):
+            loss = row[:, :1]
+            gradient = row[:, 1:]
+            return np.hstack([abs(loss), self.scale(gradient)])
 
         bound = rounding_experiment(
             loss_and_gradient,
@@ -172,8 +209,8 @@ class NetworkPoint(Point):
             eps=self.eps,
             may_be_coarse=True,
         )
-        value = float(bound.gradient[0, 0])
-        return replace(bound, gradient=bound.gradient[:, 1:], value=value)
+        errors = bound.gradient
+        return replace(bound, gradient=errors[:, 1:], value=float(errors[0, 0]))
 
     def values(self, thetas: ndarray) -> ndarray:
         numbers = self.batch.rows * max(self.network.widths) + self.theta.size
@@ -183,7 +220,7 @@ class NetworkPoint(Point):
             [self._losses(self.network, piece, self.batch) for piece in pieces]
         )
 
-    def _losses(self, network: Network, thetas: ndarray, batch: Batch) -> ndarray:
+    def _losses(self, network: Network, thetas: ndarray, batch: Batch):
         """Return the losses of a network, (K, 1), with NaN where a layer raises.
 
         Networks with user-defined layers run once per theta, since such layers may not
@@ -215,18 +252,19 @@ class NetworkPoint(Point):
         if self.is_built_in:
             return True
         draw = np.random.default_rng(4)
-        moves = []
+        group = []
         for part in self.parts:
-            U = self.sizes(part) * random_signs(draw, (1, part.size))
-            moves.append((part, U))
+            u = self.sizes(part) * random_signs(draw, (1, part.size))
+            group.append(Directions(part, u))
         try:
-            summands = self._summands(moves, partial(Tangent, ties=Ties()))
+            summands = self._summands(group, partial(Tangent, ties=Ties()))
         except Exception:  # as in `bound`
             return False
-        return not any(
-            unconfirmed(self, part, u, np.array([[derivative]]))
-            for (part, u), derivative in zip(moves, summands.sum(axis=1), strict=True)
-        )
+        derivatives = summands.sum(axis=1)
+        for (part, u), derivative in zip(group, derivatives, strict=True):
+            if unconfirmed(self, part, u, derivative=np.array([[derivative]])):
+                return False
+        return True
 
     @cached_property
     def _inputs(self) -> list[ndarray]:
@@ -245,83 +283,86 @@ class NetworkPoint(Point):
     def _noise_at(self, layer: int) -> RandomKey | None:
         return self.noise_key and self.noise_key._at_layer(layer)
 
-    def _tail(self, first: int) -> tuple[Network, int, Batch]:
-        """Return the part of the network from a layer on, the start of its parameters, and its batch."""
-        # The loss lacks the penalties of earlier layers, which do not change.
+    def _tail(self, first: int) -> _Tail:
+        """Return the part of the network from a layer on, which does not depend on parameters of earlier layers.
+
+        Its loss lacks the penalties of earlier layers, which do not change.
+        """
         if first not in self._tails:
             network = self.network
             X = self._inputs[first]
-
-            def forward(number: int, p, X, _noise) -> Any:
-                """Use the random numbers of the layer with this number in the network."""
-                return network.layers[number].forward(p, X, self._noise_at(number))
-
             layers: list[Any] = []
             for number in range(first, len(network.layers)):
                 layer = network.layers[number]
-                layers.append(Changed(layer, forward=partial(forward, number)))
+                # the random numbers of a layer depend on its number in the network
+                key = self._noise_at(number)
+                forward = partial(_forward_with_key, layer, key)
+                layers.append(Changed(layer, forward=forward))
             tail = Network(
                 X.shape[-1], layers, network.loss_function, network.penalties
             )
             batch = Batch(X, self.batch.T, self.batch.weight)
             start = network.layout.size - tail.layout.size
-            self._tails[first] = (tail, start, batch)
+            self._tails[first] = _Tail(tail, batch, start)
         return self._tails[first]
 
-    def at_once(self, part: NamedPart) -> int:
+    def points_at_once(self, part: NamedPart) -> int:
         widths = (self.network.inputs, *self.network.widths)[part.layer or 0 :]
         parameters = self.network.layout.size - part.start
         return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + parameters))
 
-    def _moved(self, part: NamedPart, steps: ndarray) -> ndarray:
+    def _values_after(self, part: NamedPart, steps: ndarray):
         """Run only the layers from this part on."""
-        tail, start, batch = self._tail(part.layer or 0)
-        theta = self.theta[None, start:].astype(steps.dtype)
+        tail = self._tail(part.layer or 0)
+        theta = self.theta[None, tail.start :].astype(steps.dtype)
         thetas = np.repeat(theta, len(steps), axis=0)
-        first = part.start - start
+        first = part.start - tail.start
         thetas[:, first : first + part.size] += steps
-        return self._losses(tail, thetas, batch)
+        return self._losses(tail.network, thetas, tail.batch)
 
-    def derivatives(self, moves: Sequence[Move]) -> tuple[ndarray, bool]:
+    def derivatives(self, group: Sequence[Directions]) -> tuple[ndarray, bool]:
         if not self.has_tangents:
-            return super().derivatives(moves)
+            return super().derivatives(group)
+        # Several parts fit into memory together, but the directions of one part may not.
+        passes = [group]
+        if len(group) == 1:
+            [(part, U)] = group
+            passes = [[Directions(part, piece)] for piece in self.pieces(part, U)]
         ties = Ties()
-        pieces = [moves]
-        if len(moves) == 1:
-            [(part, U)] = moves
-            pieces = [[(part, piece)] for piece in self.pieces(part, U)]
         tangent = partial(Tangent, ties=ties)
-        derivatives = [self._summands(piece, tangent).sum(axis=1) for piece in pieces]
+        derivatives = []
+        for directions in passes:
+            derivatives.append(self._summands(directions, tangent).sum(axis=1))
         return np.concatenate(derivatives)[None], ties.met
 
-    def _summands(
-        self, moves: Sequence[Move], tangent: Callable[..., Tangent]
-    ) -> ndarray:
-        """Return the derivatives of the summands of the loss, rows first and then penalties, (K, N + penalties)."""
+    def _summands(self, group: Sequence[Directions], tangent: Callable[..., Tangent]):
+        """Return the derivatives of the summands of the loss, (K, N + penalties).
+
+        The summands are the losses of the rows, followed by the penalties. K is the
+        number of directions of all parts. ``tangent`` constructs the numbers.
+        """
         network = self.network
         batch = self.batch
-        starts = np.cumsum([0, *(len(U) for _, U in moves)])
-        summands = np.zeros((starts[-1], batch.rows + len(network.penalties)))
-        # The tangent of a part starts at its layer.
-        first_layer = min(part.layer or 0 for part, _ in moves)
+        ends = np.cumsum([len(U) for _, U in group]).tolist()
+        summands = np.zeros((ends[-1], batch.rows + len(network.penalties)))
+        parameters: list[dict[str, Any]] = []
+        for views in network.layout.views(self.theta):
+            parameters.append(dict(views))
+        tensors = {str(tensor): tensor for tensor in network.layout.tensors}
+        for (part, U), end in zip(group, ends, strict=True):
+            tensor = tensors[part.name]
+            layer_parameters = parameters[tensor.layer]
+            start = end - len(U)
+            seed = U.reshape(len(U), *part.shape)
+            values = tangent(layer_parameters[tensor.name][None], seed, first=start)
+            layer_parameters[tensor.name] = values
+            if tensor.penalized:
+                summands[start:end, batch.rows :] = self._penalty_derivatives(values)
+        # The values before the first layer with a tangent do not change.
+        first_layer = min(part.layer or 0 for part, _ in group)
         X: Any = self._inputs[first_layer]
-        views = network.layout.views(self.theta)
-        tensors = {t.start: t for t in network.layout.tensors if t.size}
         for number in range(first_layer, len(network.layers)):
-            p: dict[str, Any] = dict(views[number])
-            for (part, U), start in zip(moves, starts.tolist(), strict=False):
-                if part.layer != number:
-                    continue
-                tensor = tensors[part.start]
-                seed = U.reshape(len(U), *part.shape)
-                values = tangent(p[tensor.name][None], seed, first=start)
-                p[tensor.name] = values
-                if not tensor.penalized:
-                    continue
-                for column, penalty in enumerate(network.penalties, batch.rows):
-                    slope = penalty.value(values).tangent
-                    derivatives = slope / self.penalty_divisor(penalty)
-                    summands[start : start + len(U), column] = derivatives
+            p = parameters[number]
             X, _ = network.layers[number].forward(p, X, self._noise_at(number))
         loss = network.loss_function.value(X, batch.T)
         derivatives = loss.tangent
@@ -332,6 +373,14 @@ class NetworkPoint(Point):
         summands[loss.first : end, : batch.rows] = derivatives / divisor
         return summands
 
+    def _penalty_derivatives(self, matrix):
+        """Return the derivatives of each penalty of a matrix with tangents, (K, penalties)."""
+        derivatives = np.empty((len(matrix.companion), len(self.network.penalties)))
+        for column, penalty in enumerate(self.network.penalties):
+            slope = penalty.value(matrix).tangent
+            derivatives[:, column] = slope / self.penalty_divisor(penalty)
+        return derivatives
+
     def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
         """Return the one-sided derivatives along each row of U, (1, K).
 
@@ -340,38 +389,52 @@ class NetworkPoint(Point):
         """
         if not self.has_tangents:
             return self._one_sided_nearby(part, U)
-
-        def derivatives(sign: int, broken: int = BY_TANGENT) -> ndarray:
-            tangent = partial(Tied, ties=Ties(broken))
-            return sign * self._summands([(part, sign * U)], tangent)
-
         try:
-            right = derivatives(1)
-            left = derivatives(-1)
-            sides = [right, left, derivatives(1, LESS), derivatives(1, GREATER)]
-        except Exception:  # as in `derivatives`
+            right = self._summands_after_ties(part, U, BY_TANGENT)
+            left = -self._summands_after_ties(part, -U, BY_TANGENT)
+            less = self._summands_after_ties(part, U, LESS)
+            greater = self._summands_after_ties(part, U, GREATER)
+        except Exception:  # as in `bound`
             return self._one_sided_nearby(part, U)
-        right = right.sum(axis=1)[None]
-        left = left.sum(axis=1)[None]
+        sides = [right, left, less, greater]
         least = np.min(sides, axis=0).sum(axis=1)[None]
         largest = np.max(sides, axis=0).sum(axis=1)[None]
-        usual = np.clip(U @ self.own_gradient[0, part.span], least, largest)
-        low = np.minimum(left, right)
-        return OneSided(usual, low, np.maximum(left, right), least, largest)
+        right_sum = right.sum(axis=1)[None]
+        left_sum = left.sum(axis=1)[None]
+        own_derivatives = U @ self.reference_gradient[0, part.span]
+        return OneSided(
+            usual=np.clip(own_derivatives, least, largest),
+            low=np.minimum(left_sum, right_sum),
+            high=np.maximum(left_sum, right_sum),
+            least=least,
+            largest=largest,
+        )
+
+    def _summands_after_ties(self, part: NamedPart, U: ndarray, outcome: int):
+        """Return the derivatives of the summands if comparisons of equal numbers have this outcome."""
+        tangent = partial(Tied, ties=Ties(outcome))
+        return self._summands([Directions(part, U)], tangent)
 
     def _one_sided_nearby(self, part: NamedPart, U: ndarray) -> OneSided:
         """Return the derivatives slightly to the left and right, for code that does not support ties."""
-        here = self.stepped(part, U).T
-        distance = 1e-9 * typical_size(self.sizes(part)) * U
-        left = complex_step(lambda steps: self.moved(part, steps - distance), U).T
-        right = complex_step(lambda steps: self.moved(part, steps + distance), U).T
+        here = self.by_complex_step(part, U).T
+        distance = NEXT_TO * typical_size(self.sizes(part)) * U
+
+        def left_of(steps):
+            return self.values_after(part, steps - distance)
+
+        def right_of(steps):
+            return self.values_after(part, steps + distance)
+
+        left = complex_step(left_of, U).T
+        right = complex_step(right_of, U).T
         low = np.minimum(left, right)
         high = np.maximum(left, right)
         # without a jump, the function is smooth
-        jumps = high - low > 1e-5 * np.maximum(abs(low), abs(high))
-        low = np.where(jumps, low, here)
-        high = np.where(jumps, high, here)
-        return OneSided(here, low, high, low, high)
+        is_kink = high - low > JUMP * np.maximum(abs(low), abs(high))
+        low = np.where(is_kink, low, here)
+        high = np.where(is_kink, high, here)
+        return OneSided(usual=here, low=low, high=high, least=low, largest=high)
 
 
 def judged_gradients(
@@ -381,15 +444,19 @@ def judged_gradients(
     dtype: np.dtype,
     engine: Engine,
 ) -> tuple[JudgedGradient, ...]:
-    """Return the gradients of the engines to check; raise if the requested engine does not support the network."""
+    """Return the gradients of the engines to check; raise if the requested engine does not support the network.
+
+    ``batch_at`` returns the batch in the dtype of some parameters.
+    """
     theta = np.zeros(network.layout.size, dtype)
     batches = [batch_at(theta)]
 
-    def evaluate(gradient: Callable[..., Any], theta: ndarray) -> Any:
+    def evaluate(gradient: Callable[..., Any], theta):
         return gradient(theta, batch_at(theta))
 
     judged = []
-    for name in EACH if engine == BOTH else [engine]:
+    names = SINGLE_ENGINES if engine == BOTH else [engine]
+    for name in names:
         cls = ENGINE_CLASSES[name]
         refusal = cls.unsupported_reason(network, theta, batches, None, noise)
         if refusal is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -37,8 +37,11 @@ class NamedPart:
         return unraveled(entry, self.shape)
 
 
-Move = tuple[NamedPart, ndarray]
-"""A part, and the directions of its moves as rows of a matrix U."""
+class Directions(NamedTuple):
+    """A part of the parameters and directions of its moves, the rows of U, (K, size)."""
+
+    part: NamedPart
+    U: ndarray
 
 
 def raveled(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
@@ -65,7 +68,7 @@ class Structure:
     dtype: np.dtype
     tree: Any
 
-    def rebuilt(self, vector) -> Any:
+    def rebuilt(self, vector):
         """Return the vector as parameters in their original structure, with single numbers as scalars."""
 
         def leaf(part: NamedPart):
@@ -74,6 +77,40 @@ class Structure:
             return array[()] if isinstance(array, ndarray) else array
 
         return mapped(self.tree, leaf)
+
+
+class _Flattening:
+    """The parts and the arrays of nested parameters, in the order of the vector."""
+
+    def __init__(self):
+        self.parts: list[NamedPart] = []
+        self.arrays: list[ndarray] = []
+        self._names: set[str] = set()
+        self._size = 0
+
+    def add(self, name: str, leaf) -> NamedPart:
+        """Append an array to the vector, and return its part."""
+        name = name or "theta"
+        array = as_array(leaf)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"{name} has dtype {array.dtype}, but parameters must be real numbers."
+            )
+        part = NamedPart(self._unique(name), self._size, array.shape)
+        self.parts.append(part)
+        self.arrays.append(array)
+        self._size += array.size
+        return part
+
+    def _unique(self, name: str):
+        """Return the name with a number if another part has the same name, as for the keys 1 and "1"."""
+        unique = name
+        number = 1
+        while unique in self._names:
+            number += 1
+            unique = f"{name} ({number})"
+        self._names.add(unique)
+        return unique
 
 
 def flattened(theta) -> tuple[ndarray, Structure]:
@@ -87,39 +124,23 @@ def flattened(theta) -> tuple[ndarray, Structure]:
     >>> [(part.name, part.shape) for part in structure.parts]
     [('W', (2, 3)), ('b[0]', ()), ('b[1]', ())]
     """
-    parts: list[NamedPart] = []
-    values: list[ndarray] = []
-
-    def add_part(name: str, leaf) -> NamedPart:
-        name = name or "theta"
-        array = as_array(leaf)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(
-                f"{name} has dtype {array.dtype}, but parameters must be real numbers."
-            )
-        unique = name
-        number = 1
-        while any(part.name == unique for part in parts):  # the keys may be 1 and "1"
-            number += 1
-            unique = f"{name} ({number})"
-        start = parts[-1].span.stop if parts else 0
-        parts.append(NamedPart(unique, start, array.shape))
-        values.append(array)
-        return parts[-1]
-
-    tree = _named(theta, "", add_part)
-    if not any(array.size for array in values):
+    flattening = _Flattening()
+    tree = _named(theta, "", flattening.add)
+    parts = tuple(flattening.parts)
+    arrays = flattening.arrays
+    if not any(array.size for array in arrays):
         raise ValueError("theta is empty: pass at least one parameter.")
-    dtype = np.result_type(*values)
+    dtype = np.result_type(*arrays)
     if dtype.kind != "f":
         dtype = np.dtype(np.float64)
-    vector = np.concatenate([array.ravel() for array in values]).astype(float)
-    if not np.isfinite(vector).all():
-        wrong = int(np.argmin(np.isfinite(vector)))
+    vector = np.concatenate([array.ravel() for array in arrays]).astype(float)
+    is_finite = np.isfinite(vector)
+    if not is_finite.all():
+        wrong = int(np.argmin(is_finite))
         raise ValueError(
             f"theta is not finite: {named_entry(parts, wrong)} is {vector[wrong]}."
         )
-    return vector, Structure(tuple(parts), dtype, tree)
+    return vector, Structure(parts, dtype, tree)
 
 
 def as_array(leaf) -> ndarray:
@@ -131,29 +152,36 @@ def _children(tree) -> Iterable[Any]:
     return tree.values() if isinstance(tree, Mapping) else tree
 
 
-def mapped(tree, function: Callable[[Any], Any]) -> Any:
+def mapped(tree, function: Callable[[Any], Any]):
     """Apply a function to each array in nested lists, tuples and dicts."""
     return _named(tree, "", lambda _, leaf: function(leaf))
 
 
-def _named(tree, name: str, function: Callable[[str, Any], Any]) -> Any:
+def _named(tree, name: str, function: Callable[[str, Any], Any]):
     """Apply a function to each leaf of a tree: to its name and its array."""
     if not isinstance(tree, Mapping | list | tuple):
         return function(name, tree)
-    keys = tree
-    if not isinstance(tree, Mapping):
-        keys = getattr(tree, "_fields", range(len(tree)))
     children = []
-    for key, child in zip(keys, _children(tree), strict=False):
-        path = f"{name or 'theta'}[{key}]"
-        if not isinstance(keys, range):
-            path = f"{name}.{key}" if name else str(key)
-        children.append(_named(child, path, function))
+    names = _names_of_children(tree, name)
+    for child_name, child in zip(names, _children(tree), strict=False):
+        children.append(_named(child, child_name, function))
     if isinstance(tree, Mapping):
         return dict(zip(tree, children, strict=True))
     if hasattr(tree, "_fields"):
         return type(tree)(*children)
     return type(tree)(children)
+
+
+def _names_of_children(tree, name: str) -> list[str]:
+    """Return names such as theta[0] for a list or tuple, and W or layer.W for a dict or named tuple."""
+    if isinstance(tree, Mapping):
+        keys = tree.keys()
+    elif hasattr(tree, "_fields"):
+        keys = tree._fields
+    else:
+        return [f"{name or 'theta'}[{index}]" for index in range(len(tree))]
+    prefix = f"{name}." if name else ""
+    return [f"{prefix}{key}" for key in keys]
 
 
 def gathered(gradient, tree, outputs: tuple[int, ...]) -> Iterator[Any]:
@@ -177,7 +205,8 @@ def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
     if not isinstance(gradient, list | tuple):
         gradient = _as_numbers(gradient)
         if outputs and gradient.shape == (*outputs, len(tree)):
-            return [gradient[..., k] for k in range(len(tree))]
+            # a Jacobian, for parameters that are a list of numbers
+            return [gradient[..., column] for column in range(len(tree))]
         if not gradient.ndim:
             gradient = [gradient]
     if len(gradient) != len(tree):
@@ -208,12 +237,13 @@ def _require_keys(gradient, tree: Mapping[Any, Any]):
         )
 
 
-def _column(gradient, part: NamedPart, outputs: tuple[int, ...]) -> Any:
+def _column(gradient, part: NamedPart, outputs: tuple[int, ...]):
     """Return the gradient of one part as an array of shape (outputs, size)."""
     values = prod(outputs)
     expected = (*outputs, *part.shape)
     is_list = isinstance(gradient, list | tuple)
     if is_list and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:
+        # the only array of a list of gradients
         [gradient] = gradient
         is_list = isinstance(gradient, list | tuple)
     array = _as_numbers(gradient)
@@ -250,5 +280,5 @@ def real_numbers(gradient) -> ndarray:
     return array
 
 
-def _is_real(number) -> bool:
+def _is_real(number):
     return isinstance(number, int | float | np.number)
