@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..files.atomic import sweep, written_at_once
 from ..system.extras import imported
@@ -125,7 +125,7 @@ def converted(
     return result
 
 
-def _begun(folder: Path, settings: dict[str, Any], force: bool) -> dict[str, Any]:
+def _begun(folder: Path, settings: dict, force: bool) -> dict:
     """Return the manifest of a folder's conversion, starting a new one if no part of it exists."""
     path = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
@@ -160,7 +160,7 @@ def _begun(folder: Path, settings: dict[str, Any], force: bool) -> dict[str, Any
     return manifest
 
 
-def _has_lost_parts(folder: Path, manifest: dict[str, Any]) -> bool:
+def _has_lost_parts(folder: Path, manifest: dict) -> bool:
     """Return whether a folder lacks parts that the first pass wrote, or contains a damaged part."""
     # a part that is being converted exists as text, too
     rows_of_parts = {}
@@ -187,7 +187,7 @@ def _rows_of(part: Path) -> int:
         ) from error
 
 
-def _write(path: Path, manifest: dict[str, Any]):
+def _write(path: Path, manifest: dict):
     with written_at_once(path) as file:
         file.write(json.dumps(manifest, indent=1).encode())
 

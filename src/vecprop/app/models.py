@@ -40,7 +40,7 @@ from ..tables.table_model import TableModel
 from ..terminal.messages import UsageError
 
 
-def described(model, document: dict[str, Any]) -> dict[str, Any]:
+def described(model, document: dict) -> dict:
     """Return a description of a model and of the document in its file.
 
     Examples
@@ -51,7 +51,7 @@ def described(model, document: dict[str, Any]) -> dict[str, Any]:
     """
     if hasattr(model, "steps"):
         model = model[-1]
-    description: dict[str, Any] = {"model": type(model).__name__}
+    description: dict = {"model": type(model).__name__}
     if hasattr(model, "ensemble_"):
         description |= {
             "target": model.target,

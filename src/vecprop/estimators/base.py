@@ -521,14 +521,8 @@ class MultilayerPerceptron(
             )
         else:
             return ""
-        for action, text, category, module, line in warnings.filters:
-            # any text, any module
-            is_general = text is None and module is None and line == 0
-            if issubclass(ConvergenceWarning, category):
-                if action != "ignore":
-                    break
-                if is_general:
-                    return message
+        if _ignores_convergence_warnings():
+            return message
         return " ".join([message, *self._diagnosis(spec.rows, of_sample=True)])
 
     def _publish(self, outcome: FitOutcome):
@@ -550,10 +544,11 @@ class MultilayerPerceptron(
         self.network_ = network
         if not is_new:
             return
-        assigned = self.__dict__.pop("_given", {})
         dtype = X.dtype if X.dtype.kind == "f" else np.dtype(float)
         theta = parts.initial_theta(self, network, random, dtype)
         self._publish(FitOutcome(theta))
+        # coefficients that the user has set before the first `partial_fit`
+        assigned = self.__dict__.pop("_given", {})
         if not first:
             for name, values in assigned.items():
                 setattr(self, name, values)
@@ -600,16 +595,18 @@ class MultilayerPerceptron(
             or predictions.network is not network
         ):
             predictions = self._rows = Predictions(network, theta)
-        if (
-            type(X) is not ndarray
-            or X.dtype != theta.dtype
-            or X.ndim != 2
-            or X.shape[1] != self.n_features_in_
-            or not len(X)
-            or "feature_names_in_" in attributes
-            or X.size >= AS_READ  # too large for the mask below
-            or not np.isfinite(X).all()
-        ):
+        # scikit-learn's validation takes longer than a small prediction
+        is_valid = (
+            type(X) is ndarray
+            and X.dtype == theta.dtype
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and len(X) > 0
+            and "feature_names_in_" not in attributes
+            and X.size < AS_READ  # isfinite needs memory
+            and np.isfinite(X).all()
+        )
+        if not is_valid:
             X = self._checked_inputs(X)
         return predictions(X)
 
@@ -628,22 +625,17 @@ class MultilayerPerceptron(
     def _scorer(self, rows: Rows, scoring) -> Callable[[TrainingState], float]:
         """Return a function that scores the parameters of a training state on these rows."""
         scorer: Any = check_scoring(self, scoring=scoring)
-        # without feature names, since the rows are plain arrays
-        probe = copy.copy(self)
-        probe.__dict__.pop("feature_names_in_", None)
+        # a copy without feature names, since the rows are plain arrays
+        model = copy.copy(self)
+        model.__dict__.pop("feature_names_in_", None)
         table = rows.chosen
         options = {}
-        if table.weight is not None:
-            for parameter in signature(scorer).parameters.values():
-                if (
-                    parameter.name == "sample_weight"
-                    or parameter.kind == parameter.VAR_KEYWORD
-                ):
-                    options["sample_weight"] = table.weight
+        if table.weight is not None and _accepts_weights(scorer):
+            options["sample_weight"] = table.weight
 
         def score(state: TrainingState) -> float:
-            probe.theta_ = state.theta
-            return float(scorer(probe, table.X, table.y, **options))
+            model.theta_ = state.theta
+            return float(scorer(model, table.X, table.y, **options))
 
         return score
 
@@ -656,9 +648,32 @@ class MultilayerPerceptron(
         return tags
 
 
+def _accepts_weights(scorer) -> bool:
+    """Return whether a function has a parameter for sample weights, or arbitrary keywords."""
+    for parameter in signature(scorer).parameters.values():
+        is_named = parameter.name == "sample_weight"
+        if is_named or parameter.kind == parameter.VAR_KEYWORD:
+            return True
+    return False
+
+
+def _ignores_convergence_warnings() -> bool:
+    """Return whether the first filter for these warnings ignores them, with any text, module and line.
+
+    Other filters for them may or may not match.
+    """
+    for action, text, category, module, line in warnings.filters:
+        if issubclass(ConvergenceWarning, category):
+            if action != "ignore":
+                return False
+            if text is None and module is None and line == 0:
+                return True
+    return False
+
+
 def require_inherited_fit(model: MultilayerPerceptron):
     """Raise an error if the model's class overrides `fit`, which simultaneous fits would not call."""
-    cls: Any = type(model)
+    cls = type(model)
     # MLflow's autologging wraps it
     if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):
         raise TypeError(

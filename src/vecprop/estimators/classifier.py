@@ -227,11 +227,12 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
 
     def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)
-        is_own = (
-            cls.score is MLPClassifier.score
-            and cls.predict is MultilayerPerceptron.predict
+        is_overridden = (
+            cls.score is not MLPClassifier.score
+            or cls.predict is not MultilayerPerceptron.predict
         )
-        if not is_own or len(self.classes_) == 1:  # a single class is always predicted
+        has_one_class = len(self.classes_) == 1  # it is always predicted
+        if is_overridden or has_one_class:
             return None
         return "subset_accuracy" if self.targets_.multilabel else "accuracy"
 
@@ -240,11 +241,13 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     ) -> tuple[Any, ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        # a custom loss such as softmax cross-entropy has two outputs for two classes
         has_output_each = getattr(self.loss, "takes_classes", False)
         if new or not hasattr(self, "classes_"):
             self.targets_ = Labels.from_labels(y, always_one_each=has_output_each)
             self.classes_ = self.targets_.classes
         else:
+            # `partial_fit` has set the classes before the first call
             if "targets_" not in vars(self):
                 self.targets_ = Labels.from_labels(y, self.classes_, has_output_each)
             self._require_known(y, trains)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 from numbers import Number
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -44,9 +44,7 @@ class Rows:
 
     table: Table
     indices: ndarray | None = None
-    _splits: dict[Any, tuple["Rows", "Rows", Any]] = field(
-        default_factory=dict, repr=False
-    )
+    _splits: "dict[Any, RandomSplit]" = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -55,12 +53,12 @@ class Rows:
     @cached_property
     def chosen(self) -> Table:
         """Only these rows, scaled, as a floating-point table."""
-        table, indices = self.table, self.indices
+        table = self.table
         has_integers = table.X.dtype.kind in "biu"
-        if indices is None and table.scaling is None and not has_integers:
-            return table
         if table.scaling is not None:
-            X = Selection(table.X, indices, table.scaling).whole()
+            X = Selection(table.X, self.indices, table.scaling).whole()
+        elif self.indices is None and not has_integers:
+            return table
         else:
             X = self._select(table.X)
             if has_integers:
@@ -97,21 +95,26 @@ class Rows:
         """
         key = share, pickle.dumps(random.get_state(legacy=False))
         if key not in self._splits:
-            rows, others = map(
-                self.take, random_parts(len(self), random, share, strata)
+            first_rows, second_rows = random_parts(len(self), random, share, strata)
+            self._splits[key] = RandomSplit(
+                self.take(first_rows),
+                self.take(second_rows),
+                state_after=random.get_state(legacy=False),
             )
-            self._splits[key] = rows, others, random.get_state(legacy=False)
-        first, second, state = self._splits[key]
-        random.set_state(state)
-        return first, second
+        split = self._splits[key]
+        random.set_state(split.state_after)
+        return split.first, split.second
 
     def set_aside(
         self, random: np.random.RandomState, share: float, two_classes: bool
     ) -> tuple["Rows", "Rows"]:
         """Split off validation rows, with the same share of both classes if there are two."""
-        strata = self.T[:, 0].astype(bool) if two_classes else None
-        if strata is not None and np.bincount(strata, minlength=2).min() < 2:
-            strata = strata.astype(str)  # as scikit-learn's error message shows them
+        strata = None
+        if two_classes:
+            strata = self.T[:, 0].astype(bool)
+            if np.bincount(strata, minlength=2).min() < 2:
+                # scikit-learn raises an error, which contains the strata as strings
+                strata = strata.astype(str)
         rows, validation = self.split(random, share, strata)
         if len(validation) < 2:
             raise ValueError(
@@ -137,25 +140,27 @@ class Rows:
         in these rows. Otherwise they are copied, and all other rows get the valid
         values of the first row.
         """
-        table = self.table
-
-        def spread(name: str) -> Any:
-            values = getattr(table, name)
+        columns = {}
+        for name in ("y", "T", "weight"):
+            values = getattr(self.table, name)
+            columns[name] = getattr(whole, name, None)
             if values is None:
-                return None
-            whole_values = getattr(whole, name, None)
-            if whole_values is not None and np.array_equal(
-                whole_values[indices], values
+                columns[name] = None
+            elif columns[name] is None or not np.array_equal(
+                columns[name][indices], values
             ):
-                return whole_values
-            spread_values = np.empty((len(X), *values.shape[1:]), values.dtype)
-            spread_values[:] = values[:1]
-            spread_values[indices] = values
-            return spread_values
+                columns[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
+                columns[name][:] = values[:1]
+                columns[name][indices] = values
+        return Rows(Table(X, scaling=scaling, **columns), indices)
 
-        return Rows(
-            Table(X, spread("y"), spread("T"), spread("weight"), scaling), indices
-        )
+
+class RandomSplit(NamedTuple):
+    """Two parts of some rows, and the random state after they were drawn."""
+
+    first: Rows
+    second: Rows
+    state_after: Any
 
 
 def random_parts(
@@ -178,31 +183,35 @@ def random_parts(
         return train_test_split(
             np.arange(count), random_state=random, test_size=share, stratify=strata
         )
-    strata_rows = [np.flatnonzero(~strata), np.flatnonzero(strata)]
-    counts = np.array([len(rows) for rows in strata_rows])
-    first = _drawn_from_strata(counts, first_size, random)
-    second = _drawn_from_strata(counts - first, second_size, random)
-    drawn = [rows[random.permutation(len(rows))] for rows in strata_rows]
-    del strata_rows  # to save memory
-    first_part = np.concatenate(
-        [rows[:end] for rows, end in zip(drawn, first, strict=True)]
-    )
-    ends = zip(drawn, first, first + second, strict=True)
-    second_part = np.concatenate([rows[start:end] for rows, start, end in ends])
-    return [random.permutation(first_part), random.permutation(second_part)]
+    rows_of_strata = [np.flatnonzero(~strata), np.flatnonzero(strata)]
+    counts = np.array([len(rows) for rows in rows_of_strata])
+    first_counts = _drawn_from_strata(counts, first_size, random)
+    second_counts = _drawn_from_strata(counts - first_counts, second_size, random)
+    first_parts = []
+    second_parts = []
+    for stratum in (0, 1):
+        rows = rows_of_strata[stratum]
+        rows = rows[random.permutation(len(rows))]
+        start = first_counts[stratum]
+        first_parts.append(rows[:start])
+        second_parts.append(rows[start : start + second_counts[stratum]])
+    del rows_of_strata  # to save memory
+    first = np.concatenate(first_parts)
+    second = np.concatenate(second_parts)
+    return [random.permutation(first), random.permutation(second)]
 
 
 def _drawn_from_strata(
     counts: ndarray, size: int, random: np.random.RandomState
 ) -> ndarray:
     """Return the most likely number of rows from each stratum in `size` rows; break ties at random."""
-    share = counts / counts.sum() * size
-    drawn = np.floor(share)
+    expected = counts / counts.sum() * size
+    drawn = np.floor(expected)
     while drawn.sum() < size:
-        missing = share - drawn
-        drawn[
-            random.choice(np.flatnonzero(missing == missing.max()), 1, replace=False)
-        ] += 1
+        missing = expected - drawn
+        candidates = np.flatnonzero(missing == missing.max())
+        (stratum,) = random.choice(candidates, 1, replace=False)
+        drawn[stratum] += 1
     return drawn.astype(int)
 
 
@@ -247,10 +256,10 @@ class Labels:
         check_classification_targets(y)
         classes = unique_labels(y if classes is None else classes)
         multilabel = kind == "multilabel-indicator"
-        has_one_each = multilabel or always_one_each or len(classes) > 2
-        return cls(
-            classes, multilabel, len(classes) if has_one_each else 1, sparse.issparse(y)
-        )
+        outputs = 1
+        if multilabel or always_one_each or len(classes) > 2:
+            outputs = len(classes)
+        return cls(classes, multilabel, outputs, sparse=sparse.issparse(y))
 
     def encode(self, y, as_classes: bool) -> ndarray:
         """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
@@ -333,11 +342,9 @@ def class_weights(class_weight, y, weight: ndarray | None) -> ndarray:
 
 def row_weights(sample_weight, rows: int) -> ndarray:
     """Validate sample weights, or one number for all rows, and return them as floats."""
-    weight = (
-        np.full(rows, sample_weight)
-        if isinstance(sample_weight, Number)
-        else sample_weight
-    )
+    weight = sample_weight
+    if isinstance(sample_weight, Number):
+        weight = np.full(rows, sample_weight)
     dtypes: Any = [np.float64, np.float32]
     weight = check_array(
         weight, input_name="sample_weight", dtype=dtypes, ensure_2d=False, order="C"
@@ -355,7 +362,7 @@ def row_weights(sample_weight, rows: int) -> ndarray:
     return weight
 
 
-def types_of_inputs(X) -> tuple[Any, ...] | None:
+def types_of_inputs(X) -> tuple | None:
     """Return the dtypes that scikit-learn's validation allows for X, or None to keep the dtype of X.
 
     Large integer and Boolean arrays keep their dtype and are converted lazily.
@@ -390,16 +397,12 @@ def as_numpy(values) -> Any:
 
     Invalid sparse matrices are rejected before SciPy converts them.
     """
+    library, *_ = type(values).__module__.split(".")
     if sparse.issparse(values):
         require_entries(values)
     elif isinstance(values, ndarray):
-        return (
-            values
-            if values.dtype.isnative
-            else values.astype(values.dtype.newbyteorder("="))
-        )
-    elif hasattr(values, "__array_namespace__") or type(values).__module__.partition(
-        "."
-    )[0] in ("torch", "cupy"):
+        if not values.dtype.isnative:
+            return values.astype(values.dtype.newbyteorder("="))
+    elif hasattr(values, "__array_namespace__") or library in ("torch", "cupy"):
         return on_host(values)
     return values

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -62,6 +62,14 @@ class Diagnosis(tuple[str, ...]):
     __str__ = __repr__
 
 
+class HiddenUnits(NamedTuple):
+    """A hidden layer's index and activation, and the mean derivative of each unit over some rows."""
+
+    number: int
+    activation: Activation
+    derivatives: ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """A model and the rows for its diagnosis. Hidden units are examined on at most `few` rows."""
@@ -72,8 +80,8 @@ class Case:
     few: int | None = None
 
     @cached_property
-    def hidden(self) -> list[tuple[int, Activation, ndarray]]:
-        """Each hidden layer's index, activation, and mean derivative of each unit over a few rows."""
+    def hidden(self) -> "list[HiddenUnits]":
+        """The units of each hidden layer, measured on a few rows."""
         network = self.model.network_
         X = sample_of(self.rows, self.few).chosen.X
         if sparse.issparse(X):
@@ -84,11 +92,10 @@ class Case:
         hidden = []
         for number, index in enumerate(network._activations):
             activation = network.layers[index]
-            derivatives = np.abs(
-                activation.derivative(outputs[index - 1], outputs[index])
-            )
-            means = np.broadcast_to(derivatives, outputs[index].shape).mean(axis=0)
-            hidden.append((number, activation, means))
+            z = outputs[index - 1]
+            y = outputs[index]
+            derivatives = np.broadcast_to(np.abs(activation.derivative(z, y)), y.shape)
+            hidden.append(HiddenUnits(number, activation, derivatives.mean(axis=0)))
         return hidden
 
     @property
@@ -298,25 +305,29 @@ def diagnosis_of(case: Case) -> Diagnosis:
         return Diagnosis(sentence for symptom in SYMPTOMS for sentence in symptom(case))
 
 
-def _unscaled(X, names: Sequence[Any]) -> str:
-    """List the columns whose scale is far from 1, with their scales, worst first; the result may be empty."""
+def _unscaled(X, names: Sequence) -> str:
+    """List the columns whose scale is far from 1, with their scales, worst first; the result may be empty.
+
+    The scale is the root mean square √(Σ x² / N), or the largest entry if it is small.
+    """
     largest = _row(abs(X).max(axis=0)).astype(float)
-    # normalizes, so that squares neither overflow nor underflow
+    # Squares of x / unit neither overflow nor underflow.
     unit = np.where(largest > 0, largest, 1)
     if sparse.issparse(X):
-        shares = X.multiply(1 / unit).tocsr()
-        squares = shares.multiply(shares)
+        normalized = X.multiply(1 / unit).tocsr()
+        squares = normalized.multiply(normalized)
     else:
-        shares = X / unit
-        squares = shares * shares
-    size = unit * np.sqrt(_row(squares.mean(axis=0)))
-    size = np.where(largest < SMALL, largest, size)
-    is_unscaled = (size > LARGE) | ((largest > 0) & (largest < SMALL))
+        normalized = X / unit
+        squares = normalized * normalized
+    is_small = largest < SMALL
+    root_mean_square = unit * np.sqrt(_row(squares.mean(axis=0)))
+    scale = np.where(is_small, largest, root_mean_square)
+    is_unscaled = (scale > LARGE) | (is_small & (largest > 0))
     columns = np.flatnonzero(is_unscaled)
-    worst_first = np.argsort(-abs(np.log(size[columns])), kind="stable")
+    worst_first = np.argsort(-abs(np.log(scale[columns])), kind="stable")
     texts = []
     for column in columns[worst_first].tolist():
-        texts.append(f"{_column_name(names[column])} ({size[column]:.3g})")
+        texts.append(f"{_column_name(names[column])} ({scale[column]:.3g})")
     return _listed(texts)
 
 

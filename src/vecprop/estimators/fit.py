@@ -114,9 +114,9 @@ class FitSpec:
 
     def __post_init__(self):
         settings = self.settings
-        scoring = settings.scoring
         self.is_lbfgs = isinstance(self.optimizer, LBFGS)
         self.shows_bar = settings.verbose == "bar"
+        self.prints_epochs = settings.verbose and not self.shows_bar
         self.trained_network = self.network
         if sparse.issparse(self.rows.table.X):
             self.trained_network = SparseNetwork(self.network)
@@ -139,29 +139,28 @@ class FitSpec:
         if self.by_score or self.rule.patience <= settings.max_iter:
             self.early_stopping = self.rule
         # rows to score after each epoch, by field of `FitOutcome`
-        self.scored: dict[str, Rows] = {}
-        if scoring != "loss":
+        self.scored = {}
+        if settings.scoring != "loss":
             if self.validation is not None and self.score is None:
                 self.scored["validation_scores"] = self.validation
-            if scoring is not None:
+            if settings.scoring is not None:
                 self.scored["score_curve"] = self.rows
-        self.needs_python = any(
-            (
-                self.is_lbfgs,
-                self.scored,
-                # one bar shows the progress of many fits
-                settings.verbose and not self.shows_bar,
-                self.tasks,
-                isinstance(self.schedule, parts.Cuts),
-                self.before.loss_curve,  # the rule continues the count of earlier calls
-                settings.callbacks,
-                # adding the constant changes the loss's rounding
-                not self.by_score and self.constant(self.rows),
-            )
-        )
+        self.needs_python = self._needs_python()
+
+    def _needs_python(self) -> bool:
+        """Return whether Python code must run after each epoch: a user's code, or a rule that only `Recorder` has."""
+        settings = self.settings
+        if self.scored or self.prints_epochs or self.tasks or settings.callbacks:
+            return True
+        if self.is_lbfgs or isinstance(self.schedule, parts.Cuts):
+            return True
+        if self.before.loss_curve:  # the rule continues the count of earlier calls
+            return True
+        # adding the constant changes the loss's rounding
+        return not self.by_score and self.constant(self.rows) != 0
 
     @property
-    def steps(self) -> dict[str, Any]:
+    def steps(self) -> dict:
         """The settings of `train` that apply only to optimizers with batches."""
         settings = self.settings
         rows = len(self.rows)
@@ -188,14 +187,13 @@ class FitSpec:
         from ..train.members import Member
 
         table = self.rows.table
-        validation = self.validation
-        validation_rows = None
         if self.needs_python or self.starts:
             return None
-        if validation is not None:
-            if validation.table is not table:
+        validation_rows = None
+        if self.validation is not None:
+            if self.validation.table is not table:
                 return None
-            validation_rows = validation.indices
+            validation_rows = self.validation.indices
         theta = self.before.theta
         engine = engine_for(self.network, theta, (), self.optimizer, silent=True)
         if engine.group_class is None:
@@ -222,7 +220,7 @@ class FitSpec:
         # As in scikit-learn: a line search needs more precision than float32.
         dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
         X, T, weight = _data(self.rows, dtype)
-        arguments: dict[str, Any] = {"validation_score": self.score}
+        arguments: dict = {"validation_score": self.score}
         if not self.is_lbfgs:
             arguments = self.steps
             arguments["state"] = recorder.resumed
@@ -260,11 +258,11 @@ class FitSpec:
         outcome.seconds = time.perf_counter() - started
         return outcome
 
-    def callbacks(self, recorder: "Recorder") -> list[Any]:
+    def callbacks(self, recorder: "Recorder") -> list:
         """Return the callbacks; the recorder comes first, so that the others see an updated model."""
         settings = self.settings
-        callbacks: list[Any] = [recorder]
-        if settings.verbose and not self.shows_bar:
+        callbacks: list = [recorder]
+        if self.prints_epochs:
             callbacks.append(recorder.print_epoch)
         callbacks.extend(settings.callbacks or ())
         if self.shows_bar:
@@ -275,7 +273,7 @@ class FitSpec:
             return callbacks
         return [self.tasks.watching(callbacks, settings.max_iter)]
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict:
         """Return everything that determines the bits of this fit, by name."""
         estimator: Any = self.settings
         identity = {
@@ -307,46 +305,58 @@ class FitSpec:
 
 
 def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, ndarray, ndarray | None]:
-    """Return rows for `train`, selected and scaled lazily unless that would change the dtype."""
+    """Return rows for `train`: X, T and weights. X is selected and scaled lazily unless that would change the dtype."""
     table = rows.table
-    if sparse.issparse(table.X) or (
-        table.X.dtype != dtype and table.X.dtype.kind == "f"
-    ):
-        return rows.chosen.X, rows.chosen.T, rows.chosen.weight
+    changes_dtype = table.X.dtype.kind == "f" and table.X.dtype != dtype
+    if changes_dtype or sparse.issparse(table.X):
+        chosen = rows.chosen
+        return chosen.X, chosen.T, chosen.weight
     if rows.indices is None and table.scaling is None:
         return table.X, table.T, table.weight
     return Selection(table.X, rows.indices, table.scaling), table.T, table.weight
+
+
+SMALLEST_RATE = 1e-6
+"""An adaptive learning rate is not divided further, as in scikit-learn."""
 
 
 class Recorder:
     """Records each epoch in the outcome of a fit and applies the stopping rule.
 
     The rule continues from the counts of earlier calls. Instead of ending training, the
-    rule divides an adaptive learning rate above 1e-6 by 5. If the rule monitors a
+    rule divides an adaptive learning rate by 5. If the rule monitors a
     score, ``best_theta`` holds the parameters with the best score: the initial
     parameters if no epoch improved on the best score of earlier calls.
     """
 
     def __init__(self, spec: FitSpec):
         self.spec = spec
-        before = spec.before
+        self.theta = spec.before.theta
+        best_theta = self.theta
         self.resumed = self.state_to_resume()
-        self.theta = before.theta
-        best_theta = before.theta
         if self.resumed is not None and "theta" in self.resumed.early_stopping:
             # After early stopping the model has the best parameters, but training
             # continues from the last parameters.
             best_theta = self.resumed.early_stopping["theta"]
-            if np.array_equal(before.theta, best_theta):
+            if np.array_equal(self.theta, best_theta):
                 self.theta = self.resumed.theta
         self.best_theta = best_theta.copy() if spec.by_score else None
         self.constant = spec.constant(spec.rows)
-        self.constant_val = 0.0
+        self.validation_constant = 0.0
+        if spec.validation is not None:
+            self.validation_constant = spec.constant(spec.validation)
         self.can_continue = not spec.is_lbfgs and (
             spec.schedule is None or not has_horizon(spec.schedule)
         )
-        # This call extends the lists and best values of earlier calls.
-        self.outcome = outcome = FitOutcome(**vars(before))
+        self.outcome = self.initial_outcome()
+        self.scores = {}
+        for name, rows in spec.scored.items():
+            self.scores[name] = spec.scorer(rows, spec.settings.scoring)
+
+    def initial_outcome(self) -> FitOutcome:
+        """Return the outcome before training, with the lists and best values of earlier calls."""
+        spec = self.spec
+        outcome = FitOutcome(**vars(spec.before))
         outcome.n_iter = 0
         if spec.by_score:
             outcome.best_loss = None
@@ -355,15 +365,11 @@ class Recorder:
         elif outcome.best_loss is None:
             outcome.best_loss = np.inf
         if spec.validation is not None:
-            self.constant_val = spec.constant(spec.validation)
             outcome.validation_loss_curve = outcome.validation_loss_curve or []
             outcome.validation_scores = outcome.validation_scores or []
         if "score_curve" in spec.scored:
             outcome.score_curve = outcome.score_curve or []
-        self.scores = {
-            name: spec.scorer(rows, spec.settings.scoring)
-            for name, rows in spec.scored.items()
-        }
+        return outcome
 
     def state_to_resume(self) -> TrainingState | None:
         """Return the state of earlier training, unless it belongs to another optimizer or schedule."""
@@ -371,12 +377,16 @@ class Recorder:
         state = spec.before.state
         if state is None or spec.is_lbfgs:
             return None
-        optimizer = spec.optimizer.init(spec.before.theta)
+        moments = spec.optimizer.init(spec.before.theta)
         schedule = {} if spec.schedule is None else spec.schedule.init()
-        fits = state.optimizer.keys() == optimizer.keys()
-        return state if fits and list(state.schedule) == list(schedule) else None
+        if (
+            moments.keys() != state.optimizer.keys()
+            or schedule.keys() != state.schedule.keys()
+        ):
+            return None
+        return state
 
-    def memory(self, epoch: int) -> dict[str, Any] | None:
+    def memory(self, epoch: int) -> dict | None:
         """Return the state to resume from after an epoch, or None if an error prevented the recording of the epoch."""
         if self.outcome.n_iter != epoch:
             return None
@@ -385,7 +395,7 @@ class Recorder:
             "best": self.best_theta,
         }
 
-    def remember(self, memory: dict[str, Any]):
+    def remember(self, memory: dict):
         """Restore the state that `memory` returned."""
         vars(self.outcome).update(memory["counted"])
         self.best_theta = memory["best"]
@@ -403,14 +413,15 @@ class Recorder:
         outcome.theta = state.theta
         for name, measure in self.scores.items():
             getattr(outcome, name).append(measure(state))
-        latest = state.history._latest
+        history = state.history
         is_over = self.record(
             state,
-            latest("loss"),
-            validation_losses=latest("validation_loss"),
-            scores=latest("validation_score"),
+            history._latest("loss"),
+            validation_losses=history._latest("validation_loss"),
+            scores=history._latest("validation_score"),
         )
-        self.keep(state, self.best_theta)  # for callbacks that save the model
+        # Other callbacks may save the model or read its attributes.
+        self.keep(state, self.best_theta)
         self.spec.publish(outcome)
         return is_over
 
@@ -442,66 +453,72 @@ class Recorder:
         outcome: Any = self.outcome
         if self.spec.settings.scoring == "loss":
             scores = -validation_losses
-        rows = 0 if self.spec.is_lbfgs else len(self.spec.rows)
+        rows_per_epoch = 0 if self.spec.is_lbfgs else len(self.spec.rows)
         is_over = False
         for epoch, loss in enumerate(losses.tolist()):
             if len(validation_losses):
-                validation_loss = float(validation_losses[epoch]) + self.constant_val
-                outcome.validation_loss_curve.append(validation_loss)
+                validation_loss = float(validation_losses[epoch])
+                outcome.validation_loss_curve.append(
+                    validation_loss + self.validation_constant
+                )
             if len(scores):
                 outcome.validation_scores.append(float(scores[epoch]))
             outcome.n_iter += 1
-            outcome.t += rows
+            outcome.t += rows_per_epoch
             outcome.loss = loss + self.constant
             outcome.loss_curve.append(outcome.loss)
-            is_over = self.has_stalled(state) and not self.adapts(state)
+            is_over = self.has_stalled(state) and not self.cut_rate(state)
         return is_over
 
     def has_stalled(self, state: TrainingState) -> bool:
         """Compare the latest epoch with the best one; return whether the rule ends training."""
         spec = self.spec
         outcome: Any = self.outcome
-        loss = outcome.loss
-        lowest = outcome.best_loss
-        if spec.by_score:
-            loss = -outcome.validation_scores[-1]
-            lowest = -outcome.best_validation_score
-        best, _, count = observed(
+        if not spec.by_score:
+            outcome.best_loss = self.lowest(outcome.loss, outcome.best_loss)
+            if spec.is_lbfgs:  # SciPy ends the search
+                return False
+        else:
+            score = outcome.validation_scores[-1]
+            best_score = outcome.best_validation_score
+            outcome.best_validation_score = -self.lowest(-score, -best_score)
+            if outcome.best_validation_score > best_score:
+                self.best_theta = state.theta.copy()
+        return outcome.no_improvement_count >= spec.rule.patience
+
+    def lowest(self, loss: float, lowest: float) -> float:
+        """Return the lower of two losses, and count the epochs without progress."""
+        lowest, _, count = observed(
             loss,
             lowest,
             progress_at=lowest,
-            stalled=outcome.no_improvement_count,
-            min_delta=spec.rule.min_delta,
+            stalled=self.outcome.no_improvement_count,
+            min_delta=self.spec.rule.min_delta,
             compares_to_best=True,
         )
-        outcome.no_improvement_count = int(count)
-        if not spec.by_score:
-            outcome.best_loss = best
-        elif best < lowest:
-            outcome.best_validation_score = -best
-            self.best_theta = state.theta.copy()
-        can_stop = spec.by_score or not spec.is_lbfgs
-        return can_stop and count >= spec.rule.patience
+        self.outcome.no_improvement_count = int(count)
+        return lowest
 
-    def adapts(self, state: TrainingState) -> bool:
+    def cut_rate(self, state: TrainingState) -> bool:
         """Divide an adaptive learning rate instead of stopping; return whether this was possible."""
-        settings = self.spec.settings
-        rate = getattr(self.spec.optimizer, "learning_rate", 0.0)
-        factor = state.schedule.get("factor", 0.0)
-        adapts = settings.learning_rate == "adaptive" and rate * factor > 1e-6
+        spec = self.spec
+        settings = spec.settings
+        rate = getattr(spec.optimizer, "learning_rate", 0.0)
+        current_rate = rate * state.schedule.get("factor", 0.0)
+        can_cut = settings.learning_rate == "adaptive" and current_rate > SMALLEST_RATE
         consequence = "Stopping."
-        if adapts:
+        if can_cut:
             parts.Cuts().cut(state.schedule)
             self.outcome.no_improvement_count = 0
-            rate *= state.schedule["factor"]
-            consequence = f"Setting learning rate to {rate:f}"
-        if settings.verbose and not self.spec.shows_bar:
-            curve = "Validation score" if self.spec.by_score else "Training loss"
+            new_rate = rate * state.schedule["factor"]
+            consequence = f"Setting learning rate to {new_rate:f}"
+        if spec.prints_epochs:
+            curve = "Validation score" if spec.by_score else "Training loss"
             print(
                 f"{curve} did not improve more than tol={settings.tol:f} for"
                 f" {settings.n_iter_no_change} consecutive epochs. {consequence}"
             )
-        return adapts
+        return can_cut
 
     def print_epoch(self, state: TrainingState):
         """Print an epoch as scikit-learn does."""
@@ -510,7 +527,7 @@ class Recorder:
             print(f"Validation score: {self.outcome.validation_scores[-1]:f}")
 
     def finished(self, result: TrainingResult, by_python: bool = False) -> FitOutcome:
-        """Return the outcome for the result of `train`, recording epochs not recorded yet."""
+        """Return the outcome for the result of `train`, whose epochs have been recorded if `by_python`."""
         outcome = self.outcome
         history = result.history
         state = result.state
@@ -531,8 +548,8 @@ class Recorder:
                 reason = "callback"
         elif self.best_theta is not None and not outcome.diverged:
             theta = self.best_theta
-        # L-BFGS converged at the initial parameters
-        if reason == "converged" and not state.epoch:
+        if reason == "converged" and state.epoch == 0:
+            # L-BFGS has recorded no epoch.
             outcome.loss = float(history.loss[0]) + self.constant
         outcome.theta = theta.astype(self.spec.before.theta.dtype, copy=False)
         outcome.ending = Ending(reason, state.step)

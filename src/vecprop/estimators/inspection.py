@@ -50,7 +50,7 @@ def _views(model, attribute: str, name: str):
         ) from None
 
 
-def _set_views(model, attribute: str, values: Sequence[Any]):
+def _set_views(model, attribute: str, values: Sequence):
     if "network_" not in vars(model):
         vars(model).setdefault("_given", {})[attribute] = list(values)
         return
@@ -80,7 +80,7 @@ class Predictions:
             return np.concatenate([self._predictor(part) for part in X.parts()])
         return self._predictor(X)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict:
         """Exclude the compiled code, which belongs to this process."""
         return {"network": self.network, "theta": self.theta, "_predictor": None}
 
@@ -97,7 +97,7 @@ class Inspection(ABC):
         return _views(self, "coefs_", "W")
 
     @coefs_.setter
-    def coefs_(self, values: Sequence[Any]) -> None:
+    def coefs_(self, values: Sequence) -> None:
         _set_views(self, "coefs_", values)
 
     @property
@@ -106,7 +106,7 @@ class Inspection(ABC):
         return _views(self, "intercepts_", "b")
 
     @intercepts_.setter
-    def intercepts_(self, values: Sequence[Any]) -> None:
+    def intercepts_(self, values: Sequence) -> None:
         _set_views(self, "intercepts_", values)
 
     @abstractmethod
@@ -352,7 +352,7 @@ class Plots(LossPlots):
                 first = 1
         ax = axes_or_new(ax)
         for number in range(first, len(classes)):
-            style: dict[str, Any] = {
+            style = {
                 "name": str(classes[number]),
                 "color": colour(number),
                 "marker": marker(number),

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from ..core import (
     Dense,
     Dropout,
     Initializer,
-    Layer,
     LayerNorm,
     Logistic,
     Network,
@@ -87,18 +85,18 @@ LINKS: dict[type, str] = {
 
 def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
     """Return the network. Each hidden layer consists of Dense, LayerNorm if set, its activation, and Dropout if set."""
-    sizes: Any = settings.hidden_layer_sizes
+    sizes = settings.hidden_layer_sizes
     sizes = list(sizes) if np.iterable(sizes) else [sizes]
     for size in sizes:
         if not isinstance(size, int | float | np.number) or not size > 0:
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    initializer: Any = settings.initializer
+    initializer = settings.initializer
     if isinstance(initializer, str):
         initializer = INITIALIZERS[initializer]
     options = {} if initializer is None else {"initializer": initializer}
     activations = _per_layer("activation", settings.activation, len(sizes))
     rates = _per_layer("dropout", settings.dropout, len(sizes))
-    layers: list[Layer] = []
+    layers = []
     for number, size in enumerate(sizes):
         activation = activations[number]
         if isinstance(activation, str):
@@ -134,15 +132,17 @@ def initial_theta(
     for layer in network.layers:
         if isinstance(layer, Activation):
             factors.append(2.0 if isinstance(layer, Logistic) else 6.0)
-    factors.append(factors[-1] if factors else 6.0)  # of the output layer
+    output_factor = factors[-1] if factors else 6.0
+    factors.append(output_factor)
     theta = np.empty(network.layout.size)
     if any(tensor.kind != "Dense" for tensor in network.layout.tensors):
         theta = network.init(seed=0)
-    dense = [views for views in network.layout.views(theta) if "W" in views]
-    for views, factor in zip(dense, factors, strict=True):
-        bound = np.sqrt(factor / sum(views["W"].shape))
+    dense_layers = [p for p in network.layout.views(theta) if "W" in p]
+    for p, factor in zip(dense_layers, factors, strict=True):
+        inputs, outputs = p["W"].shape
+        bound = np.sqrt(factor / (inputs + outputs))
         for name in ("W", "b"):
-            views[name][...] = random.uniform(-bound, bound, views[name].shape)
+            p[name][...] = random.uniform(-bound, bound, p[name].shape)
     return theta.astype(dtype)
 
 
@@ -189,7 +189,7 @@ def schedule(settings: Constructor, rows: int) -> Schedule:
     return Cuts()
 
 
-def _per_layer(name: str, value, count: int) -> Sequence[Any]:
+def _per_layer(name: str, value, count: int) -> Sequence:
     """Return a list with the setting of each hidden layer, given a list or a common value."""
     if not isinstance(value, list | tuple):
         return [value] * count

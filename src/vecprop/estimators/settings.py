@@ -27,7 +27,7 @@ def names(parts: Iterable[catalog.Part]):
     return StrOptions(set(catalog.named(parts)))
 
 
-CONSTRAINTS: dict[str, list[Any]] = {
+CONSTRAINTS: dict[str, list] = {
     **{
         key: ["boolean"]
         for key in (
@@ -218,30 +218,27 @@ def documented(cls: T) -> T:
     ``{activations}``, ``{losses}`` and similar placeholders become the names that the
     setting accepts.
     """
-    text = cleandoc(cls.__doc__ or "")
-    sections: dict[str, str] = {}
+    replacements = {}
+    sections = {}
     for base in cls.__mro__[1:]:
         if base.__module__.startswith("vecprop."):
-            _, *parts = re.split(
-                r"\n*^(\w+)\n-+\n", cleandoc(base.__doc__ or ""), flags=re.MULTILINE
-            )
-            sections |= dict(zip(parts[::2], parts[1::2], strict=True))
-    for placeholder, title in {
-        "settings": "Parameters",
-        "attributes": "Attributes",
-        "notes": "Notes",
-    }.items():
-        text = text.replace("{" + placeholder + "}", sections.get(title, ""))
-    for placeholder in (
-        "activations",
-        "losses",
-        "optimizers",
-        "schedules",
-        "initializers",
-    ):
-        quoted = [
-            f'"{name}"' for name in catalog.named(getattr(catalog, placeholder.upper()))
-        ]
-        text = text.replace("{" + placeholder + "}", ", ".join(quoted))
+            sections |= _sections(base.__doc__ or "")
+    replacements["settings"] = sections.get("Parameters", "")
+    replacements["attributes"] = sections.get("Attributes", "")
+    replacements["notes"] = sections.get("Notes", "")
+    for kind in ("activations", "losses", "optimizers", "schedules", "initializers"):
+        names_of_kind = catalog.named(getattr(catalog, kind.upper()))
+        replacements[kind] = ", ".join(f'"{name}"' for name in names_of_kind)
+    text = cleandoc(cls.__doc__ or "")
+    for placeholder, replacement in replacements.items():
+        text = text.replace("{" + placeholder + "}", replacement)
     cls.__doc__ = text
     return cls
+
+
+def _sections(docstring: str) -> dict[str, str]:
+    """Return the underlined sections of a docstring by title."""
+    title_and_line = r"\n*^(\w+)\n-+\n"
+    _, *parts = re.split(title_and_line, cleandoc(docstring), flags=re.MULTILINE)
+    titles = parts[::2]
+    return dict(zip(titles, parts[1::2], strict=True))

@@ -108,7 +108,7 @@ CallbackSupport: Any = Support
 BaseSearchCV: Any = GridSearchCV.__base__
 """The base class of scikit-learn's searches."""
 
-SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(
+SEARCH_CONSTRAINTS: dict[str, list] = getattr(
     BaseSearchCV, "_parameter_constraints", {}
 )
 """The constraints of each setting of a search."""
@@ -119,7 +119,7 @@ def require_valid_settings(model):
     getattr(model, "_validate_params", lambda: None)()
 
 
-def scorers_of(estimator, scoring) -> dict[str, Any] | None:
+def scorers_of(estimator, scoring) -> dict | None:
     """Return the scorers by name, or None for a single scorer."""
     if not isinstance(scoring, dict | list | tuple | set):
         return None
@@ -134,16 +134,14 @@ def only_predicts(estimator, scorers: Iterable[Any]) -> bool:
     return all(isinstance(scorer, classes) for scorer in scorers)
 
 
-def results_of(
-    search, choices, folds: int, outcomes, columns: dict[str, Any]
-) -> dict[str, Any]:
+def results_of(search, choices, folds: int, outcomes, columns: dict) -> dict:
     """Return ``cv_results_``, or only the scores' means, deviations and ranks if scikit-learn lacks a function."""
     if hasattr(search, "_format_results"):
         return search._format_results(choices, folds, outcomes, columns)
-    results: dict[str, Any] = {"params": choices}
+    results = {"params": choices}
     for name, values in columns.items():
         results[name] = np.asarray(values)
-    scores: dict[str, list[float]] = {}
+    scores = {}
     for outcome in outcomes:
         test_scores = outcome["test_scores"]
         if not isinstance(test_scores, dict):
@@ -160,7 +158,7 @@ def results_of(
     return results
 
 
-def routed_arguments(search, params: dict[str, Any]):
+def routed_arguments(search, params: dict):
     """Split the arguments of a search's `fit` among the estimator, the splitter and the scorer.
 
     Some releases pass sample weights to the scorer even without metadata routing.
@@ -196,7 +194,7 @@ class EpochTasks:
         self.rows = rows
         self.fit: Any = None
         self.epoch: Any = None
-        self.arguments: dict[str, Any] = {}
+        self.arguments: dict = {}
 
     def begin(self):
         """Start an epoch."""
@@ -221,11 +219,11 @@ class EpochTasks:
 
         def after_epoch(state: TrainingState) -> bool:
             answers = [callback(state) for callback in callbacks]
-            is_over = self.epoch.call_on_fit_task_end(
+            is_stopped = self.epoch.call_on_fit_task_end(
                 reconstruction_attributes=lambda: {"theta_": state.theta.copy()},
                 **self.arguments,
             )
-            if is_over or True in answers:
+            if is_stopped or True in answers:
                 return True
             if state.epoch < state.epochs:
                 self.begin()

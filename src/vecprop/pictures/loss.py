@@ -84,7 +84,7 @@ def plot_loss(
         if is_running and name == "training":
             start += 1
         epochs = range(start, start + len(losses))
-        look: dict[str, Any] = {
+        look = {
             "color": colour(1 - number),
             "linestyle": line(number),
             "label": name,
@@ -123,7 +123,7 @@ def history_of(source):
     return history
 
 
-def side_by_side(histories: Sequence[Any]) -> SimpleNamespace:
+def side_by_side(histories: Sequence) -> SimpleNamespace:
     """Return the losses of several histories as one history. A fit that has ended keeps its last loss."""
 
     def together(name: str) -> Any:
@@ -232,7 +232,7 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def _draw_members(ax: "Axes", epochs: range, losses: np.ndarray, look: dict[str, Any]):
+def _draw_members(ax: "Axes", epochs: range, losses: np.ndarray, look: dict):
     """Draw a thin line for each member, or for evenly spaced members if there are many."""
     spacing = -(-losses.shape[1] // MOST)
     ax.plot(

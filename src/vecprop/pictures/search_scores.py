@@ -46,7 +46,7 @@ class SearchResults:
         if f"std_seed_test_{score}" in table:
             self.over_seeds = np.asarray(table[f"std_seed_test_{score}"], float)
 
-    def values(self, parameter: str) -> list[Any]:
+    def values(self, parameter: str) -> list:
         """Return the distinct values of a varying parameter; numbers are sorted."""
         if parameter not in self.parameters:
             raise ValueError(
@@ -62,7 +62,7 @@ class SearchResults:
             values.sort()
         return values
 
-    def best(self, settings: dict[str, Any]) -> int | None:
+    def best(self, settings: dict) -> int | None:
         """Return the index of the best setting with these values, or None if no score is finite."""
         numbers = np.flatnonzero(np.isfinite(self.score)).tolist()
         for name, value in settings.items():
@@ -200,7 +200,7 @@ def plot_search_each(
     return axes
 
 
-def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]):
+def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list):
     """Plot scores against one parameter."""
     is_numeric = all(map(is_number, values))
     positions = {}
@@ -270,9 +270,7 @@ def _draw_spread(
         )
 
 
-def _draw_map(
-    ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]
-):
+def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list[list]):
     """Plot scores against two parameters."""
     x_name, y_name = names
     x_values, y_values = values

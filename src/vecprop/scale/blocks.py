@@ -101,13 +101,13 @@ class DaskBlocks:
         self._parts = [parts[number] for number in self._numbers]
         self._columns = columns
         self.sizes = np.array([counts[number] for number in self._numbers], np.int64)
-        self._expected: deque[int] = deque()
-        self._loading: dict[int, Any] = {}
+        self._expected = deque()
+        self._loading = {}
         self._lock = threading.Lock()
 
     def _split_frame(
         self, frame, target, inputs, weight
-    ) -> tuple[list[Any], "Columns", list[int]]:
+    ) -> tuple[list, "Columns", list[int]]:
         """Return the partitions of a data frame, their columns and row counts."""
         targets = names_of_targets(target)
         others = [*targets] if weight is None else [*targets, weight]
@@ -146,7 +146,7 @@ class DaskBlocks:
         is_single = isinstance(target, str | int)
         return parts, Columns(columns, targets, is_single, weight), counts
 
-    def _split_array(self, X, T, inputs, weight) -> tuple[list[Any], list[int]]:
+    def _split_array(self, X, T, inputs, weight) -> tuple[list, list[int]]:
         """Return the row chunks of arrays, and their row counts."""
         if X.ndim != 2 or inputs is not None:
             raise ValueError(
@@ -193,7 +193,7 @@ class DaskBlocks:
             }
         self._load_ahead()
 
-    def read(self, number: int) -> tuple[Any, ...]:
+    def read(self, number: int) -> tuple:
         """Return a block's inputs, targets and, if there are any, weights."""
         with self._lock:
             if number in self._expected:

@@ -97,7 +97,7 @@ class Dispatcher:
 
     client: Any
     function: Callable[[Any, Any], Any]
-    bundles: Sequence[Any]
+    bundles: Sequence
     data: Any
     retries: int
     environment: dict[str, str] | None
@@ -107,11 +107,11 @@ class Dispatcher:
         self.arrived = threading.Event()
         self.waiting = deque(range(len(self.bundles)))
         # the index of each submitted bundle, by future
-        self.pending: dict[Any, int] = {}
-        self.shared_data: Any = None
+        self.pending = {}
+        self.shared_data = None
         self.losses = 0
         self.deaths = [0] * len(self.bundles)
-        self.incompatible: set[str] = set()
+        self.incompatible = set()
 
     def results(self) -> Iterator[tuple[int, Any]]:
         """Yield the index of each bundle and its result, in the order of arrival."""
@@ -141,7 +141,7 @@ class Dispatcher:
         self.threads = threads_of(self.client)
         self.next_count = time.monotonic() + POLL_INTERVAL
 
-    def ended(self) -> list[Any]:
+    def ended(self) -> list:
         """Wait for a moment, and return the tasks that have ended."""
         self.arrived.wait(POLL_INTERVAL)
         self.arrived.clear()
@@ -197,7 +197,7 @@ class Dispatcher:
             self.send_data()
         numbers = [self.waiting.popleft() for _ in range(count)]
         threads = min(*self.threads.values(), thread_count // len(self.bundles))
-        options: dict[str, Any] = {}
+        options = {}
         if self.incompatible:
             options["workers"] = sorted(self.threads.keys() - self.incompatible)
         with warnings.catch_warnings():
@@ -235,7 +235,7 @@ class Dispatcher:
                     ) from error
                 self.count_threads()
 
-    def collect(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
+    def collect(self, done: list) -> Iterator[tuple[int, Any]]:
         """Yield the results of finished tasks, and resubmit lost ones."""
         lost = []
         finished = {}
@@ -392,7 +392,7 @@ class DaskWorkers:
         """Return itself: scikit-learn copies settings, but a client cannot be copied."""
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple:
         """Pickle the settings without the client; the other process uses its own."""
         return type(self), (None, self.retries, self.same_bits)
 

@@ -78,7 +78,7 @@ class _Handlers:
 
     def terminate(self, number: int, frame: FrameType | None):
         """Interrupt the block, unless the outer handler returns (a signal handler)."""
-        end: BaseException = SystemExit(TERMINATED)
+        end = SystemExit(TERMINATED)
         if callable(self.on_sigterm) and self.on_sigterm is not leave:
             try:
                 self.on_sigterm(number, frame)

@@ -191,7 +191,7 @@ class UnknownAttribute(AttributeError):
             f"{kind!r} object has no attribute {name!r}: {hint or f'see help({kind}).'}"
         )
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple:
         """Pickle the error as its text, because the object may be large."""
         return AttributeError, (str(self),)
 
@@ -213,10 +213,10 @@ class SuggestsNames:
 class SuggestsSettings:
     """A mixin for estimators whose errors say what to pass as a setting instead."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]]
+    _parameter_constraints: ClassVar[dict[str, list]]
 
     def _validate_params(self):
-        validate: Any = getattr(super(), "_validate_params", None)
+        validate = getattr(super(), "_validate_params", None)
         try:
             # a private method of scikit-learn, which a later release may not have
             if validate is not None:

@@ -125,13 +125,13 @@ class _Helper:
     """
 
     def __init__(self):
-        self._calls: SimpleQueue[Any] = SimpleQueue()
-        self._ends: SimpleQueue[Any] = SimpleQueue()
+        self._calls = SimpleQueue()
+        self._ends = SimpleQueue()
         # When the helper is collected, the weakref puts itself into the queue. No
         # Python code runs that a signal handler could interrupt.
         collected = weakref.ref(self, self._calls.put)
         # of the latest work, empty until it is done
-        self._outcome: list[BaseException | None] = [None]
+        self._outcome = [None]
         # threading.Thread waits until the thread starts; an exception meanwhile would
         # corrupt its list of threads.
         _thread.start_new_thread(_serve, (self._calls, collected))
@@ -250,7 +250,7 @@ def interruptible(
     exception is raised at once and work() continues, so work() must hold references to
     its memory.
     """
-    results: list[Result] = []
+    results = []
     try:
         (helper,) = _helpers(1)
     except RuntimeError:  # threads cannot be started while Python is shutting down
@@ -299,10 +299,10 @@ class SecondInterrupt(KeyboardInterrupt):
     """Ctrl-C was pressed again before training had ended; nothing is saved."""
 
 
-_cancelled: ContextVar[list[Any]] = ContextVar("cancelled", default=[])  # noqa: B039 (the default is never changed)
+_cancelled: ContextVar[list] = ContextVar("cancelled", default=[])  # noqa: B039 (the default is never changed)
 
 
-def cancellable(cancelled: list[Any]) -> AbstractContextManager[None]:
+def cancellable(cancelled: list) -> AbstractContextManager[None]:
     """Let another thread stop training in a block by appending to a list."""
     return _set(_cancelled, cancelled)
 
@@ -313,7 +313,7 @@ def check_cancelled() -> None:
         raise KeyboardInterrupt
 
 
-def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
+def defer_sigint(work: Callable[[list], Result]) -> Result:
     """Return work(received), and delay Ctrl-C until all threads of work have ended.
 
     Threads at a barrier must stop together. An entry is appended to `received` when

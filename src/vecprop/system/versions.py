@@ -60,7 +60,7 @@ class Versioned(SuggestsNames):
     True
     """
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict:
         """Return the attributes and the version."""
         state: Any = super().__getstate__()
         return {**(state or {}), "_vecprop_version": __version__}
@@ -79,13 +79,13 @@ class Versioned(SuggestsNames):
             state = _read(state, version, type(self))
         self._restore(state)
 
-    def _restore(self, state: dict[str, Any]):
+    def _restore(self, state: dict):
         """Set the attributes."""
-        restore: Any = getattr(super(), "__setstate__", vars(self).update)
+        restore = getattr(super(), "__setstate__", vars(self).update)
         restore(state)
 
 
-def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, Any]:
+def _read(state: dict, version: str | None, cls: type) -> dict:
     """Return the state from another version, with defaults for missing attributes."""
     written = "an earlier vecprop" if version is None else f"vecprop {version}"
     warnings.warn(

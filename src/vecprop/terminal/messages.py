@@ -106,7 +106,7 @@ def held_back_interrupts() -> Iterator[list[int]]:
     >>> len(received)
     1
     """
-    received: list[int] = []
+    received = []
 
     def receive(number: int, frame: FrameType | None):
         if received:

@@ -210,8 +210,8 @@ def _binary(file, suffix: str) -> Writers:
     pyarrow = imported("pyarrow", "Writing Parquet and Arrow files", "tables")
     from pyarrow import ipc, parquet
 
-    writer: Any = None
-    schema: Any = None
+    writer = None
+    schema = None
 
     def write(frame):
         nonlocal writer, schema

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from inspect import signature
 from itertools import pairwise
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from ..system.suggestions import advice_on, closest, synonyms
 
@@ -156,7 +156,7 @@ def _help(command, parameter) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _declaration(command, parameter) -> Sequence[Any]:
+def _declaration(command, parameter) -> Sequence:
     """Return the annotation and the declaration, because typer 0.19 loses the help of arguments with click 8.5."""
     annotation = get_type_hints(command.callback, include_extras=True)[parameter.name]
     default = signature(command.callback).parameters[parameter.name].default

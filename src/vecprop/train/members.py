@@ -30,6 +30,7 @@ from ..optimize import (
 from ..system.extras import imported
 from ..system.suggestions import SuggestsNames
 from ..system.versions import Versioned
+from .progress import MemberProgress
 from .state import History, Reason, TrainingResult, TrainingState
 
 if TYPE_CHECKING:
@@ -111,9 +112,9 @@ class Member(SuggestsKeywords):
         """The member's settings for `train`."""
         return TrainingSettings(**{name: getattr(self, name) for name in SETTINGS})
 
-    def _key(self, intern: "Interner") -> tuple[Any, ...]:
+    def _key(self, intern: "Interner") -> tuple:
         """Return a grouping key that ignores the initial parameters and seeds."""
-        key: list[Any] = [np.shape(self.theta), getattr(self.theta, "dtype", None)]
+        key = [np.shape(self.theta), getattr(self.theta, "dtype", None)]
         for name, value in vars(self).items():
             if name in ("network", "optimizer", "schedule"):
                 key.append(intern(value))
@@ -136,21 +137,21 @@ class Interner:
     """
 
     def __init__(self):
-        self._numbers: dict[int, int] = {}
-        self._first: dict[Any, int] = {}
+        self._number_of_address = {}
+        self._number_of_part = {}
         self._parts = []  # a reference keeps an address from being reused
 
     def __call__(self, part) -> int:
         """Return the integer of a part."""
         address = id(part)
-        if address not in self._numbers:
+        if address not in self._number_of_address:
             number = len(self._parts)
             self._parts.append(part)
             # raised by custom parts that cannot be hashed or compared
             with suppress(TypeError, ValueError):
-                number = self._first.setdefault(part, number)
-            self._numbers[address] = number
-        return self._numbers[address]
+                number = self._number_of_part.setdefault(part, number)
+            self._number_of_address[address] = number
+        return self._number_of_address[address]
 
 
 class Data:
@@ -160,13 +161,13 @@ class Data:
         self.X = X
         self.T = T
         self.sample_weight = sample_weight
-        self._batches: dict[tuple[Any, ...], Batch] = {}
+        self._batches = {}
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple:
         """Pickle only the arrays."""
         return type(self), (self.X, self.T, self.sample_weight)
 
-    def arrays(self, member: Member) -> list[Any]:
+    def arrays(self, member: Member) -> list:
         """Return a member's inputs, targets and weights, before rows are selected."""
         arrays = []
         for name in ("X", "T", "sample_weight"):
@@ -185,15 +186,16 @@ class Data:
     def batch(self, member: Member) -> Batch:
         """Return a member's data as a batch. Members with compatible networks share the batch."""
         network = member.network
-        arrays = self.arrays(member)
+        X, T, weight = self.arrays(member)
         theta = checked_theta(network, member.theta)
-        loss = repr(network.loss_function)
-        key = (network.inputs, network.outputs, loss, theta.dtype, *map(id, arrays))
+        shape = (network.inputs, network.outputs)
+        arrays = (id(X), id(T), id(weight))
+        key = (shape, repr(network.loss_function), theta.dtype, arrays)
         if key not in self._batches:
-            self._batches[key] = network._batch(theta, *arrays, as_read=True)
+            self._batches[key] = network._batch(theta, X, T, weight, as_read=True)
         return self._batches[key]
 
-    def selected(self, member: Member, rows: ndarray | None) -> list[Any]:
+    def selected(self, member: Member, rows: ndarray | None) -> list:
         """Return copies of the selected rows, or the original arrays if rows is None."""
         arrays = self.arrays(member)
         if rows is None:
@@ -331,43 +333,47 @@ class GroupResults(Versioned):
                 theta = best
         return TrainingResult(theta, history, state, reason)
 
-    def progress(self) -> ndarray:
-        """Return the current progress of the members, (5, M).
+    @property
+    def last_losses(self) -> ndarray:
+        """The latest training loss of each member, (M,); NaN where unknown."""
+        # a running loss has no entry for the initial parameters
+        entries = self.done - self.running
+        losses = self.losses[np.arange(len(entries)), entries]
+        return np.where(self.measured & (entries >= 0), losses, np.nan)
 
-        The rows are: whether the member has ended, the fraction of its epochs that is
-        done, the number of rows seen, and the latest training and validation losses
-        (NaN if unknown).
-        """
-        members = np.arange(len(self.numbers))
-        done = self.done
+    def progress(self) -> MemberProgress:
+        """Return the current progress of the members."""
         has_ended = self.seconds > 0
-        shares = np.where(has_ended, 1, done / max(self.epochs, 1))
-        losses = self.losses[members, done - self.running]
-        validation_losses = np.full(len(members), np.nan)
+        validation_losses = np.full(len(self.done), np.nan)
         if self.validation_losses.size:
-            validation_losses = self.validation_losses[members, done]
-        progress = np.stack(
-            [has_ended, shares, done * self.rows, losses, validation_losses]
+            members = np.arange(len(self.done))
+            validation_losses = self.validation_losses[members, self.done]
+        has_epochs = self.done > 0
+        return MemberProgress(
+            has_ended,
+            share=np.where(has_ended, 1, self.done / max(self.epochs, 1)),
+            rows=self.done * self.rows,
+            loss=np.where(has_epochs, self.last_losses, np.nan),
+            validation_loss=np.where(has_epochs, validation_losses, np.nan),
         )
-        progress[3:, done == 0] = np.nan
-        return progress
 
     def compact(self, members: Any = slice(None)) -> Self:
         """Return a copy of the results of some members, without unused memory."""
-        arrays: dict[str, ndarray] = {
-            name: getattr(self, name)[members].copy() for name in ARRAYS
-        }
-        measured = int(arrays["done"].max(initial=0)) + 1
+        arrays = {}
+        for name in ARRAYS:
+            arrays[name] = getattr(self, name)[members].copy()
+        entries = int(arrays["done"].max(initial=0)) + 1
         for name in CURVES:
-            arrays[name] = arrays[name][:, :measured].copy()
+            arrays[name] = arrays[name][:, :entries].copy()
         has_diverged = arrays["reasons"] == REASONS.index("diverged")
         arrays["thetas"][has_diverged] = arrays["last_finite"][has_diverged]
+        # `result` needs no other parameters
         arrays["last_finite"] = arrays["thetas"]
         if self.stopping is None:
             arrays["best"] = arrays["thetas"]
-        moments = {
-            name: moment[members].copy() for name, moment in self.moments.items()
-        }
+        moments = {}
+        for name, moment in self.moments.items():
+            moments[name] = moment[members].copy()
         return replace(
             self, numbers=np.asarray(self.numbers)[members], moments=moments, **arrays
         )
@@ -400,16 +406,15 @@ class PartialResults(NamedTuple):
         """Return compact results of the members that have ended and are not saved, without interrupted ones."""
         groups = []
         for group in self.groups:
+            is_saved = np.isin(group.numbers, list(saved))
             is_interrupted = group.reasons == REASONS.index("interrupted")
-            is_saved = [number in saved for number in group.numbers]
-            is_ended = (group.seconds > 0) & ~is_interrupted & np.logical_not(is_saved)
-            if is_ended.any():
-                groups.append(group.compact(np.flatnonzero(is_ended)))
-        others = {
-            number: result
-            for number, result in self.others.items()
-            if result.reason != "interrupted"
-        }
+            is_new = (group.seconds > 0) & ~is_interrupted & ~is_saved
+            if is_new.any():
+                groups.append(group.compact(np.flatnonzero(is_new)))
+        others = {}
+        for number, result in self.others.items():
+            if result.reason != "interrupted":
+                others[number] = result
         return PartialResults(groups, others)
 
     def without_moments(self) -> "PartialResults":
@@ -417,12 +422,11 @@ class PartialResults(NamedTuple):
         groups = [replace(group, moments={}) for group in self.groups]
         others = {}
         for number, result in self.others.items():
-            optimizer = {
-                name: value
-                for name, value in result.state.optimizer.items()
-                if not np.ndim(value)
-            }
-            state = replace(result.state, optimizer=optimizer)
+            counts = {}
+            for name, value in result.state.optimizer.items():
+                if not np.ndim(value):
+                    counts[name] = value
+            state = replace(result.state, optimizer=counts)
             others[number] = replace(result, state=state)
         return PartialResults(groups, others)
 
@@ -477,7 +481,9 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         self._others = others
         self._results = dict(others)
         count = len(others) + sum(len(group.numbers) for group in groups)
-        self._group_numbers, self._positions = np.empty((2, count), np.intp)
+        # the group of each member, and its position in the group
+        self._group_numbers = np.empty(count, np.intp)
+        self._positions = np.empty(count, np.intp)
         for number, group in enumerate(groups):
             self._group_numbers[group.numbers] = number
             self._positions[group.numbers] = np.arange(len(group.numbers))
@@ -505,9 +511,9 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         return self._results[number]
 
     def __eq__(self, other: object) -> bool:
-        return (
-            list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
-        )
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return list(self) == list(other)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
@@ -564,7 +570,7 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
 
         return plot_loss(self, ax, **curve)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type[Self], tuple]:
         """Pickle a compact copy of the stacked results."""
         return type(self), ([group.compact() for group in self._groups], self._others)
 
@@ -573,11 +579,8 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
         """The latest training loss of each member, (M,); NaN where unknown."""
         losses = np.full(len(self), np.nan)
         for group in self._groups:
-            latest = group.done - group.running
-            values = group.losses[np.arange(len(latest)), latest]
-            is_measured = group.measured & (latest >= 0)
-            losses[group.numbers] = np.where(is_measured, values, np.nan)
+            losses[group.numbers] = group.last_losses
         for number, result in self._results.items():
-            loss = result.history.last_loss
-            losses[number] = np.nan if loss is None else loss
+            if result.history.last_loss is not None:
+                losses[number] = result.history.last_loss
         return losses

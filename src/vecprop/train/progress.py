@@ -60,30 +60,49 @@ def finished_epochs(state: TrainingState) -> float:
     return state.epoch + state.under_way.get("rows", 0) / max(state.rows, 1)
 
 
-def progress_row(state: TrainingState, has_ended: bool) -> list[float]:
-    """Return the progress of a member: whether it has ended, its finished share, its rows and its latest losses."""
-    epochs = finished_epochs(state)
-    row = [has_ended, 1 if has_ended else epochs / state.epochs, epochs * state.rows]
-    for loss in (state.history.last_loss, state.history.last_validation_loss):
-        row.append(np.nan if loss is None else float(np.mean(loss)))
-    return row
+class MemberProgress(NamedTuple):
+    """The progress of a member, or of several members as arrays (M,). Unknown losses are NaN."""
+
+    has_ended: Any
+    share: Any
+    rows: Any
+    loss: Any
+    validation_loss: Any
+
+    @classmethod
+    def from_state(cls, state: TrainingState, has_ended: bool) -> Self:
+        """Return the progress of a member; the losses of several are averaged."""
+        epochs = finished_epochs(state)
+        losses = []
+        for loss in (state.history.last_loss, state.history.last_validation_loss):
+            losses.append(np.nan if loss is None else float(np.mean(loss)))
+        loss, validation_loss = losses
+        return cls(
+            has_ended,
+            share=1 if has_ended else epochs / state.epochs,
+            rows=epochs * state.rows,
+            loss=loss,
+            validation_loss=validation_loss,
+        )
 
 
-def progress_of(members: np.ndarray, total: int, **passes: int) -> Progress:
-    """Return the progress of some members, (5, M), out of all; see `GroupResults.progress`."""
-    ended, shares, rows, *losses = members
-    medians = []
-    for values in losses:
-        known = values[~np.isnan(values)]
-        medians.append(float(np.median(known)) if len(known) else float("nan"))
+def progress_of(members: MemberProgress, total: int, **passes: int) -> Progress:
+    """Return the progress of some members out of all."""
     return Progress(
-        int(ended.sum()),
+        int(members.has_ended.sum()),
         total,
-        shares.sum() / total,
-        int(rows.sum()),
-        *medians,
+        share=members.share.sum() / total,
+        rows=int(members.rows.sum()),
+        loss=_median(members.loss),
+        validation_loss=_median(members.validation_loss),
         **passes,
     )
+
+
+def _median(losses: np.ndarray) -> float:
+    """Return the median of the known losses, or NaN."""
+    measured = losses[~np.isnan(losses)]
+    return float(np.median(measured)) if len(measured) else np.nan
 
 
 class ProgressBar:
@@ -136,6 +155,9 @@ LONGEST_NAME = 20
 PAUSE = 10.0
 """The minimum number of seconds between two lines in a file."""
 
+NOTEBOOK_PAUSE = 0.2
+"""The number of seconds between two updates in a notebook."""
+
 _shown: list["ProgressLine"] = []
 """The line that is shown, if any. In a terminal, a second line would garble it."""
 
@@ -149,7 +171,11 @@ class Update(NamedTuple):
 
 
 class ProgressLine:
-    """A line that shows the progress of a task in a ``with`` block; ``unit`` is the plural of the counted unit."""
+    """A line that shows the progress of a task in a ``with`` block; ``unit`` is the plural of the counted unit.
+
+    A block may contain several tasks, one after the other. Rich updates the line in a
+    terminal, and IPython's display in a notebook. Otherwise, lines are printed.
+    """
 
     def __init__(self, description: str, unit: str = "rows"):
         self.name = " ".join(description.split())
@@ -158,16 +184,17 @@ class ProgressLine:
         self.unit = unit
 
     def __enter__(self) -> Self:
-        self.start = self.first = self.latest = Update(
-            time.perf_counter(), units=0, share=0.0
-        )
-        self.started = self.start.seconds
+        self.started = time.perf_counter()
+        # of the current task: its start, its first update, and the latest one
+        self.start = Update(self.started, units=0, share=0.0)
+        self.first = self.start
+        self.latest = self.start
         self.next_write = self.started + PAUSE
-        self.texts: Sequence[str] = ()
+        self.texts = ()
         self.printed = ""
         self.has_ended = False
-        self.live: Any = None
-        self.output: Any = None
+        self.live = None
+        self.output = None
         if not _shown:
             _shown.append(self)
             with suppress(ImportError):  # without rich, lines are printed
@@ -198,8 +225,8 @@ class ProgressLine:
     def update(self, count: int, share: float, texts: Sequence[str] = ()):
         """Set the count, the finished share of the task, and the texts after the times."""
         update = Update(time.perf_counter(), count, share)
-        # a new task begins with a smaller count
-        if self.latest is self.start or count < self.latest.units:
+        is_new_task = self.latest is self.start or count < self.latest.units
+        if is_new_task:
             self.start = Update(self.latest.seconds, 0, self.latest.share)
             self.first = update
         self.latest = update
@@ -213,16 +240,14 @@ class ProgressLine:
         text = self.text()
         if self.output is not None:
             self.output.update({"text/plain": text}, raw=True)
-            self.next_write = now + 0.2
-        elif (
-            self in _shown
-            and self.live is None
-            and self.latest is not self.start
-            and text != self.printed
-        ):
+            self.next_write = now + NOTEBOOK_PAUSE
+            return
+        is_printed = self in _shown and self.live is None
+        if is_printed and self.latest is not self.start and text != self.printed:
             with suppress(OSError):  # nobody reads the line
                 print(text, file=sys.stderr, flush=True)
             self.printed = text
+            # longer and longer pauses keep the file short
             self.next_write = now + max(PAUSE, (now - self.started) / 4)
 
     def __exit__(self, *error: object):
@@ -236,21 +261,33 @@ class ProgressLine:
     def text(self) -> str:
         """Return the line, with the less important parts at its end, where a terminal may cut it."""
         now = time.perf_counter()
-        seconds, count, share = self.latest
-        # Before the first update, kernels may be compiled.
-        earlier = self.first if seconds > self.first.seconds else self.start
-        duration = max(seconds - earlier.seconds, 1e-9)
-        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-        bar = ("━" if encoding.lower().startswith("utf") else "#") * int(WIDTH * share)
-        parts = [f"{self.name} {bar:{WIDTH}} {share:.0%} {clock(now - self.started)}"]
-        if earlier.share < share < 1 and not self.has_ended:
-            remaining = (1 - share) / (share - earlier.share) * duration
-            parts.append(f"{clock(remaining - (now - seconds))} left")
-        if count > earlier.units:
-            pace = (count - earlier.units) / duration
+        latest = self.latest
+        parts = [
+            f"{self.name} {_bar(latest.share)} {latest.share:.0%}"
+            f" {clock(now - self.started)}"
+        ]
+        # The pace is measured from the first update on, because kernels may be compiled
+        # before. There may be only one update.
+        earlier = self.first
+        if latest.seconds <= earlier.seconds:
+            earlier = self.start
+        seconds = max(latest.seconds - earlier.seconds, 1e-9)
+        if earlier.share < latest.share < 1 and not self.has_ended:
+            share_per_second = (latest.share - earlier.share) / seconds
+            end = latest.seconds + (1 - latest.share) / share_per_second
+            parts.append(f"{clock(end - now)} left")
+        if latest.units > earlier.units:
+            pace = (latest.units - earlier.units) / seconds
             number = f"{pace / 1e6:.1f}M" if pace >= 1e6 else f"{pace:,.0f}"
             parts.append(f"{number} {self.unit}/s")
         return ", ".join([*parts, *self.texts])
+
+
+def _bar(share: float) -> str:
+    """Draw a share as a bar, such as "━━      "."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    mark = "━" if encoding.lower().startswith("utf") else "#"
+    return (mark * int(WIDTH * share)).ljust(WIDTH)
 
 
 def clock(seconds: float) -> str:
@@ -278,17 +315,12 @@ def progress_bar(
 
 def loss_texts(loss, validation_loss) -> list[str]:
     """Return texts with the medians of the losses, unless they are None or NaN."""
-    losses = {"loss": loss, "validation": validation_loss}
-    medians = {
-        name: float(np.median(loss))
-        for name, loss in losses.items()
-        if loss is not None
-    }
-    return [
-        f"{name} {median:.4g}"
-        for name, median in medians.items()
-        if not np.isnan(median)
-    ]
+    texts = []
+    for name, losses in {"loss": loss, "validation": validation_loss}.items():
+        median = np.nan if losses is None else np.median(losses)
+        if not np.isnan(median):
+            texts.append(f"{name} {median:.4g}")
+    return texts
 
 
 def texts_of(progress: Progress) -> list[str]:

@@ -29,28 +29,21 @@ class ReferenceSteps(Steps):
         self.is_full = self.plan.batch_size == self.batch.rows
         # during an epoch
         self.theta = namespace(run.state.theta).asarray(run.state.theta, copy=True)
-        self.optimizer_state: dict[str, Any] = {}
+        self.optimizer_state: dict = {}
         self.step = self.state.step
-        self.running_loss: Array = None  # the sum of the epoch's losses so far
-        self.norms: list[ndarray] = []  # the gradient norms of the epoch's steps
-        self.sizes: list[ndarray] = []
-        # the gradient on all rows at theta, if it was computed with the loss
-        self.gradient: Array = None
+        self.running_loss = None  # the sum of the epoch's losses so far
+        self.norms = []  # the gradient norms of the epoch's steps
+        self.sizes = []
+        # of all rows at theta, if it was computed together with the loss
+        self.next_gradient = None
 
-    def measure(self, window, interrupts: list[Any]) -> EpochResults:
+    def measure(self, window, interrupts: list) -> EpochResults:
         """Return the losses before the first step."""
         return results_of_epoch(**self.losses())
 
-    def advance(self, window, most: float, interrupts: list[Any]) -> EpochResults:
+    def advance(self, window, most: float, interrupts: list) -> EpochResults:
         """Train for one epoch."""
-        if self.run.callbacks and was_moved(self.run):
-            self.gradient = None
-        self.theta[...] = self.state.theta
-        copy_values(self.optimizer_state, self.state.optimizer)
-        self.step = self.state.step
-        self.norms = []
-        self.sizes = []
-        self.running_loss = None
+        self.begin_epoch()
         for rows in self.batches():
             gradient = self.batch_gradient(rows)
             norms = length(gradient)
@@ -67,7 +60,7 @@ class ReferenceSteps(Steps):
                 )
             self.take_step(gradient, norms)
             if interrupts:
-                self.gradient = None
+                self.next_gradient = None
                 return EpochResults(epochs=0, steps=0, stopped=True)
         results = results_of_epoch(
             **self.losses(),
@@ -78,6 +71,17 @@ class ReferenceSteps(Steps):
         if results.epochs:
             self.run.last_finite[...] = self.state.theta
         return results
+
+    def begin_epoch(self):
+        """Copy the state, which the epoch must not change before its end."""
+        if self.run.callbacks and was_moved(self.run):
+            self.next_gradient = None
+        self.theta[...] = self.state.theta
+        copy_values(self.optimizer_state, self.state.optimizer)
+        self.step = self.state.step
+        self.norms = []
+        self.sizes = []
+        self.running_loss = None
 
     def keep(self):
         """Store the state after an epoch, or after the step that diverged."""
@@ -114,7 +118,7 @@ class ReferenceSteps(Steps):
             is_finite = xp.all(xp.isfinite(self.theta), axis=-1)
             return xp.where(is_finite, self.running_loss, xp.nan)
         if self.is_full and not self.network._random:
-            loss, self.gradient = self.network._batch_loss_and_gradient(
+            loss, self.next_gradient = self.network._batch_loss_and_gradient(
                 self.theta, self.batch
             )
             return loss
@@ -133,9 +137,9 @@ class ReferenceSteps(Steps):
 
     def batch_gradient(self, rows: ndarray | None) -> Array:
         """Return the gradient of the loss on these rows, with the noise of this step."""
-        if self.gradient is not None:
-            gradient = self.gradient
-            self.gradient = None
+        if self.next_gradient is not None:
+            gradient = self.next_gradient
+            self.next_gradient = None
             return gradient
         batch = self.batch if rows is None else self.batch.take(rows)
         noise = None
@@ -150,16 +154,22 @@ class ReferenceSteps(Steps):
         return gradient
 
     def part_of_loss(self, loss: Array, batch: Batch) -> Array:
-        """Return the contribution of a batch's loss to the loss of all rows."""
+        """Return the contribution of a batch's loss to the loss of all rows.
+
+        If the loss is a mean, the contribution is the batch's share of the rows or of
+        their weights. Each batch's loss contains the whole penalty.
+        """
         network = self.network
-        share = batch.rows / self.batch.rows
         penalty = network._penalty(self.theta, batch) if network.penalties else 0.0
-        if network.reduction != "mean":
-            return (loss - penalty) + penalty * share
-        if batch.weight is not None:
-            xp = namespace(batch.weight)
-            share = xp.sum(batch.weight, axis=-1) / xp.sum(self.batch.weight, axis=-1)
-        return (loss - penalty) * share + penalty * share
+        loss_of_rows = loss - penalty
+        share = batch.rows / self.batch.rows
+        if network.reduction == "mean":
+            if batch.weight is not None:
+                xp = namespace(batch.weight)
+                total = xp.sum(self.batch.weight, axis=-1)
+                share = xp.sum(batch.weight, axis=-1) / total
+            loss_of_rows = loss_of_rows * share
+        return loss_of_rows + penalty * share
 
     def take_step(self, gradient: Array, norms: Array):
         """Clip the gradient and take one step."""
@@ -193,7 +203,7 @@ class Reference(Engine):
     steps_class = ReferenceSteps
 
 
-def copy_values(target: dict[str, Any], values: Mapping[str, Any]):
+def copy_values(target: dict, values: Mapping):
     """Copy values to a dictionary; arrays that it already contains are overwritten in place."""
     for name, value in values.items():
         if name in target and getattr(value, "ndim", 0):

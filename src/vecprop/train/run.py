@@ -11,6 +11,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,11 @@ class Steps(ABC):
         self.validation_batch = validation_batch
 
     @abstractmethod
-    def measure(self, window: Any, interrupts: list[Any]) -> EpochResults:
+    def measure(self, window: Any, interrupts: list) -> EpochResults:
         """Return the losses before the first step. If there is no window, only validation losses are measured."""
 
     @abstractmethod
-    def advance(self, window: Any, most: float, interrupts: list[Any]) -> EpochResults:
+    def advance(self, window: Any, most: float, interrupts: list) -> EpochResults:
         """Take the steps of a window, or of at most `most` epochs in memory; stop if `interrupts` is not empty."""
 
     def has_taken(self, window) -> bool:
@@ -80,13 +81,12 @@ def saved_on_failure(
     """
     try:
         yield
-    except unless:
-        raise
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        try:
-            save()
-        except Exception as failure:
-            error.add_note(f"The training state could not be saved: {failure}")
+        if not isinstance(error, unless):
+            try:
+                save()
+            except Exception as failure:
+                error.add_note(f"The training state could not be saved: {failure}")
         raise
 
 
@@ -106,7 +106,8 @@ class Best:
     Tracking continues from the state if the earlier rule monitored the same value.
     ``memory`` has shape (3, *M): the lowest loss, the loss at the latest improvement,
     and the number of epochs since then. The compiled engine updates ``memory`` in
-    place; see `compiled.run.measures`.
+    place; see `compiled.run.measures`. A monitored score is negated, so that lower is
+    better.
     """
 
     def __init__(self, rule: EarlyStopping, state: TrainingState):
@@ -114,12 +115,12 @@ class Best:
         self.continues = state.early_stopping.get("monitor") == rule.monitor
         if not self.continues:
             theta = state.theta
-            memory = np.zeros((3, *theta.shape[:-1]))
-            memory[:2] = np.inf
+            members = theta.shape[:-1]
+            no_loss = np.full(members, np.inf)
             state.early_stopping = {
                 "monitor": rule.monitor,
                 "theta": namespace(theta).asarray(theta, copy=True),
-                "memory": memory,
+                "memory": np.stack([no_loss, no_loss, np.zeros(members)]),
             }
         self.theta = state.early_stopping["theta"]
         self.memory = state.early_stopping["memory"]
@@ -127,7 +128,8 @@ class Best:
     @property
     def have_stopped(self) -> np.ndarray:
         """Whether each member has stopped, (*M,)."""
-        return self.memory[2] >= self.rule.patience
+        _, _, epochs_without_progress = self.memory
+        return epochs_without_progress >= self.rule.patience
 
     def start(self, state: TrainingState) -> Reason | None:
         """Compare the initial loss if it was measured and the rule uses it; return a reason to stop, if any."""
@@ -147,30 +149,37 @@ class Best:
 
     def observe(self, state: TrainingState):
         """Compare the latest loss with the best, and store the parameters of members that improved."""
-        rule = self.rule
         theta = state.theta
-        loss = self._watched(state.history)
+        losses = self._watched(state.history)
+        lowest_losses, _, _ = self.memory
         is_active = ~self.have_stopped
         xp = namespace(theta)
-        is_better = xp.asarray((loss < self.memory[0]) & is_active, device=theta.device)
+        is_better = xp.asarray(
+            (losses < lowest_losses) & is_active, device=theta.device
+        )
         self.theta[...] = xp.where(is_better[..., None], theta, self.theta)
         for member in map(tuple, np.argwhere(is_active)):
+            lowest, loss_at_progress, epochs_without_progress = self.memory[:, *member]
             self.memory[:, *member] = observed(
-                loss[member],
-                *self.memory[:, *member],
-                min_delta=rule.min_delta,
-                compares_to_best=rule.compare_to == "best",
+                losses[member],
+                lowest,
+                progress_at=loss_at_progress,
+                stalled=epochs_without_progress,
+                min_delta=self.rule.min_delta,
+                compares_to_best=self.rule.compare_to == "best",
             )
 
     def _watched(self, history: History) -> Any:
-        """Return the latest value of the monitored loss in float64, or None if none was measured."""
+        """Return the latest monitored value as float64, lower is better, or None if none was measured."""
         monitor = self.rule.monitor
         values = getattr(history, f"last_{monitor}")
         if values is None:  # there are no validation rows
             values = history.last_loss
         if values is None:
             return None
-        return -values if monitor == "validation_score" else values.astype(float)
+        if monitor == "validation_score":
+            return -values
+        return values.astype(float)
 
 
 class Run:
@@ -194,20 +203,21 @@ class Run:
         callbacks: Sequence[Callback] = (),
         state: TrainingState | None = None,
         checkpoint: Any = None,
-        source: Mapping[str, Any],
+        source: Mapping,
     ):
         """Prepare a run, or continue from a state or from a checkpoint of the same settings and data.
 
         The batches are the training rows in memory and the validation rows. ``source``
         describes where the rows come from.
         """
+        _, validation_batch = batches
         self.network = network
         self.settings = settings
-        self.validates = batches[1] is not None
+        self.validates = validation_batch is not None
         self.callbacks = callbacks
         self.checkpoint = checkpoint
         self.plan = settings.plan(rows)
-        self.per_epoch = -(-rows // self.plan.batch_size)
+        self.per_epoch = ceil(rows / self.plan.batch_size)
         self.result: TrainingResult | None = None
         saved: TrainingResult | None = None
         if checkpoint is not None:
@@ -217,19 +227,20 @@ class Run:
             )
         if saved is not None:
             self.state = saved.state
-            has_all_epochs = saved.state.epoch == settings.epochs
-            if saved.reason != "interrupted" and (
-                saved.reason != "epochs" or has_all_epochs
-            ):
+            needs_more_epochs = saved.state.epoch != settings.epochs
+            can_resume = saved.reason == "interrupted" or (
+                saved.reason == "epochs" and needs_more_epochs
+            )
+            if not can_resume:
                 self.result = saved
         elif state is not None:
             self.state = continued(state, network, theta, settings, rows)
         else:
             self.state = new_state(network, theta, settings, rows)
         state = self.state
-        steps_of_epoch = state.under_way.get("steps", 0)
-        steps_left = (state.epochs - state.epoch) * self.per_epoch
-        self.total_steps = state.step - steps_of_epoch + steps_left
+        # An epoch that is under way begins at an earlier step.
+        epoch_start = state.step - state.under_way.get("steps", 0)
+        self.total_steps = epoch_start + (state.epochs - state.epoch) * self.per_epoch
         self.best: Best | None = None
         if settings.early_stopping is not None:
             self.best = Best(settings.early_stopping, state)
@@ -243,7 +254,10 @@ class Run:
             self.began -= float(state.history.time[-1])
 
     def take(self, window):
-        """Train on a window of rows, unless training has ended."""
+        """Train on a window of rows, unless training has ended.
+
+        A resumed run skips the windows that it was trained on before.
+        """
         if self.result is not None:
             return
         if not self.has_started:
@@ -258,16 +272,11 @@ class Run:
     def start(self, window, results: EpochResults | None = None):
         """Measure the losses before the first epoch, unless they are given, and record them.
 
-        An earlier process may have recorded them.
+        A run that is resumed has recorded them before.
         """
         if not self.is_resumed:
-            if self.plan.running and not self.validates:
-                results = EpochResults(epochs=0, steps=0)
-            # measure again if a handler of Ctrl-C lets training continue
-            while results is None or results.stopped:
-                results = defer_sigint(
-                    lambda interrupts: self.steps.measure(window, interrupts)
-                )
+            if results is None:
+                results = self.initial_results(window)
             if not self.plan.running:
                 self.require_finite("loss", results.losses[0])
             if self.validates:
@@ -277,6 +286,18 @@ class Run:
         self.has_started = True
         self.end_by(None if self.best is None else self.best.start(self.state))
 
+    def initial_results(self, window) -> EpochResults:
+        """Return the losses before the first epoch; without validation rows, running losses have none."""
+        if self.plan.running and not self.validates:
+            return EpochResults(epochs=0, steps=0)
+        while True:
+            results = defer_sigint(
+                lambda interrupts: self.steps.measure(window, interrupts)
+            )
+            # Ctrl-C may stop the measurement, and its handler let training continue.
+            if not results.stopped:
+                return results
+
     def end_by(self, reason: Reason | None):
         """End training if there is a reason to stop, or after the last epoch."""
         if reason is None and self.state.epoch >= self.state.epochs:
@@ -284,41 +305,58 @@ class Run:
         if reason is not None:
             self.end(self.result_so_far(reason))
 
-    def advance(self, window, interrupts: list[Any]) -> Reason | None:
+    def advance(self, window, interrupts: list) -> Reason | None:
         """Take steps, and record completed epochs; return a reason to stop, if any."""
         began = time.perf_counter()
-        most = self.state.epochs - self.state.epoch
+        # Python code may have to run after so many epochs
+        most_epochs = self.state.epochs - self.state.epoch
         if self.state.schedule:
-            most = 1
+            most_epochs = 1
         for callback in self.callbacks:
-            most = min(most, getattr(callback, "interval", 1))
-        results = self.steps.advance(window, most, interrupts)
+            most_epochs = min(most_epochs, getattr(callback, "interval", 1))
+        results = self.steps.advance(window, most_epochs, interrupts)
         return self.record(results, began)
 
     def record(self, results: EpochResults, began: float) -> Reason | None:
-        """Record epochs that began at this time; return a reason to stop, if any."""
-        reason: Reason | None = None
-        state = self.state
-        count = results.epochs
-        if count:
-            seconds = (time.perf_counter() - began) / count
-            state.epoch += count
-            times = began - self.began + seconds * np.arange(1, count + 1)
-            self.extend_history(results, count, times)
-            if results.diverged:
-                state.theta[...] = self.last_finite  # of these epochs
+        """Record epochs that began at this time; return a reason to stop, if any.
+
+        Raises
+        ------
+        DivergenceError
+            If training diverged in the epoch after them.
+        """
+        reason = None
+        if results.epochs:
+            self.record_epochs(results, began)
             reason = self.notify(results)
-            if results.diverged:
-                state.step += results.steps - count * self.per_epoch
-        elif not results.stopped and not results.diverged:
+        elif not results.stopped and not results.diverged:  # a window has ended
             reason = self.notify(None)
         if results.diverged:
-            if results.gradient_diverged:
-                self.require_finite("gradient's norm", results.norms[count])
-            self.require_finite("loss", results.losses[count])
-            if self.validates:
-                self.require_finite("validation loss", results.validation_losses[count])
+            self.record_divergence(results)
         return reason
+
+    def record_epochs(self, results: EpochResults, began: float):
+        """Add complete epochs to the state. The times of their ends are interpolated."""
+        count = results.epochs
+        seconds_per_epoch = (time.perf_counter() - began) / count
+        ends = began - self.began + seconds_per_epoch * np.arange(1, count + 1)
+        self.state.epoch += count
+        self.extend_history(results, count, ends)
+        if results.diverged:
+            # the next epoch has changed theta
+            self.state.theta[...] = self.last_finite
+
+    def record_divergence(self, results: EpochResults):
+        """Raise DivergenceError for the epoch after the complete epochs."""
+        count = results.epochs
+        if count:
+            # Both numbers include the steps of the complete epochs.
+            self.state.step += results.steps - count * self.per_epoch
+        if results.gradient_diverged:
+            self.require_finite("gradient's norm", results.norms[count])
+        self.require_finite("loss", results.losses[count])
+        if self.validates:
+            self.require_finite("validation loss", results.validation_losses[count])
 
     def extend_history(
         self,
@@ -341,7 +379,7 @@ class Run:
             history._step_size.append(results.sizes[:count])
 
     def notify(self, results: EpochResults | None) -> Reason | None:
-        """Call early stopping and the schedule after epochs, and callbacks also after windows.
+        """Call early stopping and the schedule after epochs, and callbacks also after a window, which has no results.
 
         If several of them end training, the reason of the last one is returned.
         """
@@ -350,9 +388,8 @@ class Run:
         reason: Reason | None = None
         try:
             if results is not None:
-                if self.best is not None and self.best.has_stalled(
-                    state, results.stalled
-                ):
+                stalled = results.stalled
+                if self.best is not None and self.best.has_stalled(state, stalled):
                     reason = "early stopping"
                 if state.schedule:
                     schedule: Any = self.settings.schedule
@@ -431,9 +468,7 @@ class Run:
         return TrainingResult(theta, self.state.history, self.state, reason)
 
 
-def train_runs(
-    runs: Sequence[Run], rows: Generator[Sequence[Any]]
-) -> list[TrainingResult]:
+def train_runs(runs: Sequence[Run], rows: Generator[Sequence]) -> list[TrainingResult]:
     """Train each run on its rows.
 
     ``rows`` yields one window for each run, and returns when all runs have ended or
@@ -464,26 +499,30 @@ def watched(runs: Sequence[Run], work: Callable[[], None]) -> list[TrainingResul
         ExitStack() as contexts,
     ):
         for run in runs:
-            # they refer to the run; this frees their memory at once
-            contexts.callback(vars(run).pop, "steps", None)
-            if run.checkpoint is not None:
-                saving = saved_on_failure(
-                    run.save_on_failure, unless=(DivergenceError, SecondInterrupt)
-                )
-                contexts.enter_context(saving)
-            for callback in run.callbacks:
-                if isinstance(callback, AbstractContextManager):
-                    contexts.enter_context(callback)
+            enter_contexts(run, contexts)
         interruption = interruption_of(work)
         unfinished = [run for run in runs if run.result is None]
-        is_lost = not unfinished or not any(
-            run.has_started or run.result for run in runs
-        )
-        if interruption is not None and is_lost:
-            raise interruption
+        if interruption is not None:
+            have_started = any(run.has_started or run.result for run in runs)
+            if not unfinished or not have_started:
+                raise interruption
         for run in unfinished:
             run.end(run.result_so_far("interrupted"))
     return [run.result for run in runs if run.result is not None]
+
+
+def enter_contexts(run: Run, contexts: ExitStack):
+    """Enter the callbacks of a run that are context managers; if training fails, save its state."""
+    # The steps refer to the run; removing them frees their memory at once.
+    contexts.callback(vars(run).pop, "steps", None)
+    if run.checkpoint is not None:
+        saving = saved_on_failure(
+            run.save_on_failure, unless=(DivergenceError, SecondInterrupt)
+        )
+        contexts.enter_context(saving)
+    for callback in run.callbacks:
+        if isinstance(callback, AbstractContextManager):
+            contexts.enter_context(callback)
 
 
 def was_moved(run: Run) -> bool:
@@ -493,13 +532,14 @@ def was_moved(run: Run) -> bool:
 
 def results_of_epoch(**values: Array | None) -> EpochResults:
     """Return the results of one epoch, or of the initial parameters, given its values by their names in the results."""
-    arrays: dict[str, Any] = {}
-    is_finite = True
+    arrays = {}
     for name, value in values.items():
         if value is not None:
             arrays[name] = np.asarray(on_host(value))[None]
-            if name in ("losses", "validation_losses"):
-                is_finite &= bool(np.isfinite(arrays[name]).all())
+    is_finite = True
+    for name in ("losses", "validation_losses"):
+        if name in arrays and not np.isfinite(arrays[name]).all():
+            is_finite = False
     return EpochResults(
         epochs=int(is_finite), steps=0, diverged=not is_finite, **arrays
     )
@@ -531,22 +571,31 @@ def continued(
 ) -> TrainingState:
     """Return a copy of the state to continue from; raise ValueError if it does not fit."""
     new = new_state(network, theta, settings, rows)
-    optimizer_class = state.optimizer_class or new.optimizer_class
-    for name, saved, expected in (
-        ("theta of shape", tuple(state.theta.shape), tuple(theta.shape)),
-        ("theta of dtype", state.theta.dtype, theta.dtype),
-        ("the optimizer", optimizer_class, new.optimizer_class),
-        ("the network", state.network or network, network),
-        ("an optimizer with", _shapes(state.optimizer), _shapes(new.optimizer)),
-        ("a schedule with", list(state.schedule), list(new.schedule)),
-    ):
-        if saved != expected:
+    saved_parts = _parts(state)
+    if not state.optimizer_class:  # it is unknown
+        saved_parts["the optimizer"] = new.optimizer_class
+    if state.network is None:
+        saved_parts["the network"] = network
+    for name, expected in _parts(new).items():
+        if saved_parts[name] != expected:
             raise ValueError(
-                f"The state comes from {name} {saved}, not {expected}: pass the same"
-                " arguments."
+                f"The state comes from {name} {saved_parts[name]}, not {expected}: pass"
+                " the same arguments."
             )
     return state._continued(theta, new.epochs, rows)
 
 
-def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def _parts(state: TrainingState) -> dict:
+    """Return what must be equal in a state and its continuation, as named in errors."""
+    return {
+        "theta of shape": tuple(state.theta.shape),
+        "theta of dtype": state.theta.dtype,
+        "the optimizer": state.optimizer_class,
+        "the network": state.network,
+        "an optimizer with": _shapes(state.optimizer),
+        "a schedule with": list(state.schedule),
+    }
+
+
+def _shapes(state: dict) -> dict[str, tuple[int, ...]]:
     return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}

@@ -158,18 +158,16 @@ class History(Versioned):
                 column[: len(values)] = values.reshape(-1, *members)
                 columns[name] = column.ravel()
         columns["time"] = np.repeat(self.time, np.prod(members, dtype=int))
-        names = ["epoch"]
-        if len(members) == 1:
-            names.append("member")
-        else:
-            names.extend(f"member_{axis}" for axis in range(len(members)))
-        index = pd.MultiIndex.from_product(map(range, shape), names=names)
-        if not members:
-            index = pd.RangeIndex(len(self.time), name="epoch")
+        index = pd.RangeIndex(len(self.time), name="epoch")
+        if members:
+            names = ["epoch", *(f"member_{axis}" for axis in range(len(members)))]
+            if len(members) == 1:
+                names = ["epoch", "member"]
+            index = pd.MultiIndex.from_product(map(range, shape), names=names)
         return pd.DataFrame(columns, index=index)
 
 
-EPOCH_START: dict[str, Any] = dict.fromkeys(("windows", "rows", "steps"), 0)
+EPOCH_START: dict = dict.fromkeys(("windows", "rows", "steps"), 0)
 EPOCH_START |= dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0)
 """The progress at the start of an epoch in windows: the counts of windows, rows and
 steps, and the means so far.
@@ -338,6 +336,6 @@ class DivergenceError(ArithmeticError):
         super().__init__(message)
         self.result = result
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple:
         """Pickle the error with its result."""
         return type(self), (self.args[0], self.result)

@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -80,23 +80,25 @@ def engine_for(
             f"The {name} engine cannot train this network: {unsupported.reason};"
             ' use engine="auto".'
         )
-    if not unsupported.warns:
-        return Reference(network)
+    if unsupported.warns:
+        _warn_of_slow_engine(unsupported.reason, silent)
+    return Reference(network)
+
+
+def _warn_of_slow_engine(reason: str, silent: bool):
+    """Warn that a network has no kernels, unless `silent`, or once that no kernel can run."""
     problem = missing()
-    if problem is None:
-        if not silent:
-            warnings.warn(
-                "Training on the reference engine, which is slower:"
-                f" {unsupported.reason}.",
-                stacklevel=4,
-            )
-    elif problem not in _warned:
+    if problem is None and not silent:
+        warnings.warn(
+            f"Training on the reference engine, which is slower: {reason}.",
+            stacklevel=5,
+        )
+    if problem is not None and problem not in _warned:
         _warned.add(problem)
         warnings.warn(
             f"Computing on the reference engine, which is slower: {problem}.",
-            stacklevel=4,
+            stacklevel=5,
         )
-    return Reference(network)
 
 
 def can_compile() -> bool:
@@ -365,8 +367,19 @@ def checked_validation(
     return batch
 
 
+class Evaluated(NamedTuple):
+    """A point of the search, with its loss and gradient."""
+
+    point: ndarray
+    loss: float
+    gradient: ndarray
+
+
 class LBFGSSearch:
-    """Train a run by L-BFGS on all rows; an iteration counts as an epoch."""
+    """Train a run by L-BFGS on all rows; an iteration counts as an epoch.
+
+    A point of the search is theta in float64. An iteration ends at a new point.
+    """
 
     def __init__(
         self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None
@@ -376,13 +389,12 @@ class LBFGSSearch:
         self.engine = engine
         theta = run.state.theta
         self.evaluation = engine.evaluation(theta, batch.gathered())
-        self.validation_batch: Batch | None = None
+        self.validation_batch = None
         if validation_batch is not None:
             self.validation_batch = validation_batch.gathered()
             self.validation_evaluation = engine.evaluation(theta, self.validation_batch)
         self.point = on_host(theta).astype(float)
-        # the latest point, loss and gradient
-        self.latest: tuple[ndarray, float, ndarray] | None = None
+        self.latest = None
         self.reason: Reason | None = None
 
     def train(self):
@@ -406,7 +418,7 @@ class LBFGSSearch:
             sizes=np.linalg.norm(point - self.point),
         )
 
-        def record(interrupts: list[Any]) -> Reason | None:
+        def record(interrupts: list) -> Reason | None:
             self.move_to(point)
             if results.epochs:
                 self.run.last_finite[...] = self.state.theta
@@ -431,11 +443,12 @@ class LBFGSSearch:
 
     def loss_and_gradient(self, point: ndarray) -> tuple[float, ndarray]:
         """Return the loss and the gradient at a point; the latest result is cached."""
-        if self.latest is None or not np.array_equal(self.latest[0], point):
+        if self.latest is None or not np.array_equal(self.latest.point, point):
             loss, gradient = self.evaluation.loss_and_gradient(self.theta_at(point))
-            self.latest = point.copy(), float(loss), on_host(gradient).astype(float)
-        _, loss, gradient = self.latest
-        return loss, gradient
+            self.latest = Evaluated(
+                point.copy(), float(loss), on_host(gradient).astype(float)
+            )
+        return self.latest.loss, self.latest.gradient
 
     def losses(self, point: ndarray) -> dict[str, Array]:
         """Return the losses and the score at a point, by their names in the results."""

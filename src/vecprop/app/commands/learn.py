@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -194,7 +194,7 @@ def grade_worksheets(
         if out is None
         else out.open("w", encoding="utf-8", newline="")
     ) as file:
-        writer: Any = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         # written at once, so that earlier lines remain after an interrupt
         for row in chain([first], rows):

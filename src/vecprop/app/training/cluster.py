@@ -37,7 +37,7 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
     except ImportError:
         raise UsageError('--workers needs Dask: pip install "vecprop[dask]".') from None
     with ExitStack() as stack:
-        address: Any = text
+        address = text
         if count:
             with limit_jobs(threads):
                 threads_per_process = max(usable_threads() // count, 1)

@@ -72,7 +72,7 @@ PASSING = {
 """Options that do not affect the result and are not saved."""
 
 
-def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunFiles]:
+def requested(options: Mapping) -> tuple[dict, Request, RunFiles]:
     """Validate options; return the options of a run, its request and its output files."""
     options = dict(options)
     _require_to_fit(options)
@@ -112,7 +112,7 @@ def requested(options: Mapping[str, Any]) -> tuple[dict[str, Any], Request, RunF
     return options, request, files
 
 
-def _require_to_fit(options: Mapping[str, Any]):
+def _require_to_fit(options: Mapping):
     """Raise an error for incompatible options."""
     size = options["test_size"]
     test = options["test"]
@@ -149,7 +149,7 @@ def _require_to_fit(options: Mapping[str, Any]):
             ) from None
 
 
-def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(options: Mapping) -> dict:
     """Return the estimator settings from the options.
 
     Examples
@@ -245,8 +245,8 @@ def named(option: str) -> str:
 
 
 def _several(
-    option: str, options: Mapping[str, Any], number: Callable[[str], Any], allowed: str
-) -> tuple[Any, ...]:
+    option: str, options: Mapping, number: Callable[[str], Any], allowed: str
+) -> tuple:
     """Parse the positive, comma-separated numbers of an option."""
     with suppress(ValueError):
         numbers = tuple(map(number, options[option].split(",")))
@@ -255,7 +255,7 @@ def _several(
     raise UsageError(f"{named(option)} is {options[option]!r}, but must be {allowed}.")
 
 
-def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
+def asked_of(options: Mapping) -> ColumnOptions:
     """Return the column options of a command.
 
     Examples
@@ -263,7 +263,7 @@ def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
     >>> asked_of({"codes": "zip, town", "decimal": ","})
     ColumnOptions(columns={'zip': 'code', 'town': 'code'}, decimal=',', date_format=None)
     """
-    columns: dict[str, str] = {}
+    columns = {}
     for option, kind in OPTIONS.items():
         for name in several_names(options.get(option)):
             if name in columns:
@@ -290,7 +290,7 @@ def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
         raise UsageError(str(error)) from error
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> dict:
     """Return the values in a TOML file."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -313,7 +313,7 @@ def several_names(text: str | None) -> list[str]:
     return list(map(str.strip, next(csv.reader([text], skipinitialspace=True))))
 
 
-def toml(options: Mapping[str, Any]) -> str:
+def toml(options: Mapping) -> str:
     """Return the options that affect the result as TOML, without options that have no value."""
     text = ""
     sections = ""

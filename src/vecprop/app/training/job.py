@@ -49,15 +49,15 @@ class TrainingJob:
     final: Any
     """The model to save: the evaluated model or, with ``--refit``, the refitted one."""
 
-    def __init__(self, options: dict[str, Any], request: Request, files: RunFiles):
+    def __init__(self, options: dict, request: Request, files: RunFiles):
         self.options = options
         self.request = request
         self.files = files
         self.bar = partial(progress_bar, quiet=options["quiet"])
-        self.run_folder: RunFolder | None = None
-        self.measured: Measured | None = None
+        self.run_folder = None
+        self.measured = None
         self.was_cut = False
-        self.seconds: dict[str, float] = {}
+        self.seconds = {}
 
     def run(self):
         """Train and evaluate a model; save it with its options and its report.
@@ -236,7 +236,7 @@ class TrainingJob:
         save(self.final, self.saved.model, columns=types, metrics=metrics)
         write_text(self.saved.options, toml(self._reproducing_options()))
 
-    def _reproducing_options(self) -> dict[str, Any]:
+    def _reproducing_options(self) -> dict:
         """Return the options with the model's settings, except those that depend on the number of rows."""
         settings = self.model.get_params()
         settings["hidden_layer_sizes"] = ",".join(map(str, self.model._widths))
@@ -256,7 +256,7 @@ class TrainingJob:
             options["memory"] = str(self.parts.stream.memory)
         return options
 
-    def report(self, measured: Measured, result: dict[str, Any], interrupts: list[int]):
+    def report(self, measured: Measured, result: dict, interrupts: list[int]):
         """Write the report if requested, and add it to the result."""
         page = self.saved.page
         if page is not None:
@@ -272,7 +272,7 @@ class TrainingJob:
             )
             result["report"] = str(page)
 
-    def _run(self, measured: Measured, result: dict[str, Any]) -> Run:
+    def _run(self, measured: Measured, result: dict) -> Run:
         request = self.request
         files = {"data": request.table}
         if request.test is not None:
@@ -306,7 +306,7 @@ class TrainingJob:
             is_measured=self.measured is not None,
         )
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> dict:
         """Return the results as JSON values."""
         parts = self.parts
         model = self.final
@@ -417,7 +417,7 @@ class TrainingJob:
             raise typer.Exit(INTERRUPTED)
 
 
-def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
+def as_text(result: dict, measured: Measured, table: Path) -> str:
     """Return the results of a run as text."""
     rows = result["rows"]
     dropped = result["columns"]["dropped"]

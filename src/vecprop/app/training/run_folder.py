@@ -3,9 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from platform import python_version
-from typing import Any
 
 from ...files.checkpoint.identity import RunIdentity, joint_digest
 from ...files.checkpoint.store import LOCK, RUN, Store
@@ -24,8 +22,8 @@ LIBRARIES = ("vecprop", "numpy", "scipy", "numba", "scikit-learn", "pandas", "py
 class RunFolder:
     """A folder that saves the training of a run, for the same command to resume."""
 
-    def __init__(self, options: Mapping[str, Any]):
-        self.path: Path = options["checkpoint"]
+    def __init__(self, options: Mapping):
+        self.path = options["checkpoint"]
         self.networks = self.path / "networks"
         run = {}
         for name in ("table", "test", "columns"):
@@ -49,7 +47,7 @@ class RunFolder:
         run["version of Python"] = python_version()
         run = RunIdentity()(run)
         self.store = Store(self.path, run, [joint_digest([run])])
-        self._known: list[Any] = []
+        self._known = []
 
     def begin(self):
         """Create the folder if necessary, or raise an error if it contains other files or another run."""

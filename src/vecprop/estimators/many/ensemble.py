@@ -217,6 +217,8 @@ class MLPEnsemble(
 
     def _copy_attributes(self, template, names: ndarray | None):
         """Copy the fitted attributes that all members share, and delete out-of-bag results of an earlier fit."""
+        for name in ("oob_score_", "oob_decision_function_", "oob_prediction_"):
+            vars(self).pop(name, None)
         fitted = vars(template)
         if names is not None:
             fitted = fitted | {"feature_names_in_": names}
@@ -230,8 +232,6 @@ class MLPEnsemble(
             vars(self).pop(name, None)
             if name in fitted:
                 setattr(self, name, fitted[name])
-        for name in ("oob_score_", "oob_decision_function_", "oob_prediction_"):
-            vars(self).pop(name, None)
 
     @property
     def plot(self) -> LossPlots:

@@ -24,7 +24,7 @@ from ..fit import FitOutcome
 from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..settings import require_no_checkpoint, require_repeatable
-from .fits import Show, fit_many, run_fit
+from .fits import Attempt, Show, fit_many, run_fit
 from .folds import (
     Candidate,
     Fold,
@@ -50,6 +50,18 @@ class Fit:
     error: Exception | None = None
     seconds: float = 0.0
 
+    def learn(self, attempt: Attempt):
+        """Store the outcome of the fit in its model, or the error."""
+        if isinstance(attempt, Exception):
+            self.error = attempt
+        if self.prepared is None or not isinstance(attempt, FitOutcome):
+            return
+        self.seconds += attempt.seconds
+        try:
+            self.prepared.model._learn(self.prepared.spec, attempt)
+        except ValueError as error:  # training has diverged
+            self.error = error
+
 
 @dataclass(eq=False)
 class Evaluation:
@@ -60,42 +72,38 @@ class Evaluation:
     y: Any
     splits: list[Split]
     scorer: Any
-    fit_params: dict[str, Any]
-    score_params: dict[str, Any]
+    fit_params: dict
+    score_params: dict
     has_started: bool = False
     show: Show | None = None
     round: int = 0
     """The current round of halving."""
     rounds: int = 1
 
-    def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
+    def __call__(self, choices: Sequence[dict]) -> list[list[Outcome]]:
         """Return a list with one outcome per seed for each candidate and fold."""
         search = self.search
-        candidates = [
-            Candidate(search.estimator, params, search.n_seeds) for params in choices
-        ]
+        seeds = search.n_seeds
+        candidates = [Candidate(search.estimator, params, seeds) for params in choices]
         for candidate in candidates:
             require_no_checkpoint(candidate.model, "give it to MLPSearchCV instead")
             require_repeatable(candidate.model, search.checkpoint)
-        fits_per_fold = len(candidates) * search.n_seeds
+        fits_per_fold = len(candidates) * seeds
+        total = len(self.splits) * fits_per_fold
         folds_at_once = self.folds_at_once(candidates)
-        outcomes: list[list[Outcome]] = []  # by fold
+        outcomes = []  # by fold; candidates, and their seeds
         for first in range(0, len(self.splits), folds_at_once):
-            progress = self.progress(
-                first * fits_per_fold, total=len(self.splits) * fits_per_fold
-            )
-            outcomes += self.outcomes_on(
-                self.splits[first : first + folds_at_once], candidates, progress
-            )
+            splits = self.splits[first : first + folds_at_once]
+            progress = self.progress(first * fits_per_fold, total)
+            outcomes += self.outcomes_on(splits, candidates, progress)
         all_outcomes = list(chain.from_iterable(outcomes))
         compat.warn_of_failed_fits(all_outcomes, search.error_score)
         compat.insert_error_scores(all_outcomes, search.error_score)
-        firsts = range(0, fits_per_fold, search.n_seeds)
-        return [
-            fold[first : first + search.n_seeds]
-            for first in firsts
-            for fold in outcomes
-        ]
+        outcomes_by_seed = []
+        for first in range(0, fits_per_fold, seeds):
+            for fold_outcomes in outcomes:
+                outcomes_by_seed.append(fold_outcomes[first : first + seeds])
+        return outcomes_by_seed
 
     def outcomes_on(
         self,
@@ -104,25 +112,25 @@ class Evaluation:
         progress: Show | None,
     ) -> list[list[Outcome]]:
         """Fit the candidates on some folds together, and return the outcomes of each fold."""
-        fits = [self.prepared(candidates, split) for split in splits]
-        self.train(list(chain.from_iterable(fits)), progress)
-        return [
-            list(self.scored(fold, split))
-            for fold, split in zip(fits, splits, strict=True)
-        ]
+        fits_of_folds = [self.prepared(candidates, split) for split in splits]
+        self.train(list(chain.from_iterable(fits_of_folds)), progress)
+        outcomes = []
+        for fits, split in zip(fits_of_folds, splits, strict=True):
+            outcomes.append(list(self.scored(fits, split)))
+        return outcomes
 
     def progress(self, ended: int, total: int) -> Show | None:
-        """Return a function that shows the progress of some fits after others of the round have ended."""
+        """Return a function that shows the progress of some fits, after `ended` of the `total` fits of the round."""
         show = self.show
         if show is None:
             return None
 
-        def show_round(now: Progress):
-            share_of_round = (ended + now.share * now.members) / total
+        def show_search(fits: Progress):
+            share_of_round = (ended + fits.share * fits.members) / total
             share = (self.round + share_of_round) / self.rounds
-            show(replace(now, ended=ended + now.ended, members=total, share=share))
+            show(replace(fits, ended=ended + fits.ended, members=total, share=share))
 
-        return show_round
+        return show_search
 
     def train(self, fits: Sequence[Fit], progress: Show | None):
         """Run the fits that have been prepared."""
@@ -131,32 +139,20 @@ class Evaluation:
             "fits", takes_others=self.has_started
         )
         self.has_started = True
-        prepared_fits = [
-            (fit, fit.prepared) for fit in fits if fit.prepared is not None
-        ]
-        specs = [prepared.spec for _, prepared in prepared_fits]
+        fits = [fit for fit in fits if fit.prepared is not None]
         attempts = fit_many(
-            specs,
+            [fit.prepared.spec for fit in fits if fit.prepared is not None],
             search.n_jobs,
             checkpoint,
-            search.workers,
+            workers=search.workers,
             moments=False,
             progress=progress,
         )
-        if any(
-            isinstance(attempt, FitOutcome) and attempt.interrupted
-            for attempt in attempts
-        ):
-            raise KeyboardInterrupt
-        for (fit, prepared), attempt in zip(prepared_fits, attempts, strict=True):
-            if isinstance(attempt, Exception):
-                fit.error = attempt
-            elif attempt is not None:
-                fit.seconds += attempt.seconds
-                try:
-                    prepared.model._learn(prepared.spec, attempt)
-                except ValueError as error:
-                    fit.error = error
+        for attempt in attempts:
+            if isinstance(attempt, FitOutcome) and attempt.interrupted:
+                raise KeyboardInterrupt
+        for fit, attempt in zip(fits, attempts, strict=True):
+            fit.learn(attempt)
 
     def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
         """Return the number of folds to fit at once: all, or for large X, enough to keep threads busy.
@@ -167,21 +163,20 @@ class Evaluation:
         """
         search = self.search
         selects_in_place = self.shared is not None and all(
-            item.only_scales(self.fit_params) for item in candidates
+            candidate.only_scales(self.fit_params) for candidate in candidates
         )
-        # in bytes
-        size = (
-            12 * self.X.nnz
-            if sparse.issparse(self.X)
-            else 8 * np.prod(np.shape(self.X))
-        )
-        if size < LARGE or (selects_in_place and search.workers is not None):
+        bytes_of_X = 8 * np.prod(np.shape(self.X))
+        if sparse.issparse(self.X):
+            bytes_of_X = 12 * self.X.nnz
+        sends_X_once = selects_in_place and search.workers is not None
+        if bytes_of_X < LARGE or sends_X_once:
             return len(self.splits)
-        fits_per_thread = 2 if selects_in_place else 1
+        fits_per_fold = len(candidates) * search.n_seeds
         with limit_jobs(search.n_jobs):
-            return ceil(
-                fits_per_thread * usable_threads() / (len(candidates) * search.n_seeds)
-            )
+            fits_at_once = usable_threads()
+        if selects_in_place:
+            fits_at_once *= 2
+        return ceil(fits_at_once / fits_per_fold)
 
     @cached_property
     def shared(self) -> Shared | None:
@@ -213,16 +208,17 @@ class Evaluation:
     def scored(self, fits: Sequence[Fit], split: Split) -> Iterator[Outcome]:
         """Yield the outcome of each fit of a fold."""
         search = self.search
+        # test scores come first
         scorers = {"test_scores": SplitScorer(self, split.test, split)}
         if search.return_train_score:
             scorers["train_scores"] = SplitScorer(self, split.train, split)
         for fit in fits:
-            if fit.prepared is not None and fit.error is None:
+            prepared = fit.prepared
+            if prepared is not None and fit.error is None:
                 outcome = {"fit_time": fit.seconds, "fit_error": None}
                 started = time.perf_counter()
                 for name, scorer in scorers.items():
-                    outcome[name] = scorer.score(fit.prepared)
-                    # test scores come first
+                    outcome[name] = scorer.score(prepared)
                     outcome.setdefault("score_time", time.perf_counter() - started)
                 yield outcome
                 fit.prepared = None  # frees memory
@@ -230,45 +226,47 @@ class Evaluation:
                 assert fit.error is not None  # otherwise the fit has been scored before
                 raise fit.error
             else:
-                failed = dict.fromkeys(scorers, search.error_score)
+                scores = dict.fromkeys(scorers, search.error_score)
                 text = "".join(traceback.format_exception(fit.error))
-                yield {
-                    "fit_time": fit.seconds,
-                    "score_time": 0.0,
-                    "fit_error": text,
-                    **failed,
-                }
+                times = {"fit_time": fit.seconds, "score_time": 0.0}
+                yield times | {"fit_error": text} | scores
 
-    def refit(self, params: dict[str, Any]):
+    def refit(self, params: dict):
         """Return the estimator with the given parameters, fitted to all rows."""
         candidate = Candidate(self.search.estimator, params, seeds=1)
-        estimator: Any = candidate.estimator
-        model, checkpoint = candidate.model, self.search.checkpoint
+        model = candidate.model
+        checkpoint = self.search.checkpoint
         if checkpoint is not None and (model.n_restarts > 1 or has_steps(model)):
             model.checkpoint = checkpoint._part("refit", takes_others=True)
-        shared = self.shared
-        reads_in_parts = (
-            shared is not None and shared.is_large and shared.is_read_in_place
-        )
-        if (
-            reads_in_parts
-            and candidate.name is not None
-            and candidate.only_scales(self.fit_params)
-        ):
-            spec, model, estimator = self.fold(np.arange(len(self.X))).prepared(
-                candidate, *candidate.random_states
-            )
-            spec.checkpoint = model.checkpoint
-            outcome = run_fit(spec)
-            model._learn(spec, outcome)
-            if warning := model._convergence_warning(spec, outcome):
-                warnings.warn(warning, ConvergenceWarning, stacklevel=5)
+        if self.can_scale_in_place(candidate):
+            model, estimator = self.refit_in_place(candidate)
         else:
-            del self.shared, shared  # may hold a copy of X
+            del self.shared  # may hold a copy of X
+            estimator: Any = candidate.estimator
             estimator = estimator.fit(self.X, self.y, **self.fit_params)
-        fitted_model = estimator if candidate.name is None else estimator.steps[-1][1]
-        fitted_model.checkpoint = None
+            if candidate.name is not None:
+                _, model = estimator.steps[-1]
+        model.checkpoint = None
         return estimator
+
+    def can_scale_in_place(self, candidate: Candidate) -> bool:
+        """Return whether the candidate is a pipeline that can scale a large X without a copy."""
+        shared = self.shared
+        if shared is None or not shared.is_large or not shared.is_read_in_place:
+            return False
+        return candidate.name is not None and candidate.only_scales(self.fit_params)
+
+    def refit_in_place(self, candidate: Candidate) -> tuple[Any, Any]:
+        """Fit a pipeline without a copy of X; return its model and the pipeline."""
+        fold = self.fold(np.arange(len(self.X)))
+        (random_state,) = candidate.random_states
+        spec, model, estimator = fold.prepared(candidate, random_state)
+        spec.checkpoint = candidate.model.checkpoint
+        outcome = run_fit(spec)
+        model._learn(spec, outcome)
+        if warning := model._convergence_warning(spec, outcome):
+            warnings.warn(warning, ConvergenceWarning, stacklevel=6)
+        return model, estimator
 
 
 class SplitScorer:
@@ -303,30 +301,36 @@ class SplitScorer:
     @cached_property
     def shared_X(self) -> np.ndarray | None:
         """All rows if models can read them in chunks, and None otherwise."""
-        search, shared = self.evaluation.search, self.evaluation.shared
+        search = self.evaluation.search
+        shared = self.evaluation.shared
         if shared is None or not shared.is_large:
             return None
-        scorers = compat.scorers_of(search.estimator, search.scoring) or {
-            "": self.evaluation.scorer
-        }
-        return (
-            shared.by_rows
-            if compat.only_predicts(search.estimator, scorers.values())
-            else None
-        )
+        scorers = [self.evaluation.scorer]
+        scorers_by_name = compat.scorers_of(search.estimator, search.scoring)
+        if scorers_by_name:
+            scorers = scorers_by_name.values()
+        if compat.only_predicts(search.estimator, scorers):
+            return shared.by_rows
+        return None
 
     def score(self, fit: PreparedFit):
         """Return the score of a trained fit, or a dictionary of several scores."""
         table = fit.spec.rows.table
-        is_own_class = type(fit.model) in (MLPClassifier, MLPRegressor)
-        if self.shared_X is not None and table.X is self.shared_X and is_own_class:
-            estimator: Any = fit.model
-            X: Any = Selection(self.shared_X, self.indices, table.scaling)
+        # subclasses may use X in other ways
+        is_known_class = type(fit.model) in (MLPClassifier, MLPRegressor)
+        if self.shared_X is not None and table.X is self.shared_X and is_known_class:
+            estimator = fit.model
+            X = Selection(self.shared_X, self.indices, table.scaling)
         else:
-            estimator, X = fit.estimator, self.X
-        scorer, error_score = self.evaluation.scorer, self.evaluation.search.error_score
+            estimator = fit.estimator
+            X = self.X
         return compat.score_of_split(
-            estimator, X, self.y, scorer, self.arguments, error_score
+            estimator,
+            X,
+            self.y,
+            self.evaluation.scorer,
+            self.arguments,
+            self.evaluation.search.error_score,
         )
 
 
@@ -342,7 +346,7 @@ def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
     if len(outcomes) == 1:
         return first
 
-    def mean(values: Sequence[Any]):
+    def mean(values: Sequence):
         if isinstance(values[0], dict):
             return {name: mean([value[name] for value in values]) for name in values[0]}
         return float(np.mean(values))

@@ -33,7 +33,7 @@ Attempt = FitOutcome | Exception | None
 """The outcome of a fit, the error that it raised, or None if it was not started."""
 
 
-def random_states(random_state, count: int) -> list[Any]:
+def random_states(random_state, count: int) -> list:
     """Return the given random state, and integers drawn from a copy of it for further fits."""
     if count == 1:
         return [random_state]
@@ -45,21 +45,10 @@ def run_fit(spec: FitSpec) -> FitOutcome:
     """Run a fit with its restarts; return the outcome with the best validation score or, without one, the best loss."""
     if not spec.starts:
         return spec.train()
-    first = replace(spec, starts=(), checkpoint=None)
-    # Only the first restart updates scikit-learn's callbacks and the attributes of the
-    # model.
-    restarts = [
-        replace(first, before=start, tasks=None, publish=lambda outcome: None)
-        for start in spec.starts
-    ]
-    settings = spec.settings
-    with progress_bar(type(settings).__name__, quiet=not spec.shows_bar) as show:
-        attempts = fit_many(
-            [first, *restarts], settings.n_jobs, spec.checkpoint, progress=show
-        )
-    outcomes: dict[int, FitOutcome] = {}
-    losses = np.full(len(attempts), np.inf)
+    attempts = _run_restarts(spec)
     seconds = 0.0
+    losses = np.full(len(attempts), np.inf)
+    outcomes = {}
     for number, attempt in enumerate(attempts):
         if isinstance(attempt, FitOutcome):
             seconds += attempt.seconds
@@ -67,9 +56,10 @@ def run_fit(spec: FitSpec) -> FitOutcome:
                 outcomes[number] = attempt
                 losses[number] = attempt.loss
     if not outcomes:
-        if isinstance(attempts[0], FitOutcome):
-            return attempts[0]
-        raise attempts[0] or AssertionError
+        first = attempts[0]
+        if isinstance(first, FitOutcome):
+            return first
+        raise first or AssertionError
     best = max(outcomes, key=lambda number: _quality(spec, outcomes[number]))
     return replace(
         outcomes[best],
@@ -78,6 +68,19 @@ def run_fit(spec: FitSpec) -> FitOutcome:
         seconds=seconds,
         interrupted=any(outcome.interrupted for outcome in outcomes.values()),
     )
+
+
+def _run_restarts(spec: FitSpec) -> "list[Attempt]":
+    """Run a fit from each of its starts. Only the first one updates the model and scikit-learn's callbacks."""
+    first = replace(spec, starts=(), checkpoint=None)
+    specs = [first]
+    for start in spec.starts:
+        specs.append(
+            replace(first, before=start, tasks=None, publish=lambda outcome: None)
+        )
+    settings = spec.settings
+    with progress_bar(type(settings).__name__, quiet=not spec.shows_bar) as show:
+        return fit_many(specs, settings.n_jobs, spec.checkpoint, progress=show)
 
 
 def _quality(spec: FitSpec, outcome: FitOutcome) -> Any:
@@ -114,15 +117,14 @@ def fit_many(
             workers=workers_or_joblibs(workers),
             moments=moments,
         )
-        is_interrupted = False
         for number, result in results.items():
-            attempts[number] = outcome = Recorder(specs[number]).finished(result)
+            outcome = Recorder(specs[number]).finished(result)
             times = result.history.time
             if len(times):
                 outcome.seconds = float(times[-1])
-            is_interrupted |= outcome.interrupted
-        if not is_interrupted:
-            fit_separately(specs, attempts, checkpoint, progress)
+            attempts[number] = outcome
+        if all(result.reason != "interrupted" for result in results.values()):
+            SeparateFits(specs, attempts, checkpoint).run(progress)
     return attempts
 
 
@@ -133,92 +135,120 @@ def _part(checkpoint, name: str) -> Any:
 
 def train_members(members: dict[int, Member], **settings) -> dict[int, TrainingResult]:
     """Train members as one population and return their results by index. Invalid members have no result."""
-    while members:
-        numbers = list(members)
-        population: list[Any] = list(members.values())  # each member has its own rows
+    numbers = list(members)
+    while numbers:
+        # Each member has its own rows, so the rows of the population are not used.
+        population: list = [members[number] for number in numbers]
+        first = population[0]
         try:
-            results = train_population(
-                population, population[0].X, population[0].T, **settings
-            )
+            results = train_population(population, first.X, first.T, **settings)
         except (TypeError, ValueError) as error:
             invalid = getattr(error, "member", None)
             if invalid is None:
                 raise
-            # a custom part may also fail in training, which is then repeated
-            del members[numbers[invalid]]
+            # The others are trained again if a custom part has failed in training.
+            del numbers[invalid]
         else:
             return dict(zip(numbers, results, strict=True))
     return {}
 
 
-def fit_separately(
-    specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint, progress: Show | None
-):
-    """Fit the models that have no outcome, in parallel threads, and store the outcomes in `attempts`."""
-    numbers = [number for number, attempt in enumerate(attempts) if attempt is None]
-    if not numbers:
-        return
-    store: Any = None
-    folder = _part(checkpoint, "alone")
-    if folder is not None:
-        store = folder._fits([specs[number].identity() for number in numbers])
-        for index, fields in store.known.items():
-            attempts[numbers[index]] = FitOutcome(**fields)
-    unfinished = [number for number in numbers if attempts[number] is None]
-    threads = usable_threads()
-    jobs = min(threads, len(unfinished))
-    lock = Lock()
-    config = get_config()  # scikit-learn's configuration is thread-local
-    stop_requests: list[bool] = []  # not empty after a request to stop
-    # an error when saving, such as a full disk, which stops all fits
-    save_errors: list[Exception] = []
+class SeparateFits:
+    """Fits that are not members of a population: all of a list without an outcome."""
 
-    def fit(number: int):
+    def __init__(self, specs: Sequence[FitSpec], attempts: list[Attempt], checkpoint):
+        """Prepare the fits, and read the saved outcomes. The outcomes are stored in `attempts`."""
+        self.specs = specs
+        self.attempts = attempts
+        self.numbers = self.unfinished()
+        self.store: Any = None
+        self.lock = Lock()
+        self.config = get_config()  # scikit-learn's configuration is thread-local
+        self.threads_per_fit = 1
+        self.stop_requests = []  # not empty after a request to stop
+        # an error when saving, such as a full disk, which stops all fits
+        self.save_errors: list[Exception] = []
+        folder = _part(checkpoint, "alone")
+        if folder is not None and self.numbers:
+            self.store = folder._fits(
+                [specs[number].identity() for number in self.numbers]
+            )
+            for index, fields in self.store.known.items():
+                attempts[self.numbers[index]] = FitOutcome(**fields)
+
+    def unfinished(self) -> list[int]:
+        """Return the indices of the fits without an outcome."""
+        attempts = enumerate(self.attempts)
+        return [number for number, attempt in attempts if attempt is None]
+
+    def run(self, progress: Show | None):
+        """Run the fits, in parallel if there are several threads. Ctrl-C stops them."""
+        unfinished = self.unfinished()
+        if not unfinished:
+            return
+        threads = usable_threads()
+        jobs = min(threads, len(unfinished))
+        self.threads_per_fit = threads // jobs
+        report = partial(self.report, progress)
+        try:
+            if jobs > 1:
+                interruptible(
+                    partial(self.fit_in_threads, unfinished, jobs),
+                    report,
+                    partial(self.stop_requests.append, True),
+                )
+                report()
+            else:
+                for number in unfinished:
+                    self.fit(number)
+                    report()
+                    if getattr(self.attempts[number], "interrupted", False):
+                        break
+            if self.save_errors:
+                raise self.save_errors[0]
+        finally:
+            if self.store is not None and not self.save_errors:
+                self.store.write()
+
+    def fit_in_threads(self, numbers: list[int], jobs: int):
+        """Run the fits with these indices in parallel."""
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(self.fit, numbers))
+
+    def fit(self, number: int):
+        """Run a fit in this thread, unless the fits are stopped."""
         with (
-            config_context(**config),
-            limit_threads(max(threads // jobs, 1)),
-            cancellable(stop_requests),
+            config_context(**self.config),
+            limit_threads(self.threads_per_fit),
+            cancellable(self.stop_requests),
         ):
-            if stop_requests or save_errors:
+            if self.stop_requests or self.save_errors:
                 return
             try:
-                attempts[number] = outcome = run_fit(specs[number])
+                self.attempts[number] = outcome = run_fit(self.specs[number])
                 if outcome.interrupted:
                     warnings.warn("Training interrupted by user.", stacklevel=4)
             except Exception as error:
-                attempts[number] = attempts[number] or error
+                # an outcome, if the warning is raised as an error
+                self.attempts[number] = self.attempts[number] or error
                 return
-            if store is None or outcome.interrupted or outcome.diverged:
-                return
-            fields = {**vars(outcome)}
-            del fields["error"]
-            try:
-                with lock:
-                    store.ended(numbers.index(number), fields)
-            except Exception as error:
-                save_errors.append(error)
+            is_complete = not outcome.interrupted and not outcome.diverged
+            if self.store is not None and is_complete:
+                self.save(number, outcome)
 
-    def report():
+    def save(self, number: int, outcome: FitOutcome):
+        """Save the outcome of a fit."""
+        fields = {**vars(outcome)}
+        del fields["error"]
+        try:
+            with self.lock:
+                self.store.ended(self.numbers.index(number), fields)
+        except Exception as error:
+            self.save_errors.append(error)
+
+    def report(self, progress: Show | None):
+        """Report the number of finished fits."""
         if progress is not None:
-            ended = sum(attempt is not None for attempt in attempts)
-            progress(Progress(ended, len(specs), ended / len(specs)))
-
-    def fit_in_threads():
-        with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(fit, unfinished))
-
-    try:
-        if jobs > 1:
-            interruptible(fit_in_threads, report, partial(stop_requests.append, True))
-            report()
-        else:
-            for number in unfinished:
-                fit(number)
-                report()
-                if getattr(attempts[number], "interrupted", False):
-                    break
-        if save_errors:
-            raise save_errors[0]
-    finally:
-        if store is not None and not save_errors:
-            store.write()
+            total = len(self.attempts)
+            ended = total - len(self.unfinished())
+            progress(Progress(ended, total, ended / total))

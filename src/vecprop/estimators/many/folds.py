@@ -69,7 +69,7 @@ class Split:
 
 
 def splitter_for(cv, y, *, is_classes: bool, groups, time):
-    """Return the splitter for the setting ``cv``.
+    """Return the splitter for the setting ``cv``: a number of folds, a splitter or splits.
 
     Examples
     --------
@@ -78,21 +78,21 @@ def splitter_for(cv, y, *, is_classes: bool, groups, time):
     [([1, 3], [2, 4]), ([1, 3, 2, 4], [0, 5])]
     """
     is_number = cv is None or isinstance(cv, Integral)
-    count: Any = FOLDS if cv is None else cv
+    folds: Any = FOLDS if cv is None else cv
     if time is not None:
         if groups is not None or not is_number:
             raise ValueError(
                 "time cannot be combined with groups or a splitter: give cv as a number"
                 " of folds."
             )
-        splits: Any = _splits_by_time(np.asarray(time), count, len(y))
+        splits: Any = _splits_by_time(np.asarray(time), folds, len(y))
         return check_cv(splits)
-    if groups is None or not is_number:
-        splitter: Any = cv
-        return check_cv(splitter, y, classifier=is_classes)
-    if is_classes and type_of_target(y) in ("binary", "multiclass"):
-        return StratifiedGroupKFold(count)
-    return GroupKFold(count)
+    if groups is not None and is_number:
+        if is_classes and type_of_target(y) in ("binary", "multiclass"):
+            return StratifiedGroupKFold(folds)
+        return GroupKFold(folds)
+    splitter: Any = cv
+    return check_cv(splitter, y, classifier=is_classes)
 
 
 def _splits_by_time(
@@ -105,11 +105,13 @@ def _splits_by_time(
         )
     if (time != time).any():  # nan or NaT
         raise ValueError("time has missing values: drop these rows or fill them.")
-    ranks = np.unique(time, return_inverse=True)[1]  # NumPy has no minimum of text
-    order = np.argsort(ranks, kind="stable")
+    # NumPy has no minimum of text
+    _, ranks = np.unique(time, return_inverse=True)
+    by_time = np.argsort(ranks, kind="stable")
     splits = []
-    for train_positions, test_positions in TimeSeriesSplit(count).split(order):
-        train, test = order[train_positions], order[test_positions]
+    for train_positions, test_positions in TimeSeriesSplit(count).split(by_time):
+        train = by_time[train_positions]
+        test = by_time[test_positions]
         train = train[ranks[train] < ranks[test].min()]
         if not len(train):
             raise ValueError(
@@ -123,7 +125,7 @@ def _splits_by_time(
 class Candidate:
     """An estimator with one choice of parameters."""
 
-    def __init__(self, estimator, params: dict[str, Any], seeds: int):
+    def __init__(self, estimator, params: dict, seeds: int):
         self.params = params
         values: Any = clone(params, safe=False)  # a parameter may be an estimator
         self.estimator: Any = clone(estimator)
@@ -146,24 +148,22 @@ class Candidate:
         self.random_states = random_states(self.model.random_state, seeds)
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict:
         """The model's settings, validated."""
         self.model._validate_params()
         return self.model.get_params(deep=False)
 
     @cached_property
-    def preprocessing(self) -> tuple[Any, ...]:
+    def preprocessing(self) -> tuple:
         """A key that is equal for candidates with the same preprocessing."""
-        if self.name is None:
-            return ()
-        of_model = (self.name, f"{self.name}__")
-        return tuple(
-            (key, _identity(self.params[key]))
-            for key in sorted(self.params)
-            if not key.startswith(of_model)
-        )
+        key = []
+        if self.name is not None:
+            for name in sorted(self.params):
+                if not name.startswith((self.name, f"{self.name}__")):
+                    key.append((name, _identity(self.params[name])))
+        return tuple(key)
 
-    def only_scales(self, params: dict[str, Any]) -> bool:
+    def only_scales(self, params: dict) -> bool:
         """Return whether the only step before the model is a scaler, and `params` are only for the model."""
         if self.name is None:
             return True
@@ -171,13 +171,13 @@ class Candidate:
             name.startswith(f"{self.name}__") for name in params
         )
 
-    def model_arguments(self, params: dict[str, Any]) -> dict[str, Any]:
+    def model_arguments(self, params: dict) -> dict:
         """Return the model's arguments of `fit`, without the prefix for its pipeline step."""
         prefix = "" if self.name is None else f"{self.name}__"
         return {name.removeprefix(prefix): value for name, value in params.items()}
 
     @cached_property
-    def targets(self) -> tuple[Any, ...]:
+    def targets(self) -> tuple:
         """A key that is equal for candidates with the same encoding of targets."""
         names = ("loss", "class_weight", "scale_target")
         return type(self.model), *(_identity(self.settings.get(name)) for name in names)
@@ -196,28 +196,28 @@ class Shared:
 
     X: ndarray
     y: Any
-    params: dict[str, Any]
+    params: dict
     ends: ndarray
     """The minimum and the maximum of each column, (2, I)."""
     frame: Any = None
     tables: dict[Any, Table | None] = field(default_factory=dict)
 
     @classmethod
-    def from_rows(cls, X, y, params: dict[str, Any]) -> "Shared | None":
+    def from_rows(cls, X, y, params: dict) -> "Shared | None":
         """Return the rows if they can be shared without conversion, and None otherwise."""
-        frame = None
         array = _array_behind(X)
+        frame = None
         if array is not None:
-            frame, X = X, array
-        is_numeric = (
-            type(X) in (ndarray, np.memmap)
-            and X.ndim == 2
-            and X.dtype in (np.float32, np.float64)
-        )
-        if not is_numeric or not X.size or sparse.issparse(y):
+            frame = X
+            X = array
+        if type(X) not in (ndarray, np.memmap) or X.ndim != 2 or not X.size:
+            return None
+        if X.dtype not in (np.float32, np.float64) or sparse.issparse(y):
             return None
         ends = np.stack([np.asarray(X).min(axis=0), np.asarray(X).max(axis=0)])
-        return cls(X, y, params, ends, frame) if np.isfinite(ends).all() else None
+        if not np.isfinite(ends).all():
+            return None
+        return cls(X, y, params, ends, frame)
 
     @cached_property
     def by_rows(self) -> ndarray:
@@ -262,29 +262,26 @@ class Shared:
         rows, _ = model._accept(self.stand_in(N), self.y, weight)
         if model.n_outputs_ != template.n_outputs_:
             return None
-        output_layer = Network(1, [Dense(model.n_outputs_)], model._network_loss())
-        theta = output_layer.init(0, self.X.dtype)
-        output_layer._batch(
-            theta, np.zeros((N, 1), self.X.dtype), rows.table.T, rows.table.weight
-        )
+        # The smallest network with this loss checks the targets and weights.
+        network = Network(1, [Dense(model.n_outputs_)], model._network_loss())
+        theta = network.init(0, self.X.dtype)
+        inputs = np.zeros((N, 1), self.X.dtype)
+        network._batch(theta, inputs, rows.table.T, rows.table.weight)
         return rows.table
 
 
 def _array_behind(frame) -> ndarray | None:
     """Return the single array behind a pandas frame, or None if its columns are stored separately."""
-    if (
-        type(frame).__module__.partition(".")[0] != "pandas"
-        or getattr(frame, "ndim", 0) != 2
-        or not frame.size
-    ):
+    library, *_ = type(frame).__module__.split(".")
+    if library != "pandas" or getattr(frame, "ndim", 0) != 2 or not frame.size:
         return None
     if any(dtype not in (np.float32, np.float64) for dtype in frame.dtypes):
         return None
     X = frame.to_numpy()
-    shares_ends = all(
-        np.shares_memory(X, frame.iloc[:, column].to_numpy()) for column in (0, -1)
-    )
-    return X if shares_ends else None
+    for column in (0, -1):
+        if not np.shares_memory(X, frame.iloc[:, column].to_numpy()):
+            return None  # X is a copy
+    return X
 
 
 class CapturedRows(BaseEstimator):
@@ -311,6 +308,16 @@ class PreparedFit(NamedTuple):
     estimator: BaseEstimator
 
 
+class FoldPipeline(NamedTuple):
+    """A pipeline that is fitted up to its last step, and its scaling if it only scales.
+
+    If the pipeline has other steps, its last step has captured the rows.
+    """
+
+    pipeline: Pipeline | None = None
+    scaling: Scaling | None = None
+
+
 class FoldRows(NamedTuple):
     """The rows of a fold as a model reads them; the template has validated them."""
 
@@ -322,9 +329,7 @@ class FoldRows(NamedTuple):
 class Fold:
     """The training rows of one split, prepared once for all candidates with the same preprocessing."""
 
-    def __init__(
-        self, estimator, X, y, train, params: dict[str, Any], shared: Shared | None
-    ):
+    def __init__(self, estimator, X, y, train, params: dict, shared: Shared | None):
         self.estimator = estimator
         self.all_X = X
         self.all_y = y
@@ -332,24 +337,23 @@ class Fold:
         self.params = arguments_of(params, self.indices, row_count(X))
         self.shared = shared
         # by preprocessing
-        self.steps: dict[Any, tuple[Pipeline | None, Scaling | None]] = {}
+        self.pipelines: dict[Any, FoldPipeline] = {}
         self.rows: dict[Any, FoldRows] = {}  # by preprocessing and encoding of targets
         self.generator = np.random.RandomState()
 
     def prepared(self, candidate: Candidate, random_state) -> PreparedFit:
         """Return the fit of a candidate with a random state, ready to train."""
-        if candidate.preprocessing not in self.steps:
-            self.steps[candidate.preprocessing] = self.preprocessed(candidate)
-        pipeline, scaling = self.steps[candidate.preprocessing]
-        key = candidate.preprocessing, candidate.targets
+        preprocessing = candidate.preprocessing
+        if preprocessing not in self.pipelines:
+            self.pipelines[preprocessing] = self.preprocessed(candidate)
+        pipeline, scaling = self.pipelines[preprocessing]
+        key = preprocessing, candidate.targets
         if key not in self.rows:
             self.rows[key] = self.accepted(candidate, pipeline, scaling)
-        fold_rows = self.rows[key]
-        model: Any = copy.copy(fold_rows.template)
+        template, rows, validation = self.rows[key]
+        model: Any = copy.copy(template)
         vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
-        spec = model._begin(
-            fold_rows.rows, fold_rows.validation, self.random(model.random_state)
-        )
+        spec = model._begin(rows, validation, self.random(model.random_state))
         if pipeline is None:
             return PreparedFit(spec, model, estimator=model)
         estimator = copy.copy(pipeline)
@@ -381,42 +385,34 @@ class Fold:
         self.generator.seed(int(random_state))
         return self.generator
 
-    def preprocessed(
-        self, candidate: Candidate
-    ) -> tuple[Pipeline | None, Scaling | None]:
-        """Return a pipeline fitted up to its last step, and its scaling if the pipeline only scales.
-
-        If the pipeline has other steps, its last step has captured the rows. Without a
-        pipeline, both results are None.
-        """
+    def preprocessed(self, candidate: Candidate) -> "FoldPipeline":
+        """Return the candidate's pipeline, fitted up to its last step, if it has one."""
         if candidate.name is None:
-            return None, None
+            return FoldPipeline()
         pipeline: Any = clone(candidate.estimator)
         scaling = self.fit_scaler(candidate, pipeline)
         if scaling is None:
             pipeline.steps[-1] = (candidate.name, CapturedRows(candidate.model))
             pipeline = pipeline.fit(self.inputs(), self.y, **self.params)
-        return pipeline, scaling
+        return FoldPipeline(pipeline, scaling)
 
     def fit_scaler(self, candidate: Candidate, pipeline) -> Scaling | None:
         """Fit the scaler of a pipeline without copying a large X, or return None if this is not possible."""
         shared = self.shared
+        if shared is None or not shared.is_large:
+            return None
         scaler_step = scaler_of(pipeline)
-        if (
-            shared is None
-            or not shared.is_large
-            or scaler_step is None
-            or not candidate.only_scales(self.params)
-        ):
+        if scaler_step is None or not candidate.only_scales(self.params):
             return None
         position, scaler = scaler_step
         fitted = fitted_in_parts(scaler, shared.X, self.indices)
-        scaling = scaling_of(
-            fitted, np.vstack([shared.ends, shared.X[self.indices[:SOME]]])
-        )
+        tested_rows = np.vstack([shared.ends, shared.X[self.indices[:SOME]]])
+        scaling = scaling_of(fitted, tested_rows)
         if scaling is not None:
+            # sets the scaler's column names
             validate_data(fitted, self.all_X, skip_check_array=True)
-            pipeline.steps[position] = (pipeline.steps[position][0], fitted)
+            name, _ = pipeline.steps[position]
+            pipeline.steps[position] = (name, fitted)
         return scaling
 
     def accepted(
@@ -424,29 +420,28 @@ class Fold:
     ) -> FoldRows:
         """Return the rows as the candidate's model reads them."""
         template: Any = clone(candidate.model)
-        shared = self.shared
-        if shared is None or (pipeline is not None and scaling is None):
-            if pipeline is None:
-                rows, validation = template._accept(self.X, self.y, **self.params)
-            else:
-                captured = pipeline.steps[-1][1]
-                rows, validation = template._accept(
-                    captured.X, self.y, **captured.params
-                )
-            return FoldRows(template, rows, validation)
-        X = shared.stand_in(len(self.indices), named=pipeline is None)
-        rows, validation = template._accept(
-            X, self.y, **candidate.model_arguments(self.params)
-        )
+        if pipeline is not None and scaling is None:
+            _, captured = pipeline.steps[-1]
+            rows = template._accept(captured.X, self.y, **captured.params)
+            return FoldRows(template, *rows)
+        if self.shared is None:
+            rows = template._accept(self.X, self.y, **self.params)
+            return FoldRows(template, *rows)
+        return self.shared_rows(self.shared, candidate, template, scaling)
+
+    def shared_rows(
+        self, shared: Shared, candidate: Candidate, template, scaling: Scaling | None
+    ) -> FoldRows:
+        """Return the rows as lazily scaled rows of a shared X."""
+        X = shared.stand_in(len(self.indices), named=candidate.name is None)
+        arguments = candidate.model_arguments(self.params)
+        rows, validation = template._accept(X, self.y, **arguments)
         table = None
         if shared.is_large:
             weight = candidate.model_arguments(shared.params).get("sample_weight")
             table = shared.table(template, candidate.targets, weight)
-        return FoldRows(
-            template,
-            rows.within(shared.by_rows, self.indices, table, scaling),
-            validation,
-        )
+        selected = rows.within(shared.by_rows, self.indices, table, scaling)
+        return FoldRows(template, selected, validation)
 
 
 def row_indices(rows, count: int) -> ndarray:
@@ -465,11 +460,9 @@ def select_rows(rows, indices: ndarray):
         return rows.tocsr()[indices]
     if hasattr(rows, "to_pandas") and hasattr(rows, "take"):  # of pyarrow
         return rows.take(indices)
-    return (
-        rows[indices]
-        if hasattr(rows, "shape")
-        else [rows[number] for number in indices]
-    )
+    if hasattr(rows, "shape"):
+        return rows[indices]
+    return [rows[number] for number in indices]
 
 
 def inputs_of(estimator, X, indices: ndarray, train: ndarray):
@@ -479,15 +472,12 @@ def inputs_of(estimator, X, indices: ndarray, train: ndarray):
     return select_rows(X, indices)
 
 
-def arguments_of(
-    params: dict[str, Any], indices: ndarray, count: int
-) -> dict[str, Any]:
+def arguments_of(params: dict, indices: ndarray, count: int) -> dict:
     """Return arguments for some rows: select these rows from arguments that have one entry per row."""
-    arguments = {}
+    arguments = dict(params)
     for name, value in params.items():
-        arguments[name] = (
-            select_rows(value, indices) if _has_rows(value, count) else value
-        )
+        if _has_rows(value, count):
+            arguments[name] = select_rows(value, indices)
     return arguments
 
 

@@ -3,7 +3,7 @@
 The results are bit-identical: the map is compared with the scaler on some rows.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -30,40 +30,55 @@ PART = 2**17
 SOME = 1000
 """The number of rows that are used to compare a scaler with its map."""
 
-_MAPS: dict[type, tuple[str, str, bool]] = {
-    StandardScaler: ("mean_", "scale_", False),
-    RobustScaler: ("center_", "scale_", False),
-    MaxAbsScaler: ("", "scale_", False),
-    MinMaxScaler: ("min_", "scale_", True),
+MOST_CHUNKS = 64
+"""The largest number of chunks of columns, because each one reads all rows."""
+
+
+class MapNames(NamedTuple):
+    """The attributes of a scaler with its shift and scale, and whether it multiplies; see `Scaling`."""
+
+    shift: str
+    scale: str
+    multiplies: bool = False
+
+
+_MAPS: dict[type, MapNames] = {
+    StandardScaler: MapNames("mean_", "scale_"),
+    RobustScaler: MapNames("center_", "scale_"),
+    MaxAbsScaler: MapNames("", "scale_"),
+    MinMaxScaler: MapNames("min_", "scale_", multiplies=True),
 }
-"""The attributes of each scaler with its shift and scale, and whether it multiplies;
-see `Scaling`.
-"""
 
 
-def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
-    """Return the position of a pipeline's scaler and the scaler if it is the only step before the model."""
-    steps = [(position, step) for position, (_, step) in enumerate(pipeline.steps[:-1])]
-    steps = [
-        (position, step)
-        for position, step in steps
-        if step not in (None, "passthrough")
-    ]
-    if len(steps) != 1 or type(steps[0][1]) not in _MAPS:
+class ScalerStep(NamedTuple):
+    """The scaler of a pipeline, and its position."""
+
+    position: int
+    scaler: Any
+
+
+def scaler_of(pipeline: Pipeline) -> ScalerStep | None:
+    """Return a pipeline's scaler if it is the only step before the model, and only scales."""
+    steps = []
+    for position, (_, step) in enumerate(pipeline.steps[:-1]):
+        if step not in (None, "passthrough"):
+            steps.append(ScalerStep(position, step))
+    if len(steps) != 1 or type(steps[0].scaler) not in _MAPS:
         return None
-    scaler = steps[0][1]
-    # no callbacks or set_output
-    has_only_settings = vars(scaler).keys() == scaler.get_params(deep=False).keys()
+    (scaler_step,) = steps
+    scaler = scaler_step.scaler
     config = get_config()
-    is_plain = (
-        config["transform_output"] == "default"
-        and not config["enable_metadata_routing"]
+    has_other_tasks = (
+        # such as callbacks or set_output
+        vars(scaler).keys() != scaler.get_params(deep=False).keys()
+        or config["transform_output"] != "default"
+        or config["enable_metadata_routing"]
+        or pipeline.memory is not None
+        or pipeline.verbose
     )
-    is_quiet = pipeline.memory is None and not pipeline.verbose
-    clips = getattr(scaler, "clip", False)
-    return (
-        steps[0] if has_only_settings and is_plain and is_quiet and not clips else None
-    )
+    if has_other_tasks or getattr(scaler, "clip", False):
+        return None
+    return scaler_step
 
 
 def fitted_in_parts(scaler, X: ndarray, rows: ndarray):
@@ -89,18 +104,17 @@ def _by_columns(scaler, X: ndarray, rows: ndarray):
     No chunk has a single column, because NumPy may then sum in another order.
     """
     I = X.shape[1]
-    count = max(min(I // 2, X.size // PART, 64), 1)
-    parts = []
-    for part in range(count):
-        columns = X[:, I * part // count : I * (part + 1) // count]
-        unfitted: Any = clone(scaler)
-        parts.append(unfitted.fit(columns[rows]))
-    fitted = parts[0]
+    count = max(min(I // 2, X.size // PART, MOST_CHUNKS), 1)
+    scalers = []
+    for chunk in range(count):
+        columns = X[:, I * chunk // count : I * (chunk + 1) // count]
+        unfitted = clone(scaler)
+        scalers.append(unfitted.fit(columns[rows]))
+    fitted = scalers[0]
     for name, values in vars(fitted).items():
-        if isinstance(values, ndarray) and values.ndim:
-            setattr(
-                fitted, name, np.concatenate([getattr(part, name) for part in parts])
-            )
+        if isinstance(values, ndarray) and values.ndim:  # one entry per column
+            joined = np.concatenate([getattr(part, name) for part in scalers])
+            setattr(fitted, name, joined)
     fitted.n_features_in_ = I
     return fitted
 
@@ -116,8 +130,9 @@ def _standard_in_parts(scaler, X: ndarray, rows: ndarray):
     scaler.fit(X[sample])
     is_same = X.shape[1] > 1 and X.flags.c_contiguous
     for name, values in _moments(X, sample).items():
-        fitted = getattr(scaler, name)
-        is_same = is_same and (fitted is None or np.array_equal(fitted, values))
+        fitted_values = getattr(scaler, name)
+        if fitted_values is not None and not np.array_equal(fitted_values, values):
+            is_same = False
     if not is_same:
         return _by_columns(scaler, X, rows)
     for name, values in _moments(X, rows).items():
@@ -127,29 +142,35 @@ def _standard_in_parts(scaler, X: ndarray, rows: ndarray):
     return scaler
 
 
-def _moments(X: ndarray, rows: ndarray) -> dict[str, Any]:
+def _moments(X: ndarray, rows: ndarray) -> dict[str, ndarray]:
     """Return the mean, variance and scale of each column, computed as by `StandardScaler`.
 
     The variance is Σ (x - mean)² / N minus the square of Σ (x - mean) / N, which
-    corrects the rounding of the mean.
+    corrects the rounding of the mean. Sums are continued in the next chunk as its first
+    row, so that numbers are added in the same order as in one sum of all rows.
     """
     N, I = len(rows), X.shape[1]
-    total, deviations, squares = np.zeros((3, 1, I))
     parts = _parts(rows, 4 * I)  # four arrays of a chunk exist at once
+    total = np.zeros((1, I))
     for part in parts:
-        # in the same order as one sum of all rows
-        total = np.concatenate([total, X[part]]).sum(axis=0, keepdims=True)
+        total = _sum([total, X[part]])
     mean = total[0] / N
+    deviations = np.zeros((1, I))
+    squares = np.zeros((1, I))
     for part in parts:
         deviation = X[part] - mean
-        deviations = np.concatenate([deviations, deviation]).sum(axis=0, keepdims=True)
-        squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)
+        deviations = _sum([deviations, deviation])
+        squares = _sum([squares, deviation**2])
     variance = (squares[0] - deviations[0] ** 2 / N) / N
     epsilon = np.finfo(float).eps
-    # within rounding error
-    is_constant = variance <= N * epsilon * variance + (N * mean * epsilon) ** 2
-    scale = np.where(is_constant, 1.0, np.sqrt(variance))
+    rounding_error = N * epsilon * variance + (N * mean * epsilon) ** 2
+    scale = np.where(variance <= rounding_error, 1.0, np.sqrt(variance))
     return {"mean_": mean, "var_": variance, "scale_": scale}
+
+
+def _sum(arrays: list[ndarray]) -> ndarray:
+    """Return the sum of the rows of all arrays, (1, I)."""
+    return np.concatenate(arrays).sum(axis=0, keepdims=True)
 
 
 def scaling_of(scaler, rows: ndarray) -> Scaling | None:
@@ -157,18 +178,21 @@ def scaling_of(scaler, rows: ndarray) -> Scaling | None:
 
     Some scalers compute in the dtype of X, others in float64.
     """
-    shift_name, scale_name, multiplies = _MAPS[type(scaler)]
-    shift = np.zeros(rows.shape[1])
+    names = _MAPS[type(scaler)]
+    columns = rows.shape[1]
+    shift = np.zeros(columns)
     # without centering, the scaler has a mean that it does not use
     if getattr(scaler, "with_mean", True):
-        shift = _vector(scaler, shift_name, shift)
-    scale = _vector(scaler, scale_name, np.ones(rows.shape[1]))
+        shift = _vector(scaler, names.shift, shift)
+    scale = _vector(scaler, names.scale, np.ones(columns))
     with np.errstate(over="ignore"):
         scaled = scaler.transform(rows)
         if not np.isfinite(scaled).all():
             return None
         for dtype in (rows.dtype, np.float64):
-            scaling = Scaling(shift.astype(dtype), scale.astype(dtype), multiplies)
+            scaling = Scaling(
+                shift.astype(dtype), scale.astype(dtype), names.multiplies
+            )
             if np.array_equal(scaling(rows), scaled):
                 return scaling
     return None

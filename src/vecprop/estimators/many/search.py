@@ -26,7 +26,7 @@ from ...train.progress import progress_bar
 from ...train.run import held
 from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT
-from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
+from .evaluation import Evaluation, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, splitter_for
 
 
@@ -247,8 +247,9 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         )
         with (
             held(self.checkpoint),
-            progress_bar("searching", quiet=self.verbose != "bar") as evaluate.show,
+            progress_bar("searching", quiet=self.verbose != "bar") as show,
         ):
+            evaluate.show = show
             self._fit(evaluate)
         self.scorer_ = scorers or scorer
         return self
@@ -275,7 +276,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         """Evaluate all candidates, select the best, and fit it to all rows."""
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)
-        metric: Any = "score"
+        metric = "score"
         if self.multimetric_:
             self._require_deciding(scores)
             metric = self.refit
@@ -289,23 +290,22 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
         self.cv_results_ = results
 
-    def _select_best(self, results: dict[str, Any], metric):
+    def _select_best(self, results: dict, metric):
         """Set the index, the parameters and the score of the best candidate."""
         if callable(self.refit):
-            index: Any = self.refit(results)
-            if not isinstance(index, int | np.integer) or not 0 <= index < len(
-                results["params"]
-            ):
+            index = self.refit(results)
+            rows = range(len(results["params"]))
+            if not isinstance(index, int | np.integer) or index not in rows:
                 raise ValueError(
                     f"refit returned {index!r}, expected a row index of cv_results_."
                 )
             self.best_index_ = index
         else:
-            ranks = results[f"rank_test_{metric}"]
-            candidates = np.arange(len(ranks))
-            if self.halving is not None:
+            candidates = np.arange(len(results["params"]))
+            if self.halving is not None:  # of the last round
                 candidates = np.flatnonzero(results["iter"] == results["iter"].max())
-            self.best_index_ = candidates[ranks[candidates].argmin()]
+            ranks = results[f"rank_test_{metric}"][candidates]
+            self.best_index_ = candidates[ranks.argmin()]
             self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
@@ -322,7 +322,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             f" {', '.join(map(repr, names))}, a function, or False."
         )
 
-    def _splits(self, cv, X, y, params: dict[str, Any]) -> list[Split]:
+    def _splits(self, cv, X, y, params: dict) -> list[Split]:
         """Return the training and test rows of each fold."""
         splits = [
             Split.from_indices(train, test, row_count(X))
@@ -340,7 +340,7 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             )
         return splits
 
-    def _choices(self) -> list[dict[str, Any]]:
+    def _choices(self) -> list[dict]:
         """Return the parameters of each candidate."""
         if (self.param_grid is None) == (self.param_distributions is None):
             raise ValueError("Give exactly one of param_grid and param_distributions.")
@@ -371,28 +371,30 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             )
         return choices
 
-    def _search(self, evaluate: Evaluation) -> tuple[dict[str, Any], Any]:
+    def _search(self, evaluate: Evaluation) -> tuple[dict, Any]:
         """Return ``cv_results_``, and the test scores of the first fit."""
         choices = self._choices()
-        results: dict[str, Any] = {}
-        all_choices: list[dict[str, Any]] = []
-        outcomes: list[Outcome] = []
-        columns: dict[str, list[Any]] = defaultdict(list)
+        results = {}
+        # of all rounds; columns are added to ``cv_results_``
+        all_choices = []
+        outcomes = []
+        columns = defaultdict(list)
         self.n_resources_ = []
         self.n_candidates_ = []
-        rounds = self._rounds(choices)
-        evaluate.rounds = len(rounds)
-        for evaluate.round, epochs in enumerate(rounds):
+        epochs_of_rounds = self._rounds(choices)
+        evaluate.rounds = len(epochs_of_rounds)
+        for number, epochs in enumerate(epochs_of_rounds):
             if self.halving is not None:
                 choices = [params | {self._max_iter: epochs} for params in choices]
                 self.n_resources_.append(epochs)
                 self.n_candidates_.append(len(choices))
-                columns["iter"] += [evaluate.round] * len(choices)
+                columns["iter"] += [number] * len(choices)
                 columns["n_resources"] += [epochs] * len(choices)
             if self.verbose and self.verbose != "bar":
                 self._print_fits(len(choices))
-            all_choices += choices
+            evaluate.round = number
             outcomes_by_seed = evaluate(choices)
+            all_choices += choices
             outcomes += map(mean_over_seeds, outcomes_by_seed)
             if self.n_seeds > 1:
                 for first in range(0, len(outcomes_by_seed), self.n_splits_):
@@ -421,26 +423,26 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
             return f"{self.estimator.steps[-1][0]}__max_iter"
         return "max_iter"
 
-    def _rounds(self, choices: Sequence[dict[str, Any]]) -> list[int]:
-        """Return the number of epochs of each halving round; without halving, of one round, where it is not used."""
-        if self.halving is None:
+    def _rounds(self, choices: Sequence[dict]) -> list[int]:
+        """Return the number of epochs of each halving round; without halving, of one round, where it is not used.
+
+        Each round has fewer candidates, by the factor `halving`, and more epochs. The
+        last one has max_iter epochs.
+        """
+        factor = self.halving
+        if factor is None:
             return [0]
         if any(self._max_iter in params for params in choices):
             raise ValueError(
                 f"halving sets {self._max_iter} itself: remove it from the search."
             )
-        last = 0
-        while self.halving ** (last + 1) <= len(choices):
-            last += 1
         max_iter = Candidate(self.estimator, choices[0], seeds=1).settings["max_iter"]
-        return [
-            max(int(max_iter / self.halving ** (last - number)), 1)
-            for number in range(last + 1)
-        ]
+        epochs = [max_iter]
+        while factor ** len(epochs) <= len(choices):
+            epochs.append(max(int(max_iter / factor ** len(epochs)), 1))
+        return epochs[::-1]
 
-    def _best(
-        self, choices: list[dict[str, Any]], results: dict[str, Any]
-    ) -> list[dict[str, Any]]:
+    def _best(self, choices: list[dict], results: dict) -> list[dict]:
         """Return the best candidates of the latest round, for the next round."""
         column = f"mean_test_{self.refit}"
         if column not in results:

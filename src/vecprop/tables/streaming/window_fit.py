@@ -13,7 +13,7 @@ from ...train.blocks.windows import Window, Windows
 from ...train.compiled.window_steps import WindowSteps
 from ...train.members import Member
 from ...train.population.bundles import results_of
-from ...train.progress import Progress, progress_of, progress_row
+from ...train.progress import MemberProgress, Progress, progress_of
 from ...train.run import Run, is_true, train_runs, watched
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import View
@@ -159,9 +159,13 @@ def _without_folds(
 def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bool:
     """Report the progress in this epoch; return whether training ends."""
     if progress is not None:
-        rows = [progress_row(run.state, run.result is not None) for run in runs]
+        members = []
+        for run in runs:
+            has_ended = run.result is not None
+            members.append(MemberProgress.from_state(run.state, has_ended))
+        progress_of_members = MemberProgress(*np.transpose(members))
         epochs = max(run.state.epochs for run in runs)
-        report = progress_of(np.transpose(rows), len(runs), epoch=epoch, epochs=epochs)
+        report = progress_of(progress_of_members, len(runs), epoch=epoch, epochs=epochs)
         if is_true(progress(report)):
             return True
     return all(run.result is not None for run in runs)

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -219,9 +220,8 @@ def _windows_of_run(
     run: Run, windows: Windows, first: int, source: CheckedBlocks
 ) -> Generator[list[Window]]:
     """Yield the windows of a run, starting at window `first` of the current epoch, until the run has ended."""
-    with closing(
-        windows.passes(range(run.state.epoch, run.state.epochs), first)
-    ) as passes:
+    epochs = range(run.state.epoch, run.state.epochs)
+    with closing(windows.passes(epochs, first)) as passes:
         for window in passes:
             if not run.steps.has_taken(window):
                 source.warn_if_sorted(windows)
@@ -231,42 +231,40 @@ def _windows_of_run(
 
 
 def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:
-    """Return the index of the first window of the epoch that contains rows of an unfinished batch."""
+    """Return the index of the window to start from in the current epoch.
+
+    The last rows before the state may not fill a batch. They are read again, from the
+    window that contains the first of them.
+    """
     progress = state.under_way
     if not progress:
         return 0
-    sizes = [
-        int(windows.sizes[blocks].sum()) for blocks in windows.of_epoch(state.epoch)
-    ]
-    first = progress["windows"]
+    sizes = []
+    for blocks in windows.of_epoch(state.epoch):
+        sizes.append(int(windows.sizes[blocks].sum()))
+    window = progress["windows"]
     rows = progress["rows"]
-    if sum(sizes[:first]) != rows:
+    if sum(sizes[:window]) != rows:
         raise ValueError(
             "The state comes from the middle of an epoch of other windows: pass the"
             " same blocks."
         )
-    carried_rows = rows % batch_size
-    while carried_rows > 0:
-        first -= 1
-        carried_rows -= sizes[first]
-    return first
+    rows_to_read = rows % batch_size
+    while rows_to_read > 0:
+        window -= 1
+        rows_to_read -= sizes[window]
+    return window
 
 
 def _announce(windows: Windows, source: CheckedBlocks, itemsize: int):
     """Log the memory use, raise MemoryError if it is too large, and warn if windows have few blocks."""
-    network = source.network
-    count = len(windows.of_epoch(0))
-    windows_in_memory, subject = (1, "one window") if count == 1 else (2, "two windows")
-    row_bytes = itemsize * (network.inputs + network.outputs + 1)
-    index_bytes = 16  # the numbers and the order of rows
-    sort_bytes = 24  # keys and positions
-    window_rows = windows.window + windows.room
-    block_bytes = 2 * int(windows.sizes.max()) * row_bytes
-    row_bytes = windows_in_memory * (row_bytes + index_bytes) + sort_bytes
-    needed = window_rows * row_bytes + block_bytes
+    window_count = len(windows.of_epoch(0))
+    windows_in_memory = min(window_count, 2)  # one is read while another is used
+    needed = _bytes_of(windows, source, itemsize, count=windows_in_memory)
+    subject = "one window" if windows_in_memory == 1 else "two windows"
     memory_use = (
-        f"{subject} of {windows.window:,} rows x {network.inputs} inputs and a block"
-        f" take {needed / 1e6:,.0f} MB"
+        f"{subject} of {windows.window:,} rows x {source.network.inputs} inputs and a"
+        f" block take {needed / 1e6:,.0f} MB"
     )
     available = available_memory()
     if available is not None and needed > available:
@@ -275,11 +273,27 @@ def _announce(windows: Windows, source: CheckedBlocks, itemsize: int):
             " smaller window."
         )
     logging.getLogger("vecprop").info("%s.", memory_use)
-    if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
-        blocks = int(10 * len(windows.sizes) / count) / 10
+    block_count = len(windows.sizes)
+    has_few_blocks = block_count < FEW_BLOCKS * window_count
+    if windows.shuffle and window_count > 1 and has_few_blocks:
+        blocks_per_window = floor(10 * block_count / window_count) / 10
         warnings.warn(
-            f"A window has only {blocks:g} blocks, so that rows are poorly shuffled:"
+            f"A window has only {blocks_per_window:g} blocks, so that rows are poorly shuffled:"
             f" with at least {FEW_BLOCKS}, the order on disk does not matter. Use a"
             f" larger window or smaller blocks; {CURE}.",
             stacklevel=4,
         )
+
+
+def _bytes_of(
+    windows: Windows, source: CheckedBlocks, itemsize: int, count: int
+) -> int:
+    """Return the bytes of `count` windows, of sorting a window, and of a block and its copy."""
+    network = source.network
+    data_bytes = itemsize * (network.inputs + network.outputs + 1)  # X, T, weight
+    index_bytes = 16  # the number and the position of a row
+    sort_bytes = 24  # keys and positions
+    row_bytes = count * (data_bytes + index_bytes) + sort_bytes
+    window_rows = windows.window + windows.room
+    block_rows = int(windows.sizes.max())
+    return window_rows * row_bytes + 2 * block_rows * data_bytes

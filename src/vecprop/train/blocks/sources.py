@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -66,7 +67,7 @@ class Blocks(Protocol):
         """The number of inputs of a row."""
         ...
 
-    def read(self, number: int) -> tuple[Any, ...]:
+    def read(self, number: int) -> tuple:
         """Return the inputs (n, I) and targets of a block of n rows, and its weights (n,) if rows are weighted.
 
         The method may be called from another thread, and several times for the same
@@ -161,7 +162,7 @@ class ArrayBlocks:
         """The number of inputs of a row."""
         return int(self.X.shape[1])
 
-    def read(self, number: int) -> tuple[Any, ...]:
+    def read(self, number: int) -> tuple:
         """Return views of a block's inputs, targets and, if there are any, weights."""
         rows = slice(number * self.rows, (number + 1) * self.rows)
         if self.sample_weight is None:
@@ -319,21 +320,11 @@ class _Copy:
         self.seed = seed
         self.starts = np.concatenate([[0], np.cumsum(source.sizes)]).astype(np.int64)
         self.rows = int(self.starts[-1])
-        examples = list(map(np.asarray, source.read(0)))
-        names: list[str] = list(NAMES[: len(examples)])
-        if seed is not None:
-            names.append(NUMBERS)
-            examples.append(self.starts)
-        self.arrays = []
-        for name, example in zip(names, examples, strict=True):
-            path = folder / f"{name}.npy"
-            shape = (self.rows, *example.shape[1:])
-            array = np.lib.format.open_memmap(path, "w+", example.dtype, shape)
-            self.arrays.append(array)
+        self.arrays = self._created_arrays()
         self.buckets = 1
         if seed is not None:
             size = sum(array.nbytes for array in self.arrays)
-            self.buckets = max(1, -(-size // BUCKET))
+            self.buckets = max(1, ceil(size / BUCKET))
         self.sizes = np.zeros(self.buckets, np.int64)
         for start in range(0, self.rows, CHUNK):
             numbers = np.arange(start, min(start + CHUNK, self.rows))
@@ -341,29 +332,49 @@ class _Copy:
         # the next position to write in each bucket
         self.ends = np.cumsum(self.sizes) - self.sizes
 
+    def _created_arrays(self) -> list:
+        """Create memory maps of X, T, any weights, and the row numbers if the copy is shuffled."""
+        examples = {}
+        examples.update(zip(NAMES, self.source.read(0), strict=False))
+        if self.seed is not None:
+            examples[NUMBERS] = self.starts
+        arrays = []
+        for name, values in examples.items():
+            values = np.asarray(values)
+            shape = (self.rows, *values.shape[1:])
+            array = np.lib.format.open_memmap(
+                self.folder / f"{name}.npy", "w+", values.dtype, shape
+            )
+            arrays.append(array)
+        return arrays
+
     def scatter(self, block: int):
         """Write the rows of a block to their buckets."""
         numbers = np.arange(self.starts[block], self.starts[block + 1])
-        arrays = list(map(np.asarray, self.source.read(block)))
+        arrays = [np.asarray(array) for array in self.source.read(block)]
         if self.seed is not None:
             arrays.append(numbers)
-        fits = len(arrays) == len(self.arrays)
-        for array, copy in zip(arrays, self.arrays, strict=False):
-            shape = (len(numbers), *copy.shape[1:])
-            fits &= array.shape == shape and np.can_cast(array.dtype, copy.dtype)
-        if not fits:
+        if not self._can_store(arrays, len(numbers)):
             raise ValueError(
                 f"{place_of(self.source, block)} has arrays of other shapes or dtypes"
                 " than the first block: convert them."
             )
-        buckets = self._buckets_of(numbers)
-        order = np.argsort(buckets, kind="stable")
-        ends = np.cumsum(self._counts(buckets))
-        for bucket, rows in enumerate(np.split(order, ends[:-1])):
-            positions = slice(self.ends[bucket], self.ends[bucket] + len(rows))
+        bucket_of_rows = self._buckets_of(numbers)
+        rows_by_bucket = np.argsort(bucket_of_rows, kind="stable")
+        ends = np.cumsum(self._counts(bucket_of_rows))
+        for bucket, rows in enumerate(np.split(rows_by_bucket, ends[:-1])):
+            start = self.ends[bucket]
             self.ends[bucket] += len(rows)
             for array, copy in zip(arrays, self.arrays, strict=True):
-                copy[positions] = array[rows]
+                copy[start : self.ends[bucket]] = array[rows]
+
+    def _can_store(self, arrays: list[ndarray], rows: int) -> bool:
+        """Return whether the arrays of a block have the shapes and dtypes of the copy."""
+        shapes = [(rows, *copy.shape[1:]) for copy in self.arrays]
+        if [array.shape for array in arrays] != shapes:
+            return False
+        pairs = zip(arrays, self.arrays, strict=True)
+        return all(np.can_cast(array.dtype, copy.dtype) for array, copy in pairs)
 
     def mix(self):
         """Sort the rows of each bucket if the copy is shuffled, and flush the arrays to disk."""
@@ -372,11 +383,11 @@ class _Copy:
             from ...compiled.lower.row_loops import order_of_part
 
             *arrays, numbers = self.arrays
-            for end, size in zip(self.ends, self.sizes, strict=True):
-                positions = slice(end - size, end)
-                order = order_of_part(self.seed, 0, np.array(numbers[positions]))
+            starts = self.ends - self.sizes
+            for start, end in zip(starts, self.ends, strict=True):
+                order = order_of_part(self.seed, 0, np.array(numbers[start:end]))
                 for array in arrays:
-                    array[positions] = array[positions][order]
+                    array[start:end] = array[start:end][order]
             Path(self.folder, f"{NUMBERS}.npy").unlink()
         for array in self.arrays:
             array.flush()
@@ -386,8 +397,12 @@ class _Copy:
         return np.bincount(buckets, minlength=self.buckets)
 
     def _buckets_of(self, numbers: ndarray) -> ndarray:
-        """Return the bucket of each row: the range of keys is divided into equal intervals."""
+        """Return the bucket of each row: the range of keys is divided into equal intervals.
+
+        For keys of 32 bits, the bucket is key · buckets / 2³², rounded down.
+        """
         if self.seed is None or self.buckets == 1:
             return np.zeros(len(numbers), np.int64)
-        keys = row_keys(self.seed, 0, numbers) >> np.uint64(32)
-        return (keys * np.uint64(self.buckets) >> np.uint64(32)).astype(np.int64)
+        bits = np.uint64(32)
+        keys = row_keys(self.seed, 0, numbers) >> bits
+        return (keys * np.uint64(self.buckets) >> bits).astype(np.int64)

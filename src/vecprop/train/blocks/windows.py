@@ -86,6 +86,12 @@ class Windows:
         room: int,
         prefetch: Callable[[list[int]], object] | None = None,
     ):
+        """Prepare to read windows of at most `window` rows, from blocks of these sizes.
+
+        ``read(block)`` returns a batch for each network, and ``prefetch(blocks)``
+        announces the next blocks. ``room`` is the number of rows that a window may
+        leave over.
+        """
         self.sizes = np.asarray(sizes, np.int64)
         self.read = read
         self.shuffle = shuffle
@@ -105,7 +111,7 @@ class Windows:
         self.memories: list[Memory | None] = [None, None]
         self.is_closed = False
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict:
         """Return the settings that, together with the seed, determine the row order."""
         division = sha256(str(self.sizes.tolist()).encode()).hexdigest()
         return {"window": self.window, "division into blocks": division}
@@ -115,7 +121,7 @@ class Windows:
         order = np.arange(len(self.sizes))
         if self.shuffle:
             order = order_of_blocks(self.seed, epoch, len(self.sizes))
-        windows: list[list[int]] = [[]]
+        windows = [[]]
         rows = 0
         for block in order.tolist():
             if windows[-1] and rows + self.sizes[block] > self.window:
@@ -134,11 +140,11 @@ class Windows:
         with ThreadPoolExecutor(1) as reader:
             context = copy_context()  # contains the thread limit
             planned = self._planned(epochs, first)
-            window = None
-            coming = reader.submit(context.run, self._next, planned, window)
+            reading = reader.submit(context.run, self._next, planned, None)
             try:
-                while (window := coming.result()) is not None:
-                    coming = reader.submit(context.run, self._next, planned, window)
+                # The next window is read while the caller uses this one.
+                while (window := reading.result()) is not None:
+                    reading = reader.submit(context.run, self._next, planned, window)
                     yield window
             finally:
                 self.is_closed = True  # stops the reader before its next block
@@ -264,9 +270,9 @@ class CheckedBlocks:
                 f" {network.inputs}."
             )
         self.rows = int(sizes.sum())
-        self.first: Batch | None = None  # the first batch that was read
+        self.first = None  # the first batch that was read
         # moments of the targets, by block
-        self.moments: dict[int, ndarray] | None = {}
+        self.moments = {}
 
     def read(self, number: int) -> list[Batch]:
         """Return a checked block; errors contain its name."""
@@ -289,7 +295,7 @@ class CheckedBlocks:
             moments[number] = self._moments(batch)
         return [batch]
 
-    def _checked(self, number: int, X, T, weights: list[Any]) -> Batch:
+    def _checked(self, number: int, X, T, weights: list) -> Batch:
         """Return a block as a batch; raise an error if it is invalid."""
         size = self.sizes[number]
         if np.ndim(X) != 2 or len(X) != size or len(weights) > 1:
@@ -307,10 +313,13 @@ class CheckedBlocks:
             batch = replace(batch, weight=np.zeros(size, self.theta.dtype))
         else:
             batch = self.network._batch(self.theta, X, T, weight)
-        first = self.first = self.first or batch
+        if self.first is None:
+            self.first = batch
         has_weights = batch.weight is not None
-        if batch.of_classes != first.of_classes or has_weights != (
-            first.weight is not None
+        first_has_weights = self.first.weight is not None
+        if (
+            has_weights != first_has_weights
+            or batch.of_classes != self.first.of_classes
         ):
             raise ValueError(
                 "the kind of its targets, or whether it has weights, differs from"
@@ -330,20 +339,27 @@ class CheckedBlocks:
         return np.stack([np.full(outputs, float(batch.rows)), sums, squares])
 
     def warn_if_sorted(self, windows: Windows):
-        """Warn once if the targets vary more between blocks than they would in a random row order."""
+        """Warn once if the targets vary more between blocks than they would in a random row order.
+
+        As in an analysis of variance, the variance of a target t in rows i of blocks b
+        is Σ_i (t_i - m)² = Σ_b n_b (m_b - m)² + the variance within blocks, with the
+        mean m of all rows and the means m_b of blocks.
+        """
         if self.moments is None or len(self.moments) < min(SAMPLE, len(self.sizes)):
             return
         moments = np.stack(list(self.moments.values()))
         self.moments = None
         if not windows.shuffle or windows.window >= self.rows:
             return
-        n, sums, squares = moments.transpose(1, 0, 2)
-        N = n.sum(axis=0)
-        mean = sums.sum(axis=0) / N
-        total = squares.sum(axis=0) - N * mean**2
-        by_chance = (len(n) - 1) * total / N
-        between = (n * (sums / n - mean) ** 2).sum(axis=0) - by_chance
-        share = np.max(between / np.where(total > 0, total, np.inf))
+        block_rows, sums, squares = moments.transpose(1, 0, 2)  # each (blocks, O)
+        rows = block_rows.sum(axis=0)
+        mean = sums.sum(axis=0) / rows
+        block_means = sums / block_rows
+        total = squares.sum(axis=0) - rows * mean**2
+        between = (block_rows * (block_means - mean) ** 2).sum(axis=0)
+        between_by_chance = (len(moments) - 1) * total / rows
+        excess = between - between_by_chance
+        share = np.max(excess / np.where(total > 0, total, np.inf))
         if share >= SORTED:
             warnings.warn(
                 f"Rows are sorted by the target: {share:.0%} of its variance is between"

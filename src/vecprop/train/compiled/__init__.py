@@ -41,21 +41,60 @@ def missing() -> str | None:
     return trial.missing()
 
 
+def stop_check(interrupts: list, seconds: float) -> Callable[[], int] | None:
+    """Return a function that is true after an interrupt, or None if work of this length cannot be stopped."""
+    if seconds > LONG:
+        return interrupts.__len__
+    return None
+
+
 def _unsupported_arrays(theta: Array, batches: list[Batch], optimizer) -> str | None:
     """Return the reason why the kernels do not support these arrays, if any."""
-    arrays = [batch.X for batch in batches if not isinstance(batch, SparseBatch)]
-    if not all(isinstance(array, ndarray) for array in (theta, *arrays)):
+    arrays = [theta]
+    for batch in batches:
+        if not isinstance(batch, SparseBatch):
+            arrays.append(batch.X)
+    if not all(isinstance(array, ndarray) for array in arrays):
         return "it supports only NumPy arrays"
     if theta.dtype not in (np.float32, np.float64):
         return f"it supports only float32 and float64, not {theta.dtype}"
+    takes_steps = batches and optimizer and not isinstance(optimizer, LBFGS)
     members = theta.shape[:-1]
-    trains = batches and optimizer is not None and not isinstance(optimizer, LBFGS)
-    has_lockstep = trains and theta.size
-    if any(batch.members for batch in batches) or (members and not has_lockstep):
+    trains_members = not members or (takes_steps and theta.size)
+    if not trains_members or any(batch.members for batch in batches):
         return "it trains one network, or members with the same rows, at a time"
     if np.shape(getattr(optimizer, "learning_rate", 0.0)) not in ((), members):
         return "it supports one learning rate, or one per member"
     return None
+
+
+def _unsupported_noise(noise: RandomKey | None) -> str | None:
+    """Return the reason why the kernels cannot draw this noise, if any."""
+    if noise is None:
+        return None
+    is_plain = isinstance(noise.seed, int | np.integer) and noise.step >= 0
+    if is_plain and noise.rows is None:
+        return None
+    return (
+        "noise needs an integer seed, a step of at least 0, and all rows in their order"
+    )
+
+
+def _unsupported_parts(
+    network: Network, theta: Array, optimizer, score: str | None
+) -> str | None:
+    """Return the reason why a part has no kernel, or why its kernel fails, if any."""
+    from ...compiled.program import failure, unsupported
+
+    F = np.dtype(theta.dtype).type
+    if isinstance(optimizer, LBFGS):  # it is not compiled, and measures in Python
+        optimizer = score = None
+    reason = unsupported(network, F, optimizer, score)
+    if not reason:
+        reason = failure(network, F, optimizer)
+        if reason:
+            missing.cache_clear()  # perhaps no kernel can run any more
+    return reason
 
 
 class CompiledSteps(Steps):
@@ -80,19 +119,23 @@ class CompiledSteps(Steps):
             self.network,
             theta,
             batch,
-            self.validation_batch,
-            optimizer,
-            [self.state.optimizer[name] for name in optimizer.moments],
-            run.last_finite,
-            plan,
+            validation_batch=self.validation_batch,
+            optimizer=optimizer,
+            moments=[self.state.optimizer[name] for name in optimizer.moments],
+            last_finite=run.last_finite,
+            plan=plan,
         )
 
     def run_epochs(
-        self, count: int, seconds: float, rates: ndarray, interrupts: list[Any]
+        self, count: int, seconds: float, rates: ndarray, interrupts: list
     ) -> EpochResults:
-        """Run several epochs, which can be stopped between batches unless they are very short."""
+        """Run several epochs. If they are estimated to take long, interrupts stop them between batches.
+
+        An unfinished epoch is undone. The kernels then restore the parameters that they
+        know, so changes by callbacks are restored here.
+        """
         state = self.state
-        is_stopped = interrupts.__len__ if seconds > LONG else None
+        is_stopped = stop_check(interrupts, seconds)
         moved_theta = None
         if is_stopped and self.run.callbacks and was_moved(self.run):
             moved_theta = state.theta.copy()
@@ -101,7 +144,6 @@ class CompiledSteps(Steps):
             count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped
         )
         if moved_theta is not None and results.stopped and not results.epochs:
-            # the kernel does not see the change when it rolls back
             state.theta[...] = moved_theta
         return results
 
@@ -122,10 +164,12 @@ class StepsInMemory(CompiledSteps):
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None):
         super().__init__(run, validation_batch)
         self.batch = batch
+        takes_steps = self.state.epoch < self.state.epochs
         has_dense_inputs = isinstance(run.network.layers[0], Dense)
-        shows_in_loss = has_dense_inputs and not self.has_taken(None)
-        # fail before callbacks open files
-        if batch.X.size < MUCH or run.callbacks or not shows_in_loss:
+        is_found_later = takes_steps and has_dense_inputs
+        is_cheap = batch.X.size < MUCH
+        # Callbacks should not open files before training fails.
+        if is_cheap or run.callbacks or not is_found_later:
             batch.require_finite_inputs()
         self.prepare(batch, run.plan)
         best = run.best
@@ -134,30 +178,33 @@ class StepsInMemory(CompiledSteps):
         rows = batch.rows
         if validation_batch is not None:
             rows += validation_batch.rows
-        # an estimate until measured
-        self.pace = assumed_seconds(rows * self.epochs.operations, run.per_epoch)
+        # an estimate until the first epochs are measured
+        self.seconds_per_epoch = assumed_seconds(
+            rows * self.epochs.operations, run.per_epoch
+        )
 
-    def measure(self, window, interrupts: list[Any]) -> EpochResults:
+    def measure(self, window, interrupts: list) -> EpochResults:
         """Return the losses and the score before the first step."""
-        results = self.epochs.measure(interrupts.__len__ if self.pace > LONG else None)
+        results = self.epochs.measure(stop_check(interrupts, self.seconds_per_epoch))
         losses = [results.losses, results.validation_losses]
         if not results.stopped and not np.isfinite(losses).all():
             self.batch.require_finite_inputs()
         return results
 
-    def advance(self, window, most: float, interrupts: list[Any]) -> EpochResults:
+    def advance(self, window, most: float, interrupts: list) -> EpochResults:
         """Run as many epochs as fit into one kernel call."""
         run = self.run
         state = self.state
-        per_epoch = run.per_epoch
-        count = int(min(max(SECONDS / self.pace, 1), most))
+        count = int(min(max(SECONDS / self.seconds_per_epoch, 1), most))
+        seconds = count * self.seconds_per_epoch
         rates = run.settings.rates(
-            run.total_steps, count * per_epoch, state.step, state.schedule
+            run.total_steps, count * run.per_epoch, state.step, state.schedule
         )
         began = time.perf_counter()
-        results = self.run_epochs(count, count * self.pace, rates, interrupts)
-        self.pace = (time.perf_counter() - began) / max(results.epochs, 1)
-        steps = results.epochs * per_epoch
+        results = self.run_epochs(count, seconds, rates, interrupts)
+        duration = time.perf_counter() - began
+        self.seconds_per_epoch = duration / max(results.epochs, 1)
+        steps = results.epochs * run.per_epoch
         state.optimizer["t"] += steps
         state.step += steps
         if results.diverged:
@@ -183,30 +230,14 @@ class Compiled(Engine):
         score: str | None = None,
     ) -> Unsupported | None:
         """Return the reason why the kernels do not support these arguments, if any."""
-        batches = list(batches)
-        reason = _unsupported_arrays(theta, batches, optimizer)
-        if reason is None and noise is not None:
-            is_plain = isinstance(noise.seed, int | np.integer) and noise.step >= 0
-            if noise.rows is not None or not is_plain:
-                reason = (
-                    "noise needs an integer seed, a step of at least 0, and all rows in"
-                    " their order"
-                )
-        if reason is not None:
+        reason = _unsupported_arrays(theta, list(batches), optimizer)
+        reason = reason or _unsupported_noise(noise)
+        if reason:
             return Unsupported(reason, warns=False)
-        reason = missing()
-        if reason is None:
-            from ...compiled.program import failure, unsupported
-
-            F: type = np.dtype(theta.dtype).type
-            if isinstance(optimizer, LBFGS):
-                optimizer = score = None
-            reason = unsupported(network, F, optimizer, score)
-            if not reason:
-                reason = failure(network, F, optimizer)
-                if reason:
-                    missing.cache_clear()
-        return Unsupported(reason, warns=True) if reason else None
+        reason = missing() or _unsupported_parts(network, theta, optimizer, score)
+        if reason:
+            return Unsupported(reason, warns=True)
+        return None
 
     @property
     def group_class(self) -> "type[CompiledGroup]":

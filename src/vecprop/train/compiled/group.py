@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from math import ceil
 
 import numpy as np
 
@@ -11,16 +11,12 @@ from ...core.rows.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
 from ..members import CURVES, REASONS, Data, GroupResults, Member, row_indices
 
-EPOCHS = REASONS.index("epochs")
+ALL_EPOCHS = REASONS.index("epochs")
 REASON_OF_END = np.full(5, REASONS.index("diverged"))
-"""The index in `REASONS` for each value of `fits.Ended`; completing all epochs is
-handled separately.
-"""
+"""The index in `REASONS` for each value of `fits.Ended`; 0 is divergence or the end of all epochs."""
 REASON_OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
-REASON_OF_END[[fits.Ended.INTERRUPTED, fits.Ended.NOT_STARTED]] = REASONS.index(
-    "interrupted"
-)
-
+REASON_OF_END[fits.Ended.INTERRUPTED] = REASONS.index("interrupted")
+REASON_OF_END[fits.Ended.NOT_STARTED] = REASONS.index("interrupted")
 
 SHARED_ARRAYS = ("thetas", "last_finite", "best", "memory", *CURVES)
 """The arrays of results that are shared with the running fits."""
@@ -33,8 +29,8 @@ class CompiledGroup:
     """
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data):
-        self.numbers = numbers
-        self.member = member = members[0]
+        member = members[0]
+        network = member.network
         optimizer = member.optimizer
         assert isinstance(optimizer, Optimizer)  # others have no kernels
         settings = member._settings
@@ -44,16 +40,20 @@ class CompiledGroup:
             settings.check_score(validation_batch)
         batch = _selected(all_rows, member.rows, member) or all_rows
         plan = settings.plan(batch.rows)
+        self.numbers = numbers
+        self.member = member
         self.rows = batch.rows
-        self.per_epoch = -(-batch.rows // plan.batch_size)
+        self.per_epoch = ceil(batch.rows / plan.batch_size)
         self.running = plan.running
         epochs = int(member.epochs)
         steps = max(epochs * self.per_epoch, 1)
+        stopping = None
+        if settings.early_stopping is not None:
+            stopping = settings.early_stopping._as_numbers()
         thetas = np.stack([member.theta for member in members])
-        rule = settings.early_stopping
         self.fits = fits.MemberFits(
-            member.network,
-            checked_theta(member.network, thetas),
+            network,
+            checked_theta(network, thetas),
             batch,
             validation_batch,
             optimizer=optimizer,
@@ -61,12 +61,12 @@ class CompiledGroup:
             seeds=[member.seed for member in members],
             epochs=epochs,
             rates=settings.rates(steps, steps),
-            stopping=None if rule is None else rule._as_numbers(),
+            stopping=stopping,
             keeps_predictions=member.keeps_predictions and validation_batch is not None,
         )
 
     @classmethod
-    def run(cls, groups: Sequence[Any], monitor):
+    def run(cls, groups: Sequence, monitor):
         """Train the members of all groups, one floating-point type at a time, until the monitor stops them."""
         try:
             for F in (np.float64, np.float32):
@@ -75,32 +75,34 @@ class CompiledGroup:
                     fits.run(fits_of_type, monitor.poll)
         finally:
             for group in groups:
-                del group.fits.context, group.fits.records  # needed only during the run
+                # only the run needs this memory
+                del group.fits.context
+                del group.fits.records
 
     def results(self) -> GroupResults:
         """Return the results as views of the training arrays; members may still be running."""
         member = self.member
-        fits_of_members = self.fits
+        trained = self.fits
         # read first: a member that ends now must not count as ended with an old reason
-        seconds = fits_of_members.seconds.copy()
-        done, steps, _, end = fits_of_members.done.copy().T
-        has_all_epochs = (end == 0) & (done == fits_of_members.epochs)
+        seconds = trained.seconds.copy()
+        done, steps, _, ends = trained.done.copy().T
+        has_all_epochs = (ends == 0) & (done == trained.epochs)
         return GroupResults(
             self.numbers,
             member.network,
             type(member.optimizer).__name__,
             stopping=member.early_stopping,
-            epochs=fits_of_members.epochs,
+            epochs=trained.epochs,
             rows=self.rows,
             per_epoch=self.per_epoch,
             running=self.running,
-            moments=fits_of_members.moments,
+            moments=trained.moments,
             done=done,
             steps=steps,
-            reasons=np.where(has_all_epochs, EPOCHS, REASON_OF_END[end]),
-            measured=(end != fits.Ended.NOT_STARTED) & (end != fits.Ended.AT_START),
+            reasons=np.where(has_all_epochs, ALL_EPOCHS, REASON_OF_END[ends]),
+            measured=(ends != fits.Ended.NOT_STARTED) & (ends != fits.Ended.AT_START),
             seconds=seconds,
-            **{name: getattr(fits_of_members, name) for name in SHARED_ARRAYS},
+            **{name: getattr(trained, name) for name in SHARED_ARRAYS},
         )
 
 

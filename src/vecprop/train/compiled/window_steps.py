@@ -1,7 +1,8 @@
 """Training steps of one network on the windows of data larger than memory."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Mean(NamedTuple):
-    """A mean over the windows of an epoch: its name in `EpochResults`, and the count that weights a window."""
+    """A mean over the windows of an epoch: its name in `EpochResults`, and the count that weighs a window."""
 
-    results: str
-    weight: str
+    result_name: str
+    weight_name: str
 
 
 MEANS = {
@@ -28,9 +29,14 @@ MEANS = {
     "gradient_norm": Mean("norms", "steps"),
     "step_size": Mean("sizes", "steps"),
 }
-"""The means over the windows of an epoch: the name in `EpochResults`, and the count
-that weighs a window.
-"""
+"""The means over the windows of an epoch, by their names in `EPOCH_START`."""
+
+
+class CarriedRows(NamedTuple):
+    """The last rows of a window, which do not fill a batch, and their indices among all rows."""
+
+    batch: Batch
+    numbers: ndarray
 
 
 class WindowSteps(CompiledSteps):
@@ -42,10 +48,9 @@ class WindowSteps(CompiledSteps):
     it has skipped the windows that contain the carried rows.
     """
 
-    carried: tuple[Batch, ndarray] | None = None
-    """The carried rows, and their indices among all rows."""
+    carried: CarriedRows | None = None
 
-    def measure(self, window: "Window | None", interrupts: list[Any]) -> EpochResults:
+    def measure(self, window: "Window | None", interrupts: list) -> EpochResults:
         """Return the validation losses before the first window."""
         batch = self.validation_batch if window is None else window.batch
         assert batch is not None  # without validation rows, nothing is measured
@@ -61,29 +66,24 @@ class WindowSteps(CompiledSteps):
         """Carry over the last rows of a window that was used before training resumed."""
         self._carry(window, self._with_carried(window))
 
-    def advance(
-        self, window: "Window", most: float, interrupts: list[Any]
-    ) -> EpochResults:
+    def advance(self, window: "Window", most: float, interrupts: list) -> EpochResults:
         """Take the steps of a window. The last window of an epoch returns the results of the epoch."""
         state = self.state
-        B = self.plan.batch_size
+        batch_size = self.plan.batch_size
         if not self.epochs:
             self._prepare(window.batch)
         positions = self._with_carried(window)
         count = len(positions)
-        if not window.is_last:
-            count -= count % B
-        steps = -(-count // B)
-        results = measured = EpochResults(0, 0)
-        if count:
-            results = measured = self._run(window, positions[:count], steps, interrupts)
-        # no rows for this network
-        elif window.is_last and self.validation_batch is not None:
-            self.epochs.let_validate(self.validation_batch.rows)
-            measured = self.epochs.measure(interrupts.__len__)
-        if measured.stopped and not results.epochs:
-            return measured
-        if results.diverged:
+        if not window.is_last:  # the other rows are carried over
+            count -= count % batch_size
+        steps = ceil(count / batch_size)
+        if steps:
+            results = self._run(window, positions[:count], steps, interrupts)
+        else:
+            results = self._results_without_steps(window, interrupts)
+        if results.stopped and not results.epochs:
+            return results
+        if steps and results.diverged:
             state.step += results.steps
             return results
         self.run.is_whole = False
@@ -91,16 +91,25 @@ class WindowSteps(CompiledSteps):
         state.under_way = self._progress(window, results, steps)
         state.step += steps
         state.optimizer["t"] += steps
-        if not window.is_last:
-            return EpochResults(0, steps)
-        return self._results_of_epoch(measured)
+        if window.is_last:
+            return self._results_of_epoch(results)
+        return EpochResults(epochs=0, steps=steps)
+
+    def _results_without_steps(
+        self, window: "Window", interrupts: list
+    ) -> EpochResults:
+        """Return the results of a window without rows for this network, or with too few rows for a step."""
+        if not window.is_last or self.validation_batch is None:
+            return EpochResults(epochs=0, steps=0)
+        self.epochs.let_validate(self.validation_batch.rows)
+        return self.epochs.measure(interrupts.__len__)
 
     def _prepare(self, batch: Batch):
         # windows are already shuffled
         self.prepare(batch, replace(self.plan, shuffle=False))
 
     def _results_of_epoch(self, measured: EpochResults) -> EpochResults:
-        """Return the means over the windows of an epoch, with these validation losses, and start the next epoch."""
+        """Return the means over all windows with the measured validation values, and start the next epoch."""
         state = self.state
         progress = state.under_way
         state.under_way = {}
@@ -110,29 +119,30 @@ class WindowSteps(CompiledSteps):
             )
         means = {}
         for name, mean in MEANS.items():
-            means[mean.results] = np.array([progress[name]], state.theta.dtype)
+            means[mean.result_name] = np.array([progress[name]], state.theta.dtype)
         results = measured._replace(epochs=1, stalled=None, stopped=False, **means)
-        losses = [results.losses[0]]
+        is_finite = np.isfinite(results.losses[0])
         if self.run.validates:
-            losses.append(results.validation_losses[0])
-        if not np.isfinite(losses).all():
+            is_finite = is_finite and np.isfinite(results.validation_losses[0])
+        if not is_finite:
             return results._replace(epochs=0, diverged=True)
         self.run.last_finite[...] = state.theta
         return results
 
     def _with_carried(self, window: "Window") -> ndarray:
-        """Copy the carried rows to the front of a window, and return the row positions in training order."""
-        if self.carried is None:
+        """Copy the carried rows before the rows of a window, and return the positions of all rows in training order."""
+        carried = self.carried
+        if carried is None:
             return window.order
-        carried, numbers = self.carried
         batch = window.batch
-        front = slice(window.front, window.front + len(numbers))
-        batch.X[front] = carried.X
-        batch.T[front] = carried.T
+        end = window.front + len(carried.numbers)
+        front = slice(window.front, end)
+        batch.X[front] = carried.batch.X
+        batch.T[front] = carried.batch.T
         if batch.weight is not None:
-            batch.weight[front] = carried.weight
-        window.numbers[front] = numbers
-        return np.concatenate([np.arange(front.start, front.stop), window.order])
+            batch.weight[front] = carried.batch.weight
+        window.numbers[front] = carried.numbers
+        return np.concatenate([np.arange(window.front, end), window.order])
 
     def _carry(self, window: "Window", positions: ndarray):
         """Carry over the last rows of a window that do not fill a batch."""
@@ -140,52 +150,61 @@ class WindowSteps(CompiledSteps):
         self.carried = None
         if count and not window.is_last:
             rows = positions[-count:]
-            self.carried = window.batch.take(rows), window.numbers[rows]
+            self.carried = CarriedRows(window.batch.take(rows), window.numbers[rows])
 
     def _run(
-        self, window: "Window", positions: ndarray, steps: int, interrupts: list[Any]
+        self, window: "Window", positions: ndarray, steps: int, interrupts: list
     ) -> EpochResults:
-        """Run the steps on the rows at these positions."""
-        epochs = self.epochs
+        """Run the steps on the rows at these positions, and validate after the last window of an epoch."""
+        run = self.run
         state = self.state
         positions = np.ascontiguousarray(positions)
-        numbers = window.numbers[positions] if self.network._random else None
-        is_mean = self.network.reduction == "mean"
-        rows = len(window.order) if is_mean else state.rows
-        epochs.take(window.batch, positions, numbers, window.positions, rows)
-        validated = 0
-        if self.validation_batch and window.is_last:
-            validated = self.validation_batch.rows
-        epochs.let_validate(validated)
-        operations = (len(positions) + validated) * epochs.operations
-        rates = self.run.settings.rates(
-            self.run.total_steps, steps, state.step, state.schedule
+        numbers = None
+        if self.network._random:  # each row has its own noise
+            numbers = window.numbers[positions]
+        # A mean loss is averaged over the window, and a sum is scaled to the epoch.
+        averaged_rows = state.rows
+        if self.network.reduction == "mean":
+            averaged_rows = len(window.order)
+        self.epochs.take(
+            window.batch, positions, numbers, window.positions, averaged_rows
         )
-        return self.run_epochs(1, assumed_seconds(operations, steps), rates, interrupts)
+        validation_rows = 0
+        if self.validation_batch is not None and window.is_last:
+            validation_rows = self.validation_batch.rows
+        self.epochs.let_validate(validation_rows)
+        operations = (len(positions) + validation_rows) * self.epochs.operations
+        seconds = assumed_seconds(operations, steps)
+        rates = run.settings.rates(run.total_steps, steps, state.step, state.schedule)
+        return self.run_epochs(1, seconds, rates, interrupts)
 
-    def _progress(
-        self, window: "Window", results: EpochResults, steps: int
-    ) -> dict[str, Any]:
+    def _progress(self, window: "Window", results: EpochResults, steps: int) -> dict:
         """Return the progress of the epoch, including this window: the counts, and the means so far.
 
         Each mean is updated by the window's share, so that the mean over a single
-        window is exactly the window's mean.
+        window is exactly the window's mean: mean ← mean · (1 - share) + value · share.
         """
         weight = float(len(window.order))
         if window.batch.weight is not None:
             weights = window.batch.weight[window.positions]
             weight = float(weights.sum(dtype=float))
-        counts = {"weight": weight, "steps": steps}
-        progress: dict[str, Any] = EPOCH_START | self.state.under_way
-        progress["windows"] += 1
-        progress["rows"] += len(window.order)
+        counts = {
+            "windows": 1,
+            "rows": len(window.order),
+            "steps": steps,
+            "weight": weight,
+        }
+        progress = EPOCH_START | self.state.under_way
         for name, count in counts.items():
             progress[name] += count
         for name, mean in MEANS.items():
-            value = float(getattr(results, mean.results)[0]) if steps else 0.0
+            value = 0.0
+            if steps:
+                value = float(getattr(results, mean.result_name)[0])
             if name == "loss" and self.network.reduction == "sum":
                 progress[name] += value
-            else:
-                share = counts[mean.weight] / (progress[mean.weight] or 1)
-                progress[name] = progress[name] * (1 - share) + value * share
+                continue
+            total = progress[mean.weight_name] or 1
+            share = counts[mean.weight_name] / total
+            progress[name] = progress[name] * (1 - share) + value * share
         return progress

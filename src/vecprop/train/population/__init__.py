@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 from typing import Any
 
 from numpy import ndarray
@@ -174,26 +175,28 @@ def train_remote(
     monitor: Monitor,
 ) -> PartialResults:
     """Train bundles of members on workers, and return the results; see `train_local`."""
-    parts: list[PartialResults] = []
+    whole = PartialResults([], {})
 
     def collect():
         with closing(results_of(workers, train_bundle, bundles, shared)) as results:
             for _, part in results:
                 part.restore_networks(members)
-                parts.append(part)
+                whole.groups.extend(part.groups)
+                whole.others.update(part.others)
                 if monitor.on_results(part):
                     return
 
     monitor.train(collect)
-    missing = {number for bundle in bundles for number in bundle.numbers}
-    missing.difference_update(*(part.numbers for part in parts))
+    missing = set(chain.from_iterable(bundle.starts for bundle in bundles))
+    missing.difference_update(whole.numbers)
     if missing and not monitor.is_stopped:
         raise RuntimeError(
             f"The workers returned no results for {len(missing)} members, such as"
             f" member {min(missing)}."
         )
-    others = {number: not_started(members[number], shared.data) for number in missing}
-    return joined([*parts, PartialResults([], others)])
+    for number in missing:
+        whole.others[number] = not_started(members[number], shared.data)
+    return whole
 
 
 def workers_or_joblibs(workers):
@@ -208,12 +211,12 @@ def workers_or_joblibs(workers):
         return None
     from joblib.parallel import get_active_backend
 
-    backend: Any = get_active_backend()[0]
+    backend: Any
+    backend, _ = get_active_backend()
     if type(backend).__name__ != "DaskDistributedBackend" or is_in_a_task():
         return None
-    # importing it here would be circular
-    library: Any = sys.modules[__name__.partition(".")[0]]
-    return library.cluster.DaskWorkers(backend.client)
+    vecprop = sys.modules["vecprop"]  # this package is below vecprop.cluster
+    return vecprop.cluster.DaskWorkers(backend.client)
 
 
 def is_in_a_task() -> bool:

@@ -22,10 +22,14 @@ MOST = 256
 worker dies.
 """
 
-MEMBERS_A_SECOND = 1e4
-"""The assumed number of members that a core trains per second if they take almost no
-steps.
-"""
+SECONDS_PER_MEMBER = 1e-4
+"""The assumed duration of a member that takes almost no steps."""
+
+OPERATIONS_PER_WEIGHT = 6
+"""Three products in the gradient of a row: forward, to the inputs, and to the weights."""
+
+OPERATIONS_PER_UNIT = 40
+"""The assumed cost of an activation and its derivative."""
 
 
 class Start(NamedTuple):
@@ -45,6 +49,11 @@ class Bundle:
     seconds: float = 0.0
     groups: list[list[int]] = field(default_factory=list)
     starts: dict[int, Start] = field(default_factory=dict)
+
+    def has_room(self, count: int, seconds: float) -> bool:
+        """Return whether this many members fit, which take these seconds. An empty bundle always has room."""
+        is_short = self.seconds + seconds <= SECONDS
+        return not self.starts or (is_short and len(self.starts) + count <= MOST)
 
     @property
     def numbers(self) -> list[int]:
@@ -74,7 +83,7 @@ class Workers(Protocol):
 
 
 def results_of(
-    workers, function: Any, bundles: Sequence[Any], data: Any
+    workers, function: Any, bundles: Sequence, data: Any
 ) -> Generator[tuple[int, Any]]:
     """Yield the index and the result of each bundle as it arrives. Closing the generator cancels the others."""
     arriving = workers.run(function, bundles, data)
@@ -91,24 +100,27 @@ def bundles_of(
     engine: Any,
     moments: bool,
 ) -> tuple[list[Bundle], SharedData]:
-    """Return the bundles, largest first, and the data that they need."""
+    """Return the bundles, largest first, and the data that they need.
+
+    Groups are members' indices. Large groups are divided, and small parts share a
+    bundle.
+    """
     shared = SharedData(data, [])
     bundle = Bundle(engine, moments)
     bundles = [bundle]
     for group, numbers in enumerate(groups):
         first = members[numbers[0]]
         shared.members.append(replace(first, theta=0))
-        seconds = _seconds_of(first, data)
-        size = int(min(max(SECONDS / seconds, 1), MOST))
-        for part in np.array_split(numbers, ceil(len(numbers) / size)):
-            part_seconds = len(part) * seconds
-            is_long = bundle.seconds + part_seconds > SECONDS
-            if bundle.starts and (is_long or len(bundle.starts) + len(part) > MOST):
+        seconds_per_member = _seconds_of(first, data)
+        largest = int(min(max(SECONDS / seconds_per_member, 1), MOST))
+        for part in np.array_split(numbers, ceil(len(numbers) / largest)):
+            seconds = len(part) * seconds_per_member
+            if not bundle.has_room(len(part), seconds):
                 bundle = Bundle(engine, moments)
                 bundles.append(bundle)
-            bundle.seconds += part_seconds
+            bundle.seconds += seconds
             bundle.groups.append(part.tolist())
-            for number in bundle.groups[-1]:
+            for number in part.tolist():
                 member = members[number]
                 bundle.starts[number] = Start(group, member.theta, member.seed)
     bundles.sort(key=attrgetter("seconds"), reverse=True)
@@ -117,15 +129,15 @@ def bundles_of(
 
 def _seconds_of(member: Member, data: Data) -> float:
     """Estimate the seconds that one core needs to train a member without early stopping."""
-    rows, network = data.row_count(member), member.network
-    steps = 1 if member.batch_size is None else ceil(rows / member.batch_size)
-    # The operations of the gradient for one row: three products per weight, plus the
-    # activations.
-    operations = 6 * network.layout.size + 40 * sum(network.widths)
-    return (
-        int(member.epochs) * assumed_seconds(rows * operations, steps)
-        + 1 / MEMBERS_A_SECOND
-    )
+    network = member.network
+    rows = data.row_count(member)
+    steps = 1
+    if member.batch_size is not None:
+        steps = ceil(rows / member.batch_size)
+    operations_per_row = OPERATIONS_PER_WEIGHT * network.layout.size
+    operations_per_row += OPERATIONS_PER_UNIT * sum(network.widths)
+    seconds_per_epoch = assumed_seconds(rows * operations_per_row, steps)
+    return int(member.epochs) * seconds_per_epoch + SECONDS_PER_MEMBER
 
 
 def train_bundle(bundle: Bundle, shared: SharedData) -> PartialResults:

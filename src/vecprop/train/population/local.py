@@ -11,9 +11,9 @@ from ...core import Array, Network, checked_theta, namespace, on_host
 from ...optimize import LBFGS, EngineName
 from ..engine import Engine
 from ..members import Data, Interner, Member, PartialResults, row_count, row_indices
-from ..progress import Progress, progress_of, progress_row
+from ..progress import MemberProgress, Progress, progress_of
 from ..run import interruption_of, is_true, new_state
-from ..state import DivergenceError, TrainingResult
+from ..state import DivergenceError, TrainingResult, TrainingState
 from ..trainer import engine_for, train
 
 
@@ -37,11 +37,11 @@ class Monitor:
         self.is_stopped = False
         self.is_interrupted = False
         self.reported = 0  # the number of ended members in the latest report
-        self.groups: list[Any] = []
-        self.unsaved: dict[int, TrainingResult] = {}
-        self.saved: set[int] = set()
-        # the progress of members outside groups
-        self.single_members: list[list[float]] = []
+        self.groups = []
+        self.unsaved = {}
+        self.saved = set()
+        # members outside groups
+        self.single_members = []
         if store is not None:
             self.saved.update(store.part.numbers)
             self.count(store.part)
@@ -50,7 +50,8 @@ class Monitor:
         """Count members with known results."""
         self.groups += part.groups
         for result in part.others.values():
-            self.single_members.append(progress_row(result.state, has_ended=True))
+            member = MemberProgress.from_state(result.state, has_ended=True)
+            self.single_members.append(member)
             self.is_stopped |= result.reason == "interrupted"
 
     def train(self, work: Callable[[], object]):
@@ -96,9 +97,10 @@ class Monitor:
 
     def latest(self) -> Progress:
         """Return the progress of training."""
-        members = [group.results().progress() for group in self.groups]
-        members.append(np.array(self.single_members).reshape(-1, 5).T)
-        return progress_of(np.concatenate(members, axis=1), self.total)
+        parts = [group.results().progress() for group in self.groups]
+        parts.extend(self.single_members)
+        columns = [np.hstack(column) for column in zip(*parts, strict=True)]
+        return progress_of(MemberProgress(*columns), self.total)
 
 
 Members = Sequence[Member] | Mapping[int, Member]
@@ -148,66 +150,81 @@ def train_local(
     monitor: Monitor,
 ) -> PartialResults:
     """Train members, given as indices grouped by `groups_of`; return their results."""
-    groups_in_kernels = []
+    compiled_groups = []
     single_numbers = []
     for numbers in groups:
         group = _member_group(numbers, members, data, engine)
         if group is None:
             single_numbers.extend(numbers)
         else:
-            groups_in_kernels.append(group)
-    monitor.groups.extend(groups_in_kernels)
-    others: dict[int, TrainingResult] = {}
+            compiled_groups.append(group)
+    monitor.groups.extend(compiled_groups)
+    results = {}
 
-    def work():
-        if groups_in_kernels:  # all belong to the compiled engine
-            type(groups_in_kernels[0]).run(groups_in_kernels, monitor)
+    def train_all():
+        if compiled_groups:
+            type(compiled_groups[0]).run(compiled_groups, monitor)
         for number in sorted(single_numbers):
             if monitor.is_stopped:
                 return
             try:
-                result = _train_single(members[number], data, engine)
+                results[number] = _train_single(members[number], data, engine)
             except (TypeError, ValueError) as error:
                 # may be raised by a custom part
                 raise in_member(number, error) from error
-            others[number] = result
-            monitor.on_results(PartialResults([], {number: result}))
+            monitor.on_results(PartialResults([], {number: results[number]}))
 
-    monitor.train(work)
+    monitor.train(train_all)
     for number in single_numbers:
-        if number not in others:
-            others[number] = not_started(members[number], data)
-    return PartialResults([group.results() for group in groups_in_kernels], others)
+        if number not in results:
+            results[number] = not_started(members[number], data)
+    return PartialResults([group.results() for group in compiled_groups], results)
 
 
 def _member_group(
     numbers: list[int], members: Members, data: Data, engine: EngineName
 ) -> Any:
-    """Return an object that trains a group of members, or None if they must be trained one by one."""
+    """Return an object that trains a group of members, or None if they must be trained one by one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a member is invalid. The message contains the index of the member.
+    """
+    group = [members[number] for number in numbers]
     try:
-        network = members[numbers[0]].network
-        if not isinstance(network, Network):
-            raise TypeError(f"network must be a Network, got {network!r}.")
-        group = [data.with_theta(members[number]) for number in numbers]
-        first = group[0]
-        theta = checked_theta(network, first.theta)
-        validates = first.validation_rows is not None
-        replace(first._settings, engine=engine).check(network, theta, validates)
-        for rows in (first.rows, first.validation_rows):
-            if rows is not None:
-                X, _, _ = data.arrays(first)
-                row_indices(rows, row_count(X))
-        group_class = _group_class(first, data, engine)
-        if group_class is not None:
-            return group_class(numbers, group, data)
-        for member in group:
-            checked_theta(member.network, member.theta)
-        return None
+        return _checked_group(numbers, group, data, engine)
     except (TypeError, ValueError) as error:
-        if len(numbers) > 1:  # find the member that raises
+        if len(numbers) > 1:
+            # one of them raises the error with its index
             for number in numbers:
                 _member_group([number], members, data, engine)
         raise in_member(numbers[0], error) from None
+
+
+def _checked_group(
+    numbers: list[int], group: list[Member], data: Data, engine: EngineName
+) -> Any:
+    """Return an object that trains a group, or None; raise an error if a member is invalid."""
+    network = group[0].network
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, got {network!r}.")
+    group = [data.with_theta(member) for member in group]
+    # the others have the same settings and rows
+    first = group[0]
+    theta = checked_theta(network, first.theta)
+    validates = first.validation_rows is not None
+    replace(first._settings, engine=engine).check(network, theta, validates)
+    for rows in (first.rows, first.validation_rows):
+        if rows is not None:
+            X, _, _ = data.arrays(first)
+            row_indices(rows, row_count(X))
+    group_class = _group_class(first, data, engine)
+    if group_class is not None:
+        return group_class(numbers, group, data)
+    for member in group:
+        checked_theta(member.network, member.theta)
+    return None
 
 
 def _group_class(member: Member, data: Data, engine: EngineName) -> type[Any] | None:
@@ -242,22 +259,32 @@ def not_started(member: Member, data: Data) -> TrainingResult:
     return TrainingResult(theta, state.history, state, "interrupted")
 
 
+class KeptPredictions:
+    """A callback that keeps the predictions of the validation rows, beginning with the initial parameters."""
+
+    def __init__(self, member: Member, X: Array):
+        self.network = member.network
+        self.X = X
+        self.predictions = []
+        self(member)
+
+    def __call__(self, state: Member | TrainingState):
+        """Predict the rows."""
+        outputs = self.network.predict(state.theta, self.X)
+        self.predictions.append(on_host(outputs))
+
+
 def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingResult:
+    """Train a member with `train`. If training diverges, return the last finite result."""
     member = data.with_theta(member)
     X, T, weight = data.selected(member, member.rows)
     validation: Any = None
+    callbacks: list[KeptPredictions] = []
     if member.validation_rows is not None:
         validation = data.selected(member, member.validation_rows)
-    predictions: list[Array] = []
-    callbacks = []
-    if member.keeps_predictions and validation is not None:
-
-        def predict(state: Any):
-            outputs = member.network.predict(state.theta, validation[0])
-            predictions.append(on_host(outputs))
-
-        predict(member)
-        callbacks.append(predict)
+        if member.keeps_predictions:
+            validation_X, *_ = validation
+            callbacks.append(KeptPredictions(member, validation_X))
     settings = {**vars(member._settings), "engine": engine}
     try:
         result = train(
@@ -272,8 +299,9 @@ def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingRes
         )
     except DivergenceError as error:
         result = error.result
-    if predictions:
-        result.history._validation_predictions.append(np.stack(predictions))
+    for callback in callbacks:
+        predictions = np.stack(callback.predictions)
+        result.history._validation_predictions.append(predictions)
     return result
 
 
