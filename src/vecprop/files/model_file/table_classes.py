@@ -16,6 +16,7 @@ from ...tables.explaining.column_notes import TrainedRows
 from ...tables.explaining.drift import Profile
 from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
+from ...tables.table_encoder import TableEncoder
 from .json_values import (
     COMMON,
     Conditions,
@@ -203,6 +204,7 @@ TABLE_CLASSES = [
     *map(stored_fields, (NumberReading, DateReading)),
     stored_fields(TargetMeans, _target_means),
     stored_fields(Encoder, _encoder),
+    stored_estimator(TableEncoder, {"notes_": list[str], "encoder_": Encoder}),
     stored_fields(Profile, _profile),
     stored_fields(TrainedRows, _trained_rows),
     stored_fields(Networks, _networks),
