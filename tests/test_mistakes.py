@@ -43,7 +43,7 @@ def table_model():
         (lambda: vp.Checkpoint(3), "The path of a file must be text or a Path, got 3"),
         (lambda: vp.cluster.DaskWorkers(4), "The client of DaskWorkers must be a Dask client, such as Client.*, got 4"),
         (lambda: vp.TabularClassifier(TABLE), r"The target of TabularClassifier is a DataFrame: pass the name"),
-        (lambda: vp.TabularRegressor(["buys"]).fit(TABLE), "pass the name of one column"),
+        (lambda: vp.TabularRegressor(["buys", "buys"]).fit(TABLE), "or a list of distinct names"),
         (lambda: vp.TabularRegressor(stages=2), "stages': it was removed: lower max_iter or n_estimators instead"),
         (lambda: vp.TabularClassifier(loss="mse"), "a classifier minimizes the log loss: leave it out"),
         (lambda: vp.TabularClassifier(memory="4GB"), "pass it to fit"),

@@ -37,8 +37,10 @@ from .ensemble.ensemble import (
 from .error import TableError, first_line, pandas
 from .kinds.formats import DateReading
 from .kinds.kinds import DATES
+from .reading.frames import Frame, as_frame
 from .reading.reading import as_classes
 from .settings import CONSTRAINTS, documented
+from .several_targets import true_targets
 from .table_model import TableModel
 
 MAX_RARE = 1000
@@ -187,6 +189,16 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N,)
         """
         P = self.predict_proba(X)  # validates X
+        if self._has_heads:
+            classes = {}
+            for number, single in enumerate(self.models_):
+                p = P[:, number]
+                classes[number] = single._decided(np.stack([1 - p, p], axis=1))
+            return pandas().DataFrame(classes).to_numpy()
+        return self._decided(P)
+
+    def _decided(self, P: ndarray) -> ndarray:
+        """Return the predicted classes, given their probabilities."""
         return self.classes_[decided(P, getattr(self, "threshold_", None), self)]
 
     @suggests_keywords
@@ -205,10 +217,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         """
         return self._by_blocks(X, self._of_inputs)
 
-    def _of_inputs(self, inputs):
-        """Return the probabilities for encoded inputs."""
-        predictions = np.stack(list(self.ensemble_.predictions(inputs)))
-        return temperature_scaled(predictions, self.inverse_temperature_).mean(axis=0)
+    def _combined(self, predictions):
+        stacked = np.stack(list(predictions))
+        return temperature_scaled(stacked, self.inverse_temperature_).mean(axis=0)
 
     @suggests_keywords
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -224,11 +235,26 @@ class TabularClassifier(ClassifierMixin, TableModel):
         sample_weight : array (N,), optional
             The sample weights.
         """
+        if self._has_heads:
+            return self._score_of_labels(as_frame(X, self), y, sample_weight)
         rows = self._scored(X, y, sample_weight)
         y = rows.y
         if np.ndim(y) == 1:
             y = self._values(pandas().Series(y))
         return float(accuracy_score(y, rows.predicted, sample_weight=rows.weight))
+
+    def _score_of_labels(self, frame: Frame, y: Any, sample_weight: Any) -> float:
+        """Return the share of the rows whose classes are right for all targets."""
+        Y = true_targets(self, frame, y)
+        has_targets = Y.notna().all(axis=1).to_numpy()
+        predicted = self.predict(frame)
+        is_right = np.full(len(frame), True)
+        for number, single in enumerate(self.models_):
+            is_right &= single._values(Y.iloc[:, number]) == predicted[:, number]
+        weight = None
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight)[has_targets]
+        return float(np.average(is_right[has_targets], weights=weight))
 
     def _values(self, y):
         return as_classes(y).to_numpy()

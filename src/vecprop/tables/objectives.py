@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from ..core.losses import (
     AbsoluteError,
+    BinaryCrossEntropy,
     Huber,
     Loss,
     Poisson,
@@ -71,6 +72,9 @@ def has_log_link(loss: Loss) -> bool:
 
 def before_link(loss: Loss, Y: ndarray) -> ndarray:
     """Return the outputs Z of a network whose predictions are Y."""
+    if isinstance(loss, BinaryCrossEntropy):
+        odds = np.maximum(Y, MIN_PROBABILITY) / np.maximum(1 - Y, MIN_PROBABILITY)
+        return np.log(odds)
     if isinstance(loss, SoftmaxCrossEntropy) or has_log_link(loss):
         return np.log(np.maximum(Y, MIN_PROBABILITY))
     return Y

@@ -1,6 +1,6 @@
 """The regressor for tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from numbers import Real
@@ -33,7 +33,9 @@ from .objectives import (
     levels_of,
     scaling,
 )
+from .reading.frames import as_frame
 from .settings import CONSTRAINTS, documented
+from .several_targets import true_targets
 from .table_model import TableModel
 
 MAX_SPREAD = 1e150
@@ -193,9 +195,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         """
         return self._by_blocks(X, self._of_inputs)
 
-    def _of_inputs(self, inputs):
-        """Return the predictions for encoded inputs."""
-        return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
+    def _combined(self, predictions):
+        return self._each_in_units(predictions).mean(axis=0)
 
     @suggests_keywords
     def predict_interval(self, X: Any, coverage: float = 0.9) -> ndarray:
@@ -221,8 +222,14 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self._by_blocks(X, partial(self._interval_of_inputs, coverage=coverage))
 
     def _interval_of_inputs(self, inputs: ndarray, coverage: float) -> ndarray:
+        if self._has_heads:
+            intervals = [
+                single._interval_of_inputs(inputs, coverage) for single in self.models_
+            ]
+            return np.stack(intervals, axis=1)
         middle, *outer = [
-            self._each_in_units(ensemble, inputs) for ensemble in self._ensembles
+            self._each_in_units(ensemble.predictions(inputs))
+            for ensemble in self._ensembles
         ]
         low, high = outer or (middle, middle)
         lower_end, upper_end = self.residuals_.interval(low, high, coverage).T
@@ -245,6 +252,13 @@ class TabularRegressor(RegressorMixin, TableModel):
         sample_weight : array (N,), optional
             The sample weights.
         """
+        if self._has_heads:
+            frame = as_frame(X, self)
+            Y = true_targets(self, frame, y)
+            scores = []
+            for number, single in enumerate(self.models_):
+                scores.append(single.score(frame, Y.iloc[:, number], sample_weight))
+            return float(np.mean(scores))
         rows = self._scored(X, y, sample_weight)
         y = self._values(rows.y)
         if type(self._loss) is SquaredError:
@@ -256,9 +270,9 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _in_units(self, Y: ndarray) -> ndarray:
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
 
-    def _each_in_units(self, ensemble: Ensemble, inputs: ndarray) -> ndarray:
+    def _each_in_units(self, predictions: Iterable[ndarray]) -> ndarray:
         """Return the predictions of M members in the units of the target, (M, N)."""
-        return self._in_units(np.stack([Y[:, 0] for Y in ensemble.predictions(inputs)]))
+        return self._in_units(np.stack([Y[:, 0] for Y in predictions]))
 
     def _shared(
         self,

@@ -6,9 +6,46 @@ from typing import Any
 
 from numpy import ndarray
 
+from .error import TableError
 from .reading.frames import Frame
-from .rows import LearnedRows
+from .rows import LearnedRows, Roles
 from .streaming.streamed import Streamed, StreamedRows
+
+
+def streamed_table(
+    model, X, y, names: dict[str, Any], memory: int | str | None
+) -> Streamed | None:
+    """Return files or a data set that do not fit into memory, or None for other tables."""
+    arrays = [
+        setting for setting, name in names.items() if not isinstance(name, str | None)
+    ]
+    if y is not None or model.target is None:
+        arrays.append("target")
+    refusal = None
+    if arrays:
+        refusal = TableError(
+            f"The table does not fit into memory, so {arrays[0]} must be the name of"
+            " one of its columns, not an array."
+        )
+    elif not isinstance(model.target, str) or model._has_tags:
+        refusal = TableError(
+            "The table does not fit into memory, so it can have one target only: fit"
+            " one model for each target."
+        )
+    roles = Roles.named(
+        model.target,
+        weight=names["sample_weight"],
+        group=names["groups"],
+        time=names["time"],
+    )
+    return Streamed.of(X, roles, model._seed, memory, model._column_options, refusal)
+
+
+def source_of(X: Any, names: dict[str, Any]) -> "FrameSource":
+    """Return the source of a model's training rows."""
+    if isinstance(X, Streamed):
+        return StreamedSource(X)
+    return FrameSource(X, names)
 
 
 class FrameSource:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from .encoding.column import first_of
 from .encoding.folds import Dependence
@@ -17,7 +17,7 @@ from .kinds.formats import NumberReading
 from .kinds.kinds import as_whole
 from .kinds.values import as_numbers, read_numbers
 from .reading.delimited import require_columns
-from .reading.frames import Frame, as_frame, column_of
+from .reading.frames import Frame, as_frame, column_of, has_names
 
 LARGEST_WEIGHT = 1e30
 """The largest weight of a row, so that float32 sums do not overflow. Weights below
@@ -129,6 +129,8 @@ class RowFilter:
         The weights of unused rows are 0.
         """
         is_used = y.notna().to_numpy()
+        if is_used.ndim == 2:  # several targets
+            is_used = is_used.all(axis=1)
         self.total += len(y)
         self.without_target += int((~is_used).sum())
         weights = None
@@ -261,18 +263,20 @@ class LearnedRows(NamedTuple):
         cls, model, X, y, aside, sample_weight=None, groups=None, time=None
     ) -> "LearnedRows":
         """Select the training rows of a table: rows with a target and a positive weight."""
-        frame = as_frame(X, model, model.target)
+        names = model._target_names
+        target = names[0] if len(names) == 1 else None
+        frame = as_frame(X, model, target)
         notes = list(frame.attrs.get("notes", []))
         levels = list(frame.attrs.get("index", []))
-        if y is None and model.target in levels:
-            levels.remove(model.target)
+        if y is None:
+            levels = [name for name in levels if name not in names]
         if levels:
             notes.append(_note_on_index(levels))
         y = _target(model, frame, y)
-        roles = Roles.named(model.target, weight=sample_weight, group=groups, time=time)
-        roles.require(frame)
-        if model.target in frame.columns:
-            frame = frame.drop(columns=model.target)
+        roles = Roles.named(target, weight=sample_weight, group=groups, time=time)
+        for name in names or [None]:
+            replace(roles, target=name).require(frame)
+        frame = frame.drop(columns=names, errors="ignore")
         # a refitted model uses the same groups
         if groups is None and aside is not None:
             for column, reason in aside.items():
@@ -285,13 +289,14 @@ class LearnedRows(NamedTuple):
             aside = frame.attrs.get("aside")  # of the whole file
         if aside is None:
             aside = roles.set_aside(frame, options)
-        model._check_columns(X, frame, reset=True)
+        columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
+        validate_data(model, columns, skip_check_array=True)
         if len(y) != len(frame):
             raise TableError(
                 f"The table has {len(frame)} rows, but y has {len(y)}: pass one target"
                 " per row."
             )
-        rows = RowFilter(model.target, roles.weight)
+        rows = RowFilter(target, roles.weight)
         if roles.weight is not None:
             sample_weight = frame[roles.weight]
         is_used, weight = rows.see(y, sample_weight)
@@ -305,7 +310,9 @@ class LearnedRows(NamedTuple):
             frame = frame[is_used]
             y = y[is_used]
             dependence = dependence[is_used]
-        if rows.without_target:
+        if rows.without_target and y.ndim == 2:
+            y = y.apply(as_whole)
+        elif rows.without_target:
             y = as_whole(y)
         if weight is not None:
             weight = None if rows.are_equal else weight[is_used]
@@ -322,7 +329,7 @@ class LearnedRows(NamedTuple):
 
 
 def _target(model, frame: Frame, y):
-    """Return the target as a Series: y, or by default the target column of a table."""
+    """Return y, or by default the target of a table: a Series, or a data frame of several targets."""
     name = type(model).__name__
     if isinstance(y, str):
         raise TableError(
@@ -335,10 +342,32 @@ def _target(model, frame: Frame, y):
                 f"{name} requires y to be passed, but the target y is None: pass y,"
                 " or set target= to a column name."
             )
-        y = column_of(frame, model.target)
+        if isinstance(model.target, str):
+            return column_of(frame, model.target)
+        require_columns(frame, model._target_names)
+        return frame[model._target_names]
     if isinstance(y, pandas().Series):
         return y
+    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        return _several_targets(model, y)
     return pandas().Series(column_or_1d(y, warn=True))
+
+
+def _several_targets(model, y) -> Frame:
+    """Return a two-dimensional y as a data frame, whose columns have the names of the targets if there are any."""
+    frame = y
+    if not isinstance(y, pandas().DataFrame):
+        columns = [f"target {number}" for number in range(np.shape(y)[1])]
+        frame = pandas().DataFrame(np.asarray(y), columns=columns)
+    names = model._target_names
+    if not names:
+        return frame.set_axis([str(name) for name in frame.columns], axis=1)
+    if len(names) != frame.shape[1]:
+        raise TableError(
+            f"y has {frame.shape[1]} columns, but target has {len(names)} name(s): pass"
+            " one column for each name."
+        )
+    return frame.set_axis(names, axis=1)
 
 
 def _note_on_index(levels: list[str]) -> str:

@@ -1,7 +1,7 @@
 """The settings of both table estimators: names, defaults, constraints and documentation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import ceil
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .. import catalog
 from ..core import Activation, Dense, Dropout, Loss, Network, SuggestsKeywords
@@ -31,25 +31,19 @@ from ..pictures.loss import side_by_side
 from ..system.suggestions import SuggestsSettings
 from ..system.versions import Versioned
 from ..train.progress import Progress
-from .encoding.encoder import Encoder, View
+from .encoding.encoder import View
 from .ensemble.ensemble import Training
 from .explaining.importance import feature_importances
 from .explaining.plots import TablePlots
 from .kinds.ambiguities import ColumnOptions
-from .reading.frames import Frame, as_frame, has_names, names_of_array
 
 T = TypeVar("T", bound=type)
 
-COLUMN_CONSTRAINTS: dict[str, list[Any]] = {
+CONSTRAINTS: dict[str, list[Any]] = {
+    "target": [str, list, tuple, None],
     "columns": [dict, None],
     "decimal": [StrOptions({".", ","}), None],
     "date_format": [str, None],
-}
-"""The valid values of each setting."""
-
-CONSTRAINTS: dict[str, list[Any]] = {
-    "target": [str, None],
-    **COLUMN_CONSTRAINTS,
     "n_estimators": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "hidden_layer_sizes": ["array-like", COUNT],
     "activation": [StrOptions({"auto"}), names(catalog.ACTIVATIONS), Activation],
@@ -84,73 +78,15 @@ MAX_TOTAL_ROWS = 2_000_000
 
 
 @dataclass(eq=False, repr=False)
-class ColumnSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimator, ABC):
-    """Base class of estimators that read tables."""
-
-    _: KW_ONLY
-    columns: dict[str, str] | None = None
-    decimal: str | None = None
-    date_format: str | None = None
-
-    @property
-    def _column_options(self) -> ColumnOptions:
-        """The settings of the columns."""
-        return ColumnOptions(self.columns or {}, self.decimal, self.date_format)
-
-    def _learn_columns(self: Any, frame: Frame, aside: Mapping[str, str]):
-        """Learn to convert columns to inputs, and note which ones are not used."""
-        options = self._column_options
-        names = [*frame.columns, str(getattr(self, "target", None))]
-        options.require(names, self.notes_)
-        self.encoder_, notes = Encoder.of(frame, options, aside)
-        self.notes_ += notes
-
-    @property
-    def _training_names(self: Any) -> Sequence[str]:
-        """The names of the training columns."""
-        return getattr(self, "feature_names_in_", names_of_array(self.n_features_in_))
-
-    def _check_columns(self, X, frame: Frame, *, reset: bool):
-        """Store the number and names of the columns of a table, or compare them with the training columns."""
-        columns: Any = frame
-        if not has_names(X):
-            columns = np.broadcast_to(0.0, frame.shape)
-        validate_data(self, columns, reset=reset, skip_check_array=True)
-
-    def _table(self, X) -> Frame:
-        """Return a table for prediction, with the column names used in training but without the target.
-
-        Columns are matched by position if this table or the training table is an array,
-        with scikit-learn's warning if only one of them has names.
-        """
-        check_is_fitted(self)
-        frame = as_frame(X, self)
-        has_training_names = hasattr(self, "feature_names_in_") or (
-            set(self.encoder_.names) <= set(frame.columns)
-        )
-        if has_names(X) and has_training_names:
-            target = getattr(self, "target", None)
-            return frame.drop(columns=[target], errors="ignore")
-        frame = frame.drop(columns=frame.attrs.get("index", []))
-        self._check_columns(X, frame, reset=False)
-        return frame.set_axis(self._training_names, axis=1)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        return tags
-
-
-@dataclass(eq=False, repr=False)
-class SharedSettings(ColumnSettings):
+class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimator, ABC):
     """Base class of table estimators: stores the settings and builds the networks.
 
     Parameters
     ----------
-    target : str or None, default None
-        The name of the column to predict, if the table passed to `fit` contains it.
+    target : str, list of str or None, default None
+        The name of the column to predict, if the table passed to `fit` contains it. A
+        list names several targets, which joint networks predict with one output each;
+        see docs/tables.md.
     columns : dict of str to str or None, default None
         The kinds of columns: "number", "category", "code", "date", "text", "tags" or
         "ignore"; see docs/tables.md. "number" can be followed by a decimal separator
@@ -244,6 +180,11 @@ class SharedSettings(ColumnSettings):
         simulated by single words, so its importance is often too small. These
         importances describe the predictions, not their errors: use `evaluate` to see
         how much the loss rises without a column.
+    models_ : list
+        With several targets, one model for each target, for example to explain or
+        evaluate its predictions. The other attributes describe the joint networks:
+        ``out_of_fold_`` has an axis for the targets, and ``validation_loss_`` is the
+        mean over the targets.
     plot : TablePlots
         Plots of the model: ``plot()`` or ``plot.loss()`` draws the losses of the
         networks, and ``plot.dependence(column)`` draws how predictions depend on a
@@ -253,8 +194,11 @@ class SharedSettings(ColumnSettings):
         fingerprints to find duplicates of training rows.
     """
 
-    target: str | None = None
+    target: Any = None
     _: KW_ONLY
+    columns: dict[str, str] | None = None
+    decimal: str | None = None
+    date_format: str | None = None
     n_estimators: int | str = "auto"
     hidden_layer_sizes: Any = (64, 64)
     activation: Any = "auto"
@@ -290,8 +234,35 @@ class SharedSettings(ColumnSettings):
 
     def _validate_params(self):
         super()._validate_params()
+        names = self._target_names
+        are_names = all(isinstance(name, str) for name in names)
+        has_none = self.target is not None and not names
+        if has_none or not are_names or len(set(names)) < len(names):
+            raise ValueError(
+                f"The 'target' parameter of {type(self).__name__} must be the name of a"
+                f" column or a list of distinct names. Got {self.target!r} instead."
+            )
         if self.checkpoint is not None:
             require_repeatable(self)
+
+    @property
+    def _target_names(self) -> list[str]:
+        """The names of the target columns."""
+        if isinstance(self.target, list | tuple):
+            return list(self.target)
+        return [] if self.target is None else [self.target]
+
+    @property
+    def _has_tags(self) -> bool:
+        """Whether a classifier's target is a column with several tags in each row."""
+        if not isinstance(self.target, str) or not hasattr(self, "predict_proba"):
+            return False
+        return self._column_options.kind(self.target) == "tags"
+
+    @property
+    def _column_options(self) -> ColumnOptions:
+        """The settings of the columns."""
+        return ColumnOptions(self.columns or {}, self.decimal, self.date_format)
 
     def _members(self, rows: int) -> int:
         """Return the number of networks per view, which is the number of folds."""
@@ -371,7 +342,9 @@ class SharedSettings(ColumnSettings):
     def _losses(self) -> Sequence[Loss]:
         """Return the losses of all networks: first those used for prediction, then auxiliary ensembles."""
 
-    def _networks(self, view: View, inputs: int, outputs: int) -> list[Network]:
+    def _networks(
+        self, view: View, inputs: int, outputs: int, losses: Sequence[Loss]
+    ) -> list[Network]:
         """Build the network of a view for each loss."""
         name = self.activation
         if name == "auto":
@@ -384,9 +357,7 @@ class SharedSettings(ColumnSettings):
             layers += [Dense(width), ACTIVATIONS.get(name, name)]
             if self.dropout:
                 layers.append(Dropout(self.dropout))
-        return [
-            Network(inputs, [*layers, Dense(outputs)], loss) for loss in self._losses()
-        ]
+        return [Network(inputs, [*layers, Dense(outputs)], loss) for loss in losses]
 
 
 def documented(**defaults: str) -> Callable[[T], T]:

@@ -1,22 +1,23 @@
 """The base class of both table estimators: fitting an ensemble on a table, and encoding tables for prediction."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy import ndarray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core import suggests_keywords
 from ..estimators.sklearn_compat import fit_context
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
-from .encoding.encoder import VIEWS, Encoder, require_inputs
+from .encoding.encoder import VIEWS, Encoder, require_inputs, unused_column
 from .ensemble.ensemble import (
     Calibration,
     Ensemble,
@@ -44,13 +45,20 @@ from .reading.frames import (
     as_frame,
     by_blocks,
     column_of,
+    has_names,
+    names_of_array,
     twice,
 )
 from .reading.table_parts import chunks_if_several, frames_of
-from .row_sources import FrameSource, StreamedSource
-from .rows import LearnedRows, Roles
+from .row_sources import source_of, streamed_table
+from .rows import LearnedRows
 from .settings import SharedSettings
-from .streaming.streamed import Streamed
+from .several_targets import (
+    Head,
+    combined_predictions,
+    learner_of,
+    single_models,
+)
 
 FROM_UNSEEN = {
     "inverse_temperature_",
@@ -63,11 +71,16 @@ FROM_UNSEEN = {
 
 
 class TablePlan(NamedTuple):
-    """The fit of a model, the rows that it uses, and the share of the variance that each strong column explains."""
+    """The fit of a model, the rows that it uses, and the share of the variance that each strong column explains.
+
+    ``learner`` is the model, or learns several targets for it; ``shares`` are then a
+    list.
+    """
 
     fit: EnsembleFit
     is_used: ndarray
-    shares: Mapping[str, float]
+    shares: Any
+    learner: Any
 
 
 class ScoredRows(NamedTuple):
@@ -84,6 +97,7 @@ class TableModel(SharedSettings):
     ensemble_: Ensemble
     out_of_fold_: ndarray
     validation_loss_: float
+    _heads: list[Head]
     notes_: list[str]
     n_features_in_: int
     feature_names_in_: ndarray  # set if all names are text
@@ -115,8 +129,28 @@ class TableModel(SharedSettings):
         """Choose the decision threshold on out-of-fold predictions."""
 
     @abstractmethod
+    def _combined(self, predictions: Iterable[ndarray]) -> ndarray:
+        """Return the predictions (N,) or class probabilities (N, C), given the predictions of each fold's networks."""
+
     def _of_inputs(self, inputs: ndarray) -> ndarray:
-        """Return the predictions (N,) or class probabilities (N, C) for encoded inputs."""
+        """Return the predictions or class probabilities for encoded inputs."""
+        if self._has_heads:
+            return combined_predictions(self, inputs)
+        return self._combined(self.ensemble_.predictions(inputs))
+
+    @property
+    def _has_heads(self) -> bool:
+        """Whether the fitted model has several targets."""
+        return "_heads" in vars(self)
+
+    @cached_property
+    def models_(self) -> list[Any]:
+        """A model for each of several targets, with the networks' output for this target."""
+        if not self._has_heads:
+            raise AttributeError(
+                f"This {type(self).__name__} has one target; models_ needs several."
+            )
+        return single_models(self)
 
     @abstractmethod
     def predict(self, X: Any) -> ndarray:
@@ -182,7 +216,7 @@ class TableModel(SharedSettings):
         """
         names = {"sample_weight": sample_weight, "groups": groups, "time": time}
         table = {"X": X, "y": y, **names}
-        streamed = self._streamed(X, y, names, memory)
+        streamed = streamed_table(self, X, y, names=names, memory=memory)
         if streamed is not None:
             table = {"X": streamed}
         with progress_bar(
@@ -229,10 +263,11 @@ class TableModel(SharedSettings):
         check_is_fitted(self)
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
-        streamed = self._streamed(X, y, names, memory)
+        streamed = streamed_table(self, X, y, names=names, memory=memory)
         if streamed is not None:
             X = streamed
-        fit = model._plan(X, y, self.encoder_, **names).fit
+        plan = model._plan(X, y, self.encoder_, **names)
+        fit = plan.fit
         fit = replace(fit, views=list(map(fit.like, self.ensemble_.views)))
         count = len(fit.rows.T)
         if fit.stream is not None:
@@ -241,7 +276,7 @@ class TableModel(SharedSettings):
         epochs = self._best_epochs(len(fit.views))
         outcome = self._retrain(fit, epochs, progress)
         model._store_curves(outcome)
-        model._copy_calibration(self, outcome)
+        model._copy_calibration(self, outcome, plan.learner)
         distinct_epochs = " and ".join(map(str, sorted(set(epochs))))
         training = (
             f"on {count} rows for {distinct_epochs} epoch(s) without validation rows"
@@ -287,7 +322,7 @@ class TableModel(SharedSettings):
             )
         return outcome
 
-    def _copy_calibration(self, original: "TableModel", outcome: Outcome):
+    def _copy_calibration(self, original: "TableModel", outcome: Outcome, learner):
         """Copy what the original model learned from out-of-fold predictions to refitted ensembles."""
         for name in FROM_UNSEEN & vars(original).keys():
             setattr(self, name, getattr(original, name))
@@ -296,42 +331,13 @@ class TableModel(SharedSettings):
         self.ensemble_ = ensembles[0]
         if hasattr(original, "outer_"):
             vars(self).update(outer_=ensembles[1:])
+        if original._has_heads:
+            self._heads = learner.refitted_heads(original._heads, FROM_UNSEEN)
         originals = dict(zip(original.encoder_.names, original.profiles_, strict=True))
         profiles = []
         for name, profile in zip(self.encoder_.names, self.profiles_, strict=True):
             profiles.append(replace(profile, later=originals[name].later))
         self.profiles_ = profiles
-
-    def _streamed(
-        self, X, y, names: dict[str, Any], memory: int | str | None
-    ) -> Streamed | None:
-        """Return files or a data set that do not fit into memory, or None for other tables."""
-        arrays = [
-            setting
-            for setting, name in names.items()
-            if not isinstance(name, str | None)
-        ]
-        if y is not None or self.target is None:
-            arrays.append("target")
-        refusal = None
-        if arrays:
-            refusal = TableError(
-                f"The table does not fit into memory, so {arrays[0]} must be the name"
-                " of one of its columns, not an array."
-            )
-        return Streamed.of(
-            X,
-            Roles.named(
-                self.target,
-                weight=names["sample_weight"],
-                group=names["groups"],
-                time=names["time"],
-            ),
-            self._seed,
-            memory,
-            self._column_options,
-            refusal,
-        )
 
     def _checkpoint_part(self, name: str):
         """Return a part of the checkpoint, if any."""
@@ -346,23 +352,23 @@ class TableModel(SharedSettings):
         A refit uses the same columns as the encoder ``before``, and uses target
         encoding if that encoder does.
         """
-        source = FrameSource(X, names)
-        if isinstance(X, Streamed):
-            source = StreamedSource(X)
+        source = source_of(X, names)
         rows = LearnedRows.of(
             self, source.table, y, before and before.dropped, **source.names
         )
         if before is not None:
             _set_aside_others(rows, before)
         self.notes_ = rows.notes
-        vars(self).pop("feature_importances_", None)  # of an earlier fit
-        target = self._learned(rows.target, rows.frame)
+        for name in ("feature_importances_", "_heads", "_tags", "models_"):
+            vars(self).pop(name, None)  # of an earlier fit
+        learner = learner_of(self, rows.target)
+        target = learner._learned(rows.target, rows.frame)
         sample_weight = source.sample_weight(rows)
-        weight = self._weighted(target, sample_weight)
-        T = self._read_target(target, weight, source.target_range)
-        fold = source.split_into_folds(self, rows, target)
-        self._learn_columns(rows.frame, rows.aside)
-        shares = self._examine(rows, target, is_sample=source.is_sample)
+        weight = learner._weighted(target, sample_weight)
+        T = learner._read_target(target, weight, source.target_range)
+        fold = source.split_into_folds(self, rows, learner._strata(target, T))
+        self._learn_columns(rows)
+        shares = learner._examine(rows, target, is_sample=source.is_sample)
         self.profiles_ = profiles(
             self.encoder_, rows.frame, rows.dependence.groups, rows.roles.time
         )
@@ -382,7 +388,9 @@ class TableModel(SharedSettings):
         views = []
         for view, view_inputs in zip(VIEWS, inputs, strict=True):
             indices = self.encoder_.of_view(view)
-            networks = self._networks(view, len(indices), T.shape[1])
+            networks = self._networks(
+                view, len(indices), T.shape[1], losses=learner._losses()
+            )
             views.append(ViewFit(view, indices, view_inputs, networks, training))
         fit = EnsembleFit(
             views,
@@ -397,10 +405,29 @@ class TableModel(SharedSettings):
             source.seed,
             stream=source.stream,
         )
-        return TablePlan(fit, rows.is_used, shares)
+        return TablePlan(fit, rows.is_used, shares, learner)
+
+    def _learn_columns(self, rows: LearnedRows):
+        """Learn to convert columns to inputs, and note which ones are not used."""
+        names = rows.frame.columns.tolist()
+        names += self._target_names
+        self._column_options.require(names, rows.notes)
+        self.encoder_, notes = Encoder.of(
+            rows.frame.drop(columns=list(rows.aside)), self._column_options
+        )
+        self.encoder_.dropped.update(rows.aside)
+        self.notes_ += notes
+        self.notes_ += [
+            unused_column(name, reason) for name, reason in rows.aside.items()
+        ]
 
     def _examine(
-        self, rows: LearnedRows, target: ndarray, *, is_sample: bool
+        self,
+        rows: LearnedRows,
+        target: ndarray,
+        *,
+        is_sample: bool,
+        subject: str = "the target",
     ) -> dict[str, float]:
         """Note leaks and odd targets, and return the share of the variance that each strong column explains."""
         # `vecprop train` has checked the target of the whole file
@@ -411,6 +438,7 @@ class TableModel(SharedSettings):
             self.encoder_,
             rows.frame,
             target,
+            subject=subject,
             skip_relations=is_judged or rows.dependence.is_time or has_groups,
         )
         self.notes_ += notes
@@ -425,22 +453,33 @@ class TableModel(SharedSettings):
     def _learn(self, plan: TablePlan, outcome: Outcome):
         """Calibrate the trained ensembles, and set the attributes of the fitted model."""
         self._store_curves(outcome)
-        fit, is_used, shares = plan
-        attributes, unseen, loss = self._calibrated(
+        fit, is_used, shares, learner = plan
+        attributes, unseen, loss = learner._calibrated(
             outcome.ensembles, fit.out_of_fold_predictions(outcome), fit.rows
         )
         vars(self).update(attributes, validation_loss_=loss)
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
-        self._decide(unseen, fit.rows)
-        if shares:
-            Y = unseen.reshape(len(unseen), -1)
-            targets: Any = getattr(self, "targets_", None)
-            if targets is not None:  # a mean, a quantile, or three quantiles
-                middle = Y.shape[1] // 2
-                Y = targets.encode(Y[:, [middle]])
-            self.notes_ += strong_columns(shares, fit.rows.T, Y)
+        learner._decide(unseen, fit.rows)
+        learner._note_strong_columns(shares, fit.rows.T, unseen)
         self.notes_ = ranked(self.notes_)
+
+    def _note_strong_columns(
+        self,
+        shares: Mapping[str, float],
+        T: ndarray,
+        unseen: ndarray,
+        subject: str = "the target",
+    ):
+        """Note the columns that explain about as much as the out-of-fold predictions."""
+        if not shares:
+            return
+        Y = unseen.reshape(len(unseen), -1)
+        targets: Any = getattr(self, "targets_", None)
+        if targets is not None:  # a mean, a quantile, or three quantiles
+            middle = Y.shape[1] // 2
+            Y = targets.encode(Y[:, [middle]])
+        self.notes_ += strong_columns(shares, T, Y, subject=subject)
 
     @abstractmethod
     def _encoding(self, target: ndarray, T: ndarray, factor: ndarray | None) -> Any:
@@ -449,6 +488,10 @@ class TableModel(SharedSettings):
     def _weighted(self, target: ndarray, weight: ndarray | None) -> ndarray | None:
         """Return the sample weights for training."""
         return weight
+
+    def _strata(self, target: ndarray, T: ndarray) -> ndarray:
+        """Return the numbers or classes that stratify the folds."""
+        return target
 
     @property
     def _named_target(self) -> str:
@@ -558,9 +601,30 @@ class TableModel(SharedSettings):
         >>> bool(np.isclose(explanation.base + total, model.predict(table[3:4])[0]))
         True
         """
+        self._require_one_target("explain")
         if background is not None:
             background = self._table(background)
         return explanations(self, self._table(X), background)
+
+    def _table(self, X) -> Frame:
+        """Return a table for prediction, with the column names used in training but without the target.
+
+        Columns are matched by position if this table or the training table is an array,
+        with scikit-learn's warning if only one of them has names.
+        """
+        check_is_fitted(self)
+        frame = as_frame(X, self)
+        has_training_names = hasattr(self, "feature_names_in_") or (
+            set(self.encoder_.names) <= set(frame.columns)
+        )
+        if has_names(X) and has_training_names:
+            return frame.drop(columns=self._target_names, errors="ignore")
+        frame = frame.drop(columns=frame.attrs.get("index", []))
+        columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
+        validate_data(self, columns, reset=False, skip_check_array=True)
+        return frame.set_axis(
+            getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1
+        )
 
     def _by_blocks(self, X, predicted: Callable[[ndarray], ndarray]) -> ndarray:
         """Encode blocks of rows, apply a function to the inputs, and concatenate the results.
@@ -628,6 +692,15 @@ class TableModel(SharedSettings):
             np.concatenate(targets), np.concatenate(predictions), sample_weight
         )
 
+    def _require_one_target(self, action: str):
+        """Raise an error if the fitted model has several targets."""
+        if self._has_heads:
+            names = [single.target for single in self.models_]
+            raise TableError(
+                f"A model with several targets cannot {action}: use one of its"
+                f" models_, such as models_[0] for {names[0]!r}."
+            )
+
     @property
     def _classes(self) -> list[str]:
         return [str(name) for name in getattr(self, "classes_", ())]
@@ -637,7 +710,13 @@ class TableModel(SharedSettings):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
         tags.target_tags.required = self.target is None
+        tags.target_tags.multi_output = True
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = True
         return tags
 
 

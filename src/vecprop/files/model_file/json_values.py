@@ -129,7 +129,7 @@ def stored_estimator(
         for name, check in checks.items():
             if name not in names:
                 continue
-            if not _passes(state[name], check, model):
+            if not passes(state[name], check, model):
                 raise ValueError(f"{cls.__name__} has an invalid value for {name!r}")
             setattr(model, name, state[name])
         if conditions is not None and not all(conditions(model)):
@@ -139,7 +139,8 @@ def stored_estimator(
     return StoredClass(cls.__name__, cls, state, restore)
 
 
-def _passes(value, check: Check, model) -> bool:
+def passes(value, check: Check, model) -> bool:
+    """Return whether an attribute of a model is valid."""
     if isinstance(check, FunctionType):
         return check(value, model)
     return fits(value, check)

@@ -9,6 +9,7 @@ from ...estimators.data import Numbers
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.encoder import Encoder
 from ...tables.encoding.folds import TargetMeans
+from ...tables.encoding.tags import Tags
 from ...tables.ensemble.calibration import Residuals
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.error import Note
@@ -16,7 +17,7 @@ from ...tables.explaining.column_notes import TrainedRows
 from ...tables.explaining.drift import Profile
 from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
-from ...tables.table_encoder import TableEncoder
+from ...tables.several_targets import Head, single_models
 from .json_values import (
     COMMON,
     Conditions,
@@ -25,6 +26,7 @@ from .json_values import (
     fits,
     is_array,
     is_count,
+    passes,
     stored_estimator,
     stored_fields,
 )
@@ -40,6 +42,8 @@ def _are_profiles(profiles, model) -> bool:
 
 
 def _are_classes(classes, model) -> bool:
+    if isinstance(classes, list):  # of several targets
+        return fits(classes, list[np.ndarray]) and all(map(np.size, classes))
     return fits(classes, np.ndarray) and classes.shape == (
         model.ensemble_.views[0].network.outputs,
     )
@@ -69,7 +73,14 @@ def _are_residuals(residuals, model) -> bool:
     return fits(residuals, Residuals) and len(residuals.sizes) == model.ensemble_.folds
 
 
-_IGNORED = (*NOT_KEPT, "feature_importances_", "stages", "time_limit", "stages_")
+_IGNORED = (
+    *NOT_KEPT,
+    "feature_importances_",
+    "models_",
+    "stages",
+    "time_limit",
+    "stages_",
+)
 """Attributes that are not stored, and attributes of earlier versions."""
 _LEARNED = {
     **COMMON,
@@ -78,6 +89,8 @@ _LEARNED = {
     "profiles_": _are_profiles,
     "trained_rows_": TrainedRows,
     "ensemble_": Ensemble,
+    "_heads": list[Head],
+    "_tags": Tags,
     **dict.fromkeys(("loss_curves_", "validation_loss_curves_"), list[list[float]]),
     "n_iter_": is_count,
     "validation_loss_": float,
@@ -182,7 +195,12 @@ def _table_model(model) -> Conditions:
     """Yield the conditions that a fitted model's networks match the inputs and outputs of its encoder."""
     if is_unfitted(model):
         return
-    always = {*_LEARNED} - NOT_ALWAYS
+    always = {*_LEARNED} - NOT_ALWAYS - {"_heads", "_tags"}
+    if model._has_heads:
+        yield always <= vars(model).keys()
+        yield model.ensemble_.views[0].network.outputs == len(model._heads) > 0
+        yield from _models_of_heads(model)
+        return
     outputs = 1
     if isinstance(model, TabularClassifier):
         always |= {"classes_", "inverse_temperature_"}
@@ -199,17 +217,30 @@ def _table_model(model) -> Conditions:
     yield model.ensemble_.views[0].network.outputs == outputs
 
 
+def _models_of_heads(model) -> Conditions:
+    """Yield the conditions that the models of several targets have valid attributes."""
+    checks = _LEARNED_BY_REGRESSORS
+    if isinstance(model, TabularClassifier):
+        checks = _LEARNED_BY_CLASSIFIERS
+    for head in model._heads:
+        yield head.learned.keys() <= checks.keys()
+    for single, head in zip(single_models(model), model._heads, strict=True):
+        for name, value in head.learned.items():
+            yield passes(value, checks[name], single)
+        yield from _table_model(single)
+
+
 TABLE_CLASSES = [
     StoredClass("Note", Note, _state_of_note, _note),
     *map(stored_fields, (NumberReading, DateReading)),
     stored_fields(TargetMeans, _target_means),
     stored_fields(Encoder, _encoder),
-    stored_estimator(TableEncoder, {"notes_": list[str], "encoder_": Encoder}),
     stored_fields(Profile, _profile),
     stored_fields(TrainedRows, _trained_rows),
     stored_fields(Networks, _networks),
     stored_fields(Ensemble, _ensemble),
     stored_fields(Residuals, _residuals),
+    stored_fields(Head),
     stored_estimator(
         TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model, _IGNORED
     ),

@@ -73,6 +73,8 @@ def to_numpy(
     array([[7.],
            [0.]])
     """
+    if isinstance(model, TabularClassifier | TabularRegressor):
+        model._require_one_target("be exported")
     if coverage is not None:
         require_intervals(model, coverage)
     source = Source()

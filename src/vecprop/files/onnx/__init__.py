@@ -100,6 +100,8 @@ def to_onnx(
     imported("onnx", "to_onnx", "onnx")
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {np.dtype(dtype)}, expected float32 or float64.")
+    if isinstance(model, TabularClassifier | TabularRegressor):
+        model._require_one_target("be exported")
     if coverage is not None:
         require_intervals(model, coverage)
     if isinstance(model, TrainedNetwork):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy import ndarray
 
+from ..error import pandas
 from ..kinds.kinds import Kind
 
 View = Literal["pieces", "standardised"]
@@ -100,11 +101,6 @@ class Column(ABC):
     def width(self) -> int:
         """The number of inputs."""
 
-    @property
-    def input_names(self) -> list[str]:
-        """The names of the inputs, with duplicates for inputs of one kind."""
-        return list(map(str, range(self.width)))
-
     @abstractmethod
     def read(self, series) -> ndarray:
         """Return the values of a column as an array of shape (N,)."""
@@ -137,11 +133,11 @@ class Column(ABC):
         return repr(str(value))
 
     def simulated(self, count: int, rng: np.random.Generator) -> ndarray:
-        """Return inputs of a column whose training distribution is not stored.
+        """Return values like the training values, which are not stored.
 
-        By default, one random input of each row is 1.
+        By default, the values are missing.
         """
-        return np.eye(self.width)[rng.integers(self.width, size=count)]
+        return self.read(pandas().Series([None] * count, dtype=object))
 
     def for_trees(self, series) -> ndarray:
         """Convert a column to inputs of shape (N, K) for gradient-boosted trees."""

@@ -55,8 +55,6 @@ MAX_STORED_INPUTS = 2**25
 tables are stored as packed rows.
 """
 
-NO_COLUMNS: Mapping[str, str] = {}
-
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
@@ -80,21 +78,15 @@ class Encoder:
 
     @classmethod
     def of(
-        cls,
-        frame: Frame,
-        options: ColumnOptions = NO_OPTIONS,
-        aside: Mapping[str, str] = NO_COLUMNS,
+        cls, frame: Frame, options: ColumnOptions = NO_OPTIONS
     ) -> tuple["Encoder", list[str]]:
         """Return an encoder fitted to a table, and notes on formats and unused values.
-
-        ``aside`` contains the columns that are not inputs, each with a reason.
 
         Raises
         ------
         TableError
             If no column can be used.
         """
-        frame = frame.drop(columns=list(aside))
         if not frame.shape[1]:
             raise TableError(
                 "The table has no input columns: at least one column other than the"
@@ -140,10 +132,7 @@ class Encoder:
                 f"No column can be used as input: {', '.join(reasons[:5])}."
             )
         notes = [*encoder._notes_on_readings(), *ambiguities]
-        notes += encoder.notes_on(encoder.misfits(frame))
-        encoder.dropped.update(aside)
-        notes += [unused_column(name, reason) for name, reason in aside.items()]
-        return encoder, notes
+        return encoder, notes + encoder.notes_on(encoder.misfits(frame))
 
     def _notes_on_readings(self) -> list[Note]:
         """Return notes on unused columns and on unusual formats."""

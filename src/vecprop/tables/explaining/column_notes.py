@@ -84,7 +84,8 @@ def digests(encoder: Encoder, frame: Frame, y: ndarray) -> ndarray:
             columns.append(as_names(frame[name]))
         else:
             columns.append(frame[name].astype(str).to_numpy())
-    values = pandas().DataFrame(dict(enumerate([*columns, y])))
+    targets = y.reshape(len(y), -1).T
+    values = pandas().DataFrame(dict(enumerate([*columns, *targets])))
     return pandas().util.hash_pandas_object(values, index=False).to_numpy()
 
 
@@ -112,7 +113,12 @@ IF_KNOWN = "leave it out if it is unknown at prediction time."
 
 
 def leaks(
-    encoder: Encoder, frame: Frame, target: ndarray, *, skip_relations: bool = False
+    encoder: Encoder,
+    frame: Frame,
+    target: ndarray,
+    subject: str = "the target",
+    *,
+    skip_relations: bool = False,
 ) -> tuple[list[str], dict[str, float]]:
     """Return notes on leaks and relations, and the shares of strong columns.
 
@@ -155,7 +161,7 @@ def leaks(
             pattern = _pattern_of_missing(series, y, classes)
         leak = ""
         if share >= EXPLAINED:
-            leak = f"predicts the target almost perfectly: {IF_KNOWN}"
+            leak = f"predicts {subject} almost perfectly: {IF_KNOWN}"
         elif pattern:
             leak = (
                 f"{pattern}: leave it out if it is filled in after the target is known."
@@ -193,7 +199,12 @@ def _pattern_of_missing(series, y: ndarray, classes: ndarray) -> str:
     return ""
 
 
-def strong_columns(shares: Mapping[str, float], T: ndarray, Y: ndarray) -> list[Note]:
+def strong_columns(
+    shares: Mapping[str, float],
+    T: ndarray,
+    Y: ndarray,
+    subject: str = "the target",
+) -> list[Note]:
     """Return a note on each column that explains about as much as the model does.
 
     ``shares`` contains the explained shares of the target's variance. T and Y are the
@@ -215,7 +226,7 @@ def strong_columns(shares: Mapping[str, float], T: ndarray, Y: ndarray) -> list[
             strength = "at least"
         text = (
             f"Column {name!r} alone predicts {strength} as well as the model (it"
-            f" explains {share:.0%} of the target's variance, the model"
+            f" explains {share:.0%} of the variance of {subject}, the model"
             f" {1 - unexplained:.0%}): {IF_KNOWN}"
         )
         notes.append(Note(text, "trust", name))

@@ -12,6 +12,7 @@ from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
 from ..objectives import objective_of
+from ..reading.frames import names_of_array
 from .contributions import background_inputs, leading_class, output, output_name
 
 MIN_ASSOCIATION = 0.7
@@ -293,8 +294,13 @@ def feature_importances(model) -> ndarray:
 
     The total effect of a column is ½ E‖f(x) - f(x')‖², where the rows x and x' differ
     only in this column (Jansen, 1999). The values of all columns are drawn
-    independently from their training distributions.
+    independently from their training distributions. For several targets, the shares are
+    averaged.
     """
+    if model._has_heads:
+        return np.mean(
+            [feature_importances(single) for single in model.models_], axis=0
+        )
     encoder = model.encoder_
     slices = encoder.places
     rows = MAX_CHANGED // (encoder.width * len(slices))
@@ -310,10 +316,8 @@ def feature_importances(model) -> ndarray:
         change = model._of_inputs(changed) - predicted
         effects[name] = float(np.square(change).sum())
     total = sum(effects.values())
-    shares = []
-    for name in model._training_names:
-        shares.append(effects.get(name, 0.0) / (total or 1.0))
-    return np.array(shares)
+    names = getattr(model, "feature_names_in_", names_of_array(model.n_features_in_))
+    return np.array([effects.get(name, 0.0) / (total or 1.0) for name in names])
 
 
 def _simulated_inputs(model, rows: int, rng: np.random.Generator) -> ndarray:
@@ -323,7 +327,7 @@ def _simulated_inputs(model, rows: int, rng: np.random.Generator) -> ndarray:
     for (name, part), profile in parts:
         if not len(profile.values):  # of text, tags or too many categories
             column = model.encoder_.places[name]
-            inputs[:, column] = part.simulated(rows, rng)
+            inputs[:, column] = part.of_values(part.simulated(rows, rng))
     return inputs
 
 

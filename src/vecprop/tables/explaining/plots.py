@@ -25,5 +25,6 @@ class TablePlots(LossPlots):
         distributions.
         """
         check_is_fitted(self.model)
+        self.model._require_one_target("draw a dependence")
         frame = None if X is None else self.model._table(X)
         return plot_dependence(dependence(self.model, frame, column), ax=ax)
