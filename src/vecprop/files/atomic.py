@@ -38,11 +38,9 @@ def lock(number: int) -> bool | None:
         # not from the system, but for example a timeout raised by a signal handler
         if error.errno is None:
             raise
-        return (
-            False
-            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-            else None
-        )
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
+        return None
     return True
 
 
@@ -131,7 +129,7 @@ def written_at_once(path: FilePath) -> Iterator[IO[bytes]]:
     settle(target.parent)
 
 
-def settle(folder: Path) -> None:
+def settle(folder: Path):
     """Flush a folder's entries to disk, where the system supports it."""
     with suppress_system_errors():
         number = os.open(folder, os.O_RDONLY)
@@ -141,18 +139,17 @@ def settle(folder: Path) -> None:
             os.close(number)
 
 
-def sweep(folder: Path, name: str = "*") -> None:
+def sweep(folder: Path, name: str = "*"):
     """Remove the unfinished files that killed programs left in a folder, for one name or for all names."""
-    # Files are locked while they are written. Without locks, a file is considered
-    # abandoned after a day.
-    for unfinished in folder.glob(
-        f".{name if name == '*' else escape(name)}.*.unfinished"
-    ):
+    pattern = name if name == "*" else escape(name)
+    for unfinished in folder.glob(f".{pattern}.*.unfinished"):
         with suppress_system_errors():
             with open(unfinished, "r+b") as file:
+                # a program locks its file while it writes
                 is_abandoned = lock(file.fileno())
-                if is_abandoned is None:
-                    is_abandoned = abs(time.time() - unfinished.stat().st_mtime) >= DAY
+                if is_abandoned is None:  # there are no locks
+                    age = time.time() - unfinished.stat().st_mtime
+                    is_abandoned = abs(age) >= DAY
                 # Windows cannot remove an open file
                 if is_abandoned and os.name != "nt":
                     unfinished.unlink()
@@ -178,11 +175,11 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def locked(path: Path, resource: Path) -> Iterator[None]:
     """Hold a lock file in a `with` block; the same thread may nest such blocks."""
-    # The file contains the name of its holder for error messages. A killed program
-    # leaves the file, but not the lock.
+    # A killed program leaves the file, but not the lock.
     path = Path(os.path.realpath(path))
     thread = threading.get_ident()
-    if path in _held and _held[path][0] == thread:
+    holder, _ = _held.get(path, (None, None))
+    if holder == thread:
         yield
         return
     file = _locked_file(path, resource)
@@ -190,7 +187,7 @@ def locked(path: Path, resource: Path) -> Iterator[None]:
         _held[path] = (thread, file)
         yield
     finally:
-        # not a child process that was forked inside the block
+        # a child process that was forked inside the block is not a holder: `_forget`
         is_holder = _held.pop(path, None) is not None
         with suppress(OSError):
             if os.name == "nt":  # Windows cannot remove an open file
@@ -202,7 +199,7 @@ def locked(path: Path, resource: Path) -> Iterator[None]:
 
 
 def _locked_file(path: Path, resource: Path) -> IO[bytes]:
-    """Open and lock a file, creating it if necessary."""
+    """Open and lock a file, creating it if necessary; the file contains the name of its holder."""
     while True:
         file = open(path, "ab+", buffering=0)  # noqa: SIM115 (closed below, or by its holder)
         with ExitStack() as cleanup:
@@ -210,18 +207,24 @@ def _locked_file(path: Path, resource: Path) -> IO[bytes]:
             if lock(file.fileno()) is False:
                 file.seek(0)
                 holder = file.read(1000).decode("utf-8", "replace")
-                holder = holder or "another program"
                 raise ValueError(
-                    f"{resource} is in use by {holder}: wait until it ends, or give"
-                    " another path."
+                    f"{resource} is in use by {holder or 'another program'}: wait until"
+                    " it ends, or give another path."
                 )
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                    file.truncate(0)
-                    since = time.strftime("%Y-%m-%d %H:%M:%S")
-                    file.write(
-                        f"process {os.getpid()} on {socket.gethostname()} since {since}".encode()
-                    )
-                    cleanup.pop_all()
-                    return file
-        # otherwise, the previous holder has just removed the file
+            if _is_at(file, path):
+                file.truncate(0)
+                since = time.strftime("%Y-%m-%d %H:%M:%S")
+                file.write(
+                    f"process {os.getpid()} on {socket.gethostname()} since {since}".encode()
+                )
+                cleanup.pop_all()
+                return file
+        # The previous holder has just removed the file, so create another one.
+
+
+def _is_at(file: IO[bytes], path: Path):
+    """Return whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False

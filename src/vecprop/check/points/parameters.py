@@ -10,6 +10,8 @@ from numpy import ndarray
 
 from ..arithmetic import ArrayPair
 
+Shape = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class NamedPart:
@@ -17,7 +19,7 @@ class NamedPart:
 
     name: str
     start: int
-    shape: tuple[int, ...]
+    shape: Shape
     layer: int | None = None
 
     @property
@@ -32,7 +34,7 @@ class NamedPart:
         """Return the direction, (1, size), that moves one entry."""
         return np.eye(1, self.size, entry)
 
-    def index(self, entry: int) -> tuple[int, ...]:
+    def index(self, entry: int) -> Shape:
         """Convert an index in the flattened part to an index in the part."""
         return unraveled(entry, self.shape)
 
@@ -44,12 +46,12 @@ class Directions(NamedTuple):
     U: ndarray
 
 
-def raveled(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+def raveled(index: Shape, shape: Shape) -> int:
     """Convert an index in an array to an index in the flattened array."""
     return int(np.ravel_multi_index(index, shape)) if shape else 0
 
 
-def unraveled(number, shape: tuple[int, ...]) -> tuple[int, ...]:
+def unraveled(number, shape: Shape) -> Shape:
     """Convert an index in a flattened array to an index in the array."""
     return tuple(int(index) for index in np.unravel_index(number, shape))
 
@@ -184,7 +186,7 @@ def _names_of_children(tree, name: str) -> list[str]:
     return [f"{prefix}{key}" for key in keys]
 
 
-def gathered(gradient, tree, outputs: tuple[int, ...]) -> Iterator[Any]:
+def gathered(gradient, tree, outputs: Shape) -> Iterator[Any]:
     """Yield the gradient of each part, (outputs, size), or raise if its structure does not match the parameters."""
     if isinstance(tree, NamedPart):
         yield _column(gradient, tree, outputs)
@@ -194,7 +196,7 @@ def gathered(gradient, tree, outputs: tuple[int, ...]) -> Iterator[Any]:
         yield from gathered(child, subtree, outputs)
 
 
-def _matched(gradient, tree, outputs: tuple[int, ...]) -> list[Any]:
+def _matched(gradient, tree, outputs: Shape) -> list[Any]:
     """Return the children of a gradient in the order of the parameters, matching dicts by key."""
     if isinstance(tree, Mapping):
         _require_keys(gradient, tree)
@@ -237,7 +239,7 @@ def _require_keys(gradient, tree: Mapping[Any, Any]):
         )
 
 
-def _column(gradient, part: NamedPart, outputs: tuple[int, ...]):
+def _column(gradient, part: NamedPart, outputs: Shape):
     """Return the gradient of one part as an array of shape (outputs, size)."""
     values = prod(outputs)
     expected = (*outputs, *part.shape)

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class Checkpoint(SuggestsNames):
         self._record: Any = None
         self._takes_others = False
 
-    def __repr__(self) -> str:
+    def __repr__(self):
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
 
     def _held(self, is_folder: bool = True) -> AbstractContextManager[None]:
@@ -171,13 +172,13 @@ class Checkpoint(SuggestsNames):
     ):
         """Raise an error if the rates of some steps depend on the number of epochs."""
         start = schedule.init()
-        batches = -(-state.rows // batch_size)
-        steps = np.unique(
-            np.linspace(0, state.step - 1, min(state.step, MOST_COMPARED), dtype=int)
-        ).tolist()
-        for step in steps:
+        batches = ceil(state.rows / batch_size)
+        count = min(state.step, MOST_COMPARED)
+        steps = np.linspace(0, state.step - 1, count, dtype=int)
+        for step in np.unique(steps).tolist():
             saved_rate = schedule.factor(step, state.epochs * batches, start)
-            if schedule.factor(step, epochs * batches, start) != saved_rate:
+            rate = schedule.factor(step, epochs * batches, start)
+            if rate != saved_rate:
                 self._refuse(f"its schedule is for {state.epochs} epochs, not {epochs}")
 
     def _after_epoch(self, result: TrainingResult):
@@ -210,7 +211,7 @@ class Checkpoint(SuggestsNames):
         """Return the folder's store for members of a population."""
         return MemberStore(self, members, **population)
 
-    def _recording(self, record) -> Self:
+    def _recording(self, record):
         """Return a checkpoint that also saves the state of a callback."""
         # The callback's ``memory(epoch)`` returns an argument for ``remember``, or None
         # for an unseen epoch.
@@ -222,7 +223,7 @@ class Checkpoint(SuggestsNames):
         """Return the folder's store for fits of estimators."""
         return FitStore(self, identities)
 
-    def _part(self, name: str, takes_others: bool = False) -> Self:
+    def _part(self, name: str, takes_others: bool = False):
         """Return the checkpoint for a part of the run, in this folder."""
         # With takes_others, no error is raised for files of another run; a single file
         # is replaced.

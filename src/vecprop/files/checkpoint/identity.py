@@ -41,16 +41,19 @@ class RunIdentity:
     def __call__(self, values: Mapping[str, Any]) -> Document:
         return {name: self.plain(value, name) for name, value in values.items()}
 
-    def plain(self, value, name: str) -> Any:
+    def plain(self, value, name: str):
+        """Convert a value to a name, a digest, or JSON values as in a model file."""
         if callable(value) and hasattr(value, "__qualname__"):
             return f"{value.__module__}.{value.__qualname__}"
         if isinstance(value, Path):
             return digest_of_file(value)
-        if isinstance(value, np.generic):
-            value = value.item()
         if isinstance(value, dict):
             return {key: self.plain(value[key], f"{name} {key}") for key in value}
-        if hasattr(value, "shape") or hasattr(value, "scaling"):
+        if isinstance(value, np.generic):
+            value = value.item()
+        is_array = hasattr(value, "shape")
+        selects_rows = hasattr(value, "scaling")
+        if is_array or selects_rows:
             return self.digest(value)
         if isinstance(value, SparseNetwork):
             value = value.dense
@@ -59,8 +62,9 @@ class RunIdentity:
     def digest(self, value) -> str | None:
         """Return the digest of an array, a list of numbers or a selection of rows."""
         if id(value) not in self._digests:
-            self._digests[id(value)] = digest(value), value
-        return self._digests[id(value)][0]
+            self._digests[id(value)] = (digest(value), value)
+        value_digest, _ = self._digests[id(value)]
+        return value_digest
 
 
 def digest(value) -> str | None:
@@ -92,20 +96,21 @@ def digest(value) -> str | None:
 
 
 def _digest_of_rows(source: Selection | Batch) -> str | None:
+    """Return a digest of rows and of the transformations that apply when they are read."""
     rows = source.rows if isinstance(source, Selection) else source.chosen
     scaling = source.scaling
     expansion = source.expansion
     if rows is None and scaling is None and expansion is None:
         return digest(source.X)
-    digests: list[Any] = [digest(source.X), digest(rows)]
+    values: list[Any] = [digest(source.X), digest(rows)]
     if scaling is None:
-        digests.append(None)
+        values.append(None)
     else:
-        digests += [digest(scaling.shift), digest(scaling.scale)]
-        digests.append(bool(scaling.multiplies))
+        values += [digest(scaling.shift), digest(scaling.scale)]
+        values.append(bool(scaling.multiplies))
     if expansion is not None:
-        digests += [digest(expansion.columns), digest(expansion.edges)]
-    return joint_digest(digests)
+        values += [digest(expansion.columns), digest(expansion.edges)]
+    return joint_digest(values)
 
 
 def joint_digest(values: list[Any]) -> str:
@@ -181,18 +186,19 @@ def differing(run: Document, saved_run: Document) -> str:
     return f"{' and '.join(names)} {verb}"
 
 
-def require_savable(theta) -> None:
+def require_savable(theta):
     """Raise an error for parameters that a model file cannot store."""
     if isinstance(theta, int | np.integer):
         return
     kind = f"the type {type(theta).__name__}"
     if isinstance(theta, np.ndarray):
+        if theta.dtype in (np.float32, np.float64):
+            return
         kind = f"dtype {theta.dtype}"
-    if kind not in ("dtype float32", "dtype float64"):
-        raise FileError(
-            f"theta has {kind}, but a model file needs a NumPy array of float32 or"
-            " float64: convert it."
-        )
+    raise FileError(
+        f"theta has {kind}, but a model file needs a NumPy array of float32 or"
+        " float64: convert it."
+    )
 
 
 @cache  # reading versions of packages takes milliseconds
@@ -203,7 +209,7 @@ def made_with() -> dict[str, str]:
     return versions | {"processor": f"{platform.machine()} {processor_name()}"}
 
 
-def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
+def warn_of_others(path: Path, saved: Mapping[str, str]):
     """Warn if a checkpoint was written with other versions or another processor."""
     changes = []
     for name, value in made_with().items():
@@ -217,7 +223,7 @@ def warn_of_others(path: Path, saved: Mapping[str, str]) -> None:
         )
 
 
-def _level_of_user() -> int:
+def _level_of_user():
     """Return the stack level of the first caller outside the library, for a warning."""
     level = 0
     frame = inspect.currentframe()

@@ -1,8 +1,9 @@
 """Stores in a folder for members of a population and fits of estimators."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,9 @@ parameters.
 """
 
 NUMBERS = ("epochs", "rows", "per_epoch", "running")
+"""Attributes of a group of results that are stored as JSON."""
+
+STATE = ("theta", "optimizer", "schedule", "early_stopping", "epoch", "step")
 STATE = ("theta", "optimizer", "schedule", "early_stopping", "epoch", "step")
 CURVES = (
     "loss",
@@ -57,23 +61,27 @@ class _ResultStore:
     def __init__(self, checkpoint, run: Document, keys: Sequence[str]):
         self.store = Store(checkpoint.path, run, keys, checkpoint._takes_others)
         self.throttle = Throttle(checkpoint.every)
-        self._results = {}
+        # functions that compute the digest of a loaded result, by key
+        self._digests: dict[str, Callable[[], str]] = {}
         for file_keys, document, arrays in self.store.begin():
             self._read(file_keys, document, Reader(BY_NAME, arrays))
-        self._results.clear()  # releases the arrays read from files
+        self._digests.clear()  # releases the arrays read from files
         self.throttle.written = time.perf_counter()
 
     def _read(self, keys: list[str], document: Document, reader: Reader):
         """Load the results of this run from a file."""
         raise NotImplementedError
 
-    def _new(self, key: str, result) -> list[int]:
-        """Return the indices for a key that is in this run and has no result yet, else []."""
+    def _new_numbers(self, key: str, digest: Callable[[], str]) -> list[int]:
+        """Return the indices of the results with a key if it is in this run and has no result yet, else [].
+
+        ``digest`` computes a digest of the result that has just been loaded.
+        """
         numbers = self.store.numbers.get(key, [])
-        if key not in self._results:
-            self._results[key] = result
+        if key not in self._digests:
+            self._digests[key] = digest
             return numbers
-        if numbers and _digest(self._results[key]) != _digest(result):
+        if numbers and self._digests[key]() != digest():
             raise FileError(
                 f"{self.store.path} has two results of member {numbers[0]} with"
                 " different bits: remove the folder."
@@ -95,25 +103,29 @@ class MemberStore(_ResultStore):
     ):
         self.members = members
         self.part = PartialResults([], {})
-        super().__init__(
-            checkpoint, *_identity(members, groups, engines, data, moments)
+        run, keys = _identity(
+            members, groups, engines=engines, data=data, moments=moments
         )
+        super().__init__(checkpoint, run, keys)
 
     def _read(self, keys, document, reader):
         others = reader.value(document["others"]).values()
         for key, plain in zip(keys, others, strict=False):
-            if key in self.store.numbers:
-                result = self._member_result(plain, self.store.numbers[key][0])
-                self.part.others.update(dict.fromkeys(self._new(key, result), result))
+            if key not in self.store.numbers:
+                continue
+            result = self._member_result(plain, self.store.numbers[key][0])
+            for number in self._new_numbers(key, partial(_digest_of_result, result)):
+                self.part.others[number] = result
+        joint_arrays = _JointArrays(reader.arrays)
         first = len(others)
-        starts = {}
         for plain in document["cohorts"]:
-            arrays = dict(_split(plain["shapes"], reader.arrays, starts))
+            arrays = joint_arrays.next_group(plain["shapes"])
             end = first + len(plain["numbers"])
             self._read_group(keys[first:end], plain, arrays)
             first = end
 
-    def _member_result(self, plain: Document, number: int) -> TrainingResult:
+    def _member_result(self, plain: Document, number: int):
+        """Return the result of a member that belongs to no group."""
         state = plain["state"]
         if state.optimizer_class:  # L-BFGS has no optimizer state
             state = replace(state, network=self.members[number].network)
@@ -121,28 +133,30 @@ class MemberStore(_ResultStore):
 
     def _read_group(self, keys: list[str], plain: Document, arrays: Arrays):
         """Load the compact results of those members of a group that this run contains."""
-        shared_keys = [key for key in keys if key in self.store.numbers]
-        if not shared_keys:
+        members = []
+        for key in keys:
+            for number in self.store.numbers.get(key, []):
+                members.append(self.members[number])
+        if not members:
             return
-        number = self.store.numbers[shared_keys[0]][0]
-        group = _member_group(plain, arrays, self.members[number])
+        group = _member_group(plain, arrays, members[0])
         positions = []
         numbers = []
         for position, key in enumerate(keys):
-            for number in self._new(key, (group, position)):
+            digest = partial(_digest_in_group, group, position)
+            for number in self._new_numbers(key, digest):
                 positions.append(position)
                 numbers.append(number)
         if numbers:
             self.part.groups.append(replace(group.compact(positions), numbers=numbers))
 
-    def keep(self, part: PartialResults) -> None:
+    def keep(self, part: PartialResults):
         start = time.perf_counter()
         others = list(part.others.items())
         groups = part.groups
         for first in range(0, max(len(others), 1), MOST_MEMBERS):
-            file_part = PartialResults(
-                groups, dict(others[first : first + MOST_MEMBERS])
-            )
+            file_others = dict(others[first : first + MOST_MEMBERS])
+            file_part = PartialResults(groups, file_others)
             self.store.write(file_part.numbers, *_plain(file_part))
             groups = []  # all groups are in the first file
         self.throttle.wrote(start)
@@ -160,35 +174,39 @@ class FitStore(_ResultStore):
 
     def _read(self, keys, document, reader):
         for key, outcome in zip(keys, reader.value(document["fits"]), strict=True):
-            self.known.update(dict.fromkeys(self._new(key, outcome), outcome))
+            for number in self._new_numbers(key, partial(_digest_of_fit, outcome)):
+                self.known[number] = outcome
 
-    def ended(self, number: int, outcome) -> None:
+    def ended(self, number: int, outcome):
         """Add the outcome of a finished fit; write all outcomes if a write is due."""
         self.waiting[number] = outcome
         if self.throttle.is_due:
             self.write()
 
-    def write(self) -> None:
+    def write(self):
         start = time.perf_counter()
         numbers = list(self.waiting)
         for first in range(0, len(numbers), MOST_FITS):
             file_numbers = numbers[first : first + MOST_FITS]
+            outcomes = [self.waiting[number] for number in file_numbers]
             writer = Writer(BY_CLASS)
-            fits = writer.plain(
-                [self.waiting[number] for number in file_numbers], "fits"
-            )
-            self.store.write(file_numbers, {"fits": fits}, writer.arrays)
+            document = {"fits": writer.plain(outcomes, "fits")}
+            self.store.write(file_numbers, document, writer.arrays)
         self.waiting = {}
         self.throttle.wrote(start)
 
 
-def _digest(result) -> str:
-    """Return a digest of a result, or of a position in a group, without times."""
-    if isinstance(result, dict):
-        return bits_of(result | {"seconds": 0.0})
-    if isinstance(result, tuple):
-        group, position = result
-        result = group.result(position)
+def _digest_of_fit(outcome: Document):
+    """Return a digest of the outcome of a fit, without its time."""
+    return bits_of(outcome | {"seconds": 0.0})
+
+
+def _digest_in_group(group: GroupResults, position: int):
+    return _digest_of_result(group.result(position))
+
+
+def _digest_of_result(result: TrainingResult):
+    """Return a digest of a result of training, without times."""
     values = [result.theta, result.reason]
     values += [getattr(result.state, name) for name in STATE]
     values += [getattr(result.history, name) for name in CURVES]
@@ -198,39 +216,44 @@ def _digest(result) -> str:
 def _identity(
     members: Sequence[Member],
     groups: Groups,
+    *,
     engines: Sequence[str],
     data: Data,
     moments: bool,
 ) -> tuple[Document, list[str]]:
     """Return the description of a population, and a digest of each member's inputs."""
     identity = RunIdentity()
-    inputs = []
+    inputs_of_groups = []
     starts = []
     keys = [""] * len(members)
     for numbers, engine in zip(groups, engines, strict=True):
-        member = members[numbers[0]]
-        group_inputs = {"engine": engine}
+        group = [members[number] for number in numbers]
         try:
-            group_inputs |= identity(
-                {name: getattr(member, name) for name in (*PARTS, *PLAN)}
-            )
-            for number in numbers:
-                require_savable(members[number].theta)
+            shared_inputs = _shared_inputs(identity, group, data)
         except FileError as error:
             raise FileError(f"In member {numbers[0]}: {error}") from None
-        arrays = {"rows": member.rows, "validation_rows": member.validation_rows}
-        arrays |= dict(zip(DATA, data.arrays(member), strict=True))
-        group_inputs |= {name: identity.digest(array) for name, array in arrays.items()}
-        inputs.append({**group_inputs, "moments": moments})
-        group_key = joint_digest([inputs[-1]])
-        for number in numbers:
-            start = {
-                "seed": int(members[number].seed),
-                "start": identity.digest(members[number].theta),
-            }
+        # the order of the names determines the digest
+        inputs = {"engine": engine, **shared_inputs, "moments": moments}
+        inputs_of_groups.append(inputs)
+        group_key = joint_digest([inputs])
+        for number, member in zip(numbers, group, strict=True):
+            start = {"seed": int(member.seed), "start": identity.digest(member.theta)}
             starts.append(start)
             keys[number] = joint_digest([group_key, start])
-    return in_common(inputs) | in_common(starts), keys
+    return in_common(inputs_of_groups) | in_common(starts), keys
+
+
+def _shared_inputs(identity: RunIdentity, group: list[Member], data: Data) -> Document:
+    """Return the inputs that the members of a group share, as JSON values."""
+    member = group[0]
+    inputs = identity({name: getattr(member, name) for name in (*PARTS, *PLAN)})
+    for other_member in group:
+        require_savable(other_member.theta)
+    arrays = {"rows": member.rows, "validation_rows": member.validation_rows}
+    arrays |= dict(zip(DATA, data.arrays(member), strict=True))
+    for name, array in arrays.items():
+        inputs[name] = identity.digest(array)
+    return inputs
 
 
 def _plain(part: PartialResults) -> tuple[Document, Arrays]:
@@ -240,26 +263,25 @@ def _plain(part: PartialResults) -> tuple[Document, Arrays]:
     for group in part.groups:
         shapes = {}
         for name, array in _arrays(group).items():
-            kind = array.dtype.str.lstrip("<|=")
-            shapes[name] = [kind, *array.shape]
-            pieces.setdefault(f"{name} {kind}", []).append(array.reshape(-1))
-        numbers = {name: getattr(group, name) for name in NUMBERS}
-        groups.append(
-            {"numbers": list(map(int, group.numbers)), "shapes": shapes, **numbers}
-        )
+            dtype = array.dtype.str.lstrip("<|=")
+            shapes[name] = [dtype, *array.shape]
+            pieces.setdefault(f"{name} {dtype}", []).append(array.reshape(-1))
+        attributes = {name: getattr(group, name) for name in NUMBERS}
+        numbers = list(map(int, group.numbers))
+        groups.append({"numbers": numbers, "shapes": shapes, **attributes})
     others = {}
     for number, result in part.others.items():
-        state = replace(result.state, network=None)
         others[number] = {
             "theta": result.theta,
-            "state": state,
+            "state": replace(result.state, network=None),
             "reason": result.reason,
         }
     writer = Writer(BY_CLASS)
     document = {"cohorts": groups, "others": writer.plain(others, "others")}
-    return document, writer.arrays | {
-        name: np.concatenate(arrays) for name, arrays in pieces.items()
-    }
+    arrays = dict(writer.arrays)
+    for name, arrays_of_groups in pieces.items():
+        arrays[name] = np.concatenate(arrays_of_groups)
+    return document, arrays
 
 
 def _arrays(group: GroupResults) -> Arrays:
@@ -294,12 +316,20 @@ def _member_group(plain: Document, arrays: Arrays, member: Member) -> GroupResul
     )
 
 
-def _split(
-    shapes: Mapping[str, list[Any]], arrays: Arrays, starts: dict[str, int]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of the next group, advancing `starts`."""
-    for name, (kind, *shape) in shapes.items():
-        joint = f"{name} {kind}"
-        start = starts.get(joint, 0)
-        starts[joint] = start + int(np.prod(shape))
-        yield name, arrays[joint][start : starts[joint]].reshape(shape)
+class _JointArrays:
+    """Arrays that concatenate the arrays of several groups, and how many entries have been read."""
+
+    def __init__(self, arrays: Arrays):
+        self._arrays = arrays
+        self._ends: dict[str, int] = {}
+
+    def next_group(self, shapes: Mapping[str, list[Any]]) -> Arrays:
+        """Return the arrays of the next group, given the dtype and the shape of each."""
+        arrays = {}
+        for name, (dtype, *shape) in shapes.items():
+            joint_name = f"{name} {dtype}"
+            start = self._ends.get(joint_name, 0)
+            end = start + int(np.prod(shape))
+            self._ends[joint_name] = end
+            arrays[name] = self._arrays[joint_name][start:end].reshape(shape)
+        return arrays

@@ -37,7 +37,7 @@ class Throttle:
     def is_due(self) -> bool:
         return time.perf_counter() - self.written >= max(self.every, self.cost / SHARE)
 
-    def wrote(self, start: float) -> None:
+    def wrote(self, start: float):
         self.written = time.perf_counter()
         self.cost = self.written - start
 
@@ -63,20 +63,26 @@ class Store:
             self.numbers.setdefault(key, []).append(number)
 
     def begin(self) -> Iterator[tuple[list[str], Document, Arrays]]:
-        """Yield the keys, document and arrays of each file with results of this run."""
+        """Claim the folder for this run; yield the keys, document and arrays of each file with its results."""
         make_folder(self.path)
-        manifest = self.path / RUN
         parts = {}
         for path in self._parts():
             parts[path] = _keys(path, container.read_document(path))
+        self._claim(set().union(*parts.values()))
+        for path, keys in parts.items():
+            if self.numbers.keys() & keys:
+                yield keys, *container.read(path)
+
+    def _claim(self, part_keys: set[str]):
+        """Write the manifest, or raise an error if the folder contains other files or another run."""
+        manifest = self.path / RUN
         is_same = False
         if manifest.exists():
-            document = container.read_document(manifest)
-            manifest_keys = _keys(manifest, document)
-            saved_keys = set(manifest_keys).union(*parts.values())
-            self._require_common_keys(saved_keys, document["run"])
-            warn_of_others(self.path, document.get("made with", {}))
-            is_same = document["run"] == self.run and manifest_keys == self.keys
+            saved = container.read_document(manifest)
+            keys = _keys(manifest, saved)
+            self._require_common_keys(part_keys.union(keys), saved["run"])
+            warn_of_others(self.path, saved.get("made with", {}))
+            is_same = saved["run"] == self.run and keys == self.keys
         else:
             self._require_empty()
         sweep(self.path)
@@ -88,9 +94,6 @@ class Store:
                 "made with": made_with(),
             }
             container.write(manifest, document, {})
-        for path, keys in parts.items():
-            if not self.numbers.keys().isdisjoint(keys):
-                yield keys, *container.read(path)
 
     def _require_common_keys(self, saved_keys: set[str], saved_run: Document):
         if self.takes_others or not saved_keys or not self.keys:
@@ -111,17 +114,16 @@ class Store:
                     " checkpoint an empty folder."
                 )
 
-    def write(self, numbers: Sequence[int], document: Document, arrays: Arrays) -> None:
+    def write(self, numbers: Sequence[int], document: Document, arrays: Arrays):
+        """Write the results with these indices to the next file."""
         parts = self._parts()
         number = 0
         if parts:
-            number = 1 + int(parts[-1].stem.partition("-")[2])
+            _, _, last_number = parts[-1].stem.partition("-")
+            number = int(last_number) + 1
         keys = "".join(self.keys[index] for index in numbers)
-        container.write(
-            self.path / PART.format(number),
-            {"model": None, "keys": keys, **document},
-            arrays,
-        )
+        document = {"model": None, "keys": keys, **document}
+        container.write(self.path / PART.format(number), document, arrays)
 
     def _parts(self) -> list[Path]:
         return sorted(

@@ -105,7 +105,7 @@ def save_with_notes(
     metrics: Mapping[str, float] | None = None,
     memory=None,
     **notes,
-) -> None:
+):
     """Save a model like `save`, with additional values, and notes for `information`."""
     _require_model(model)
     writer = Writer(BY_CLASS)
@@ -114,32 +114,28 @@ def save_with_notes(
         notes["memory"] = writer.plain(memory, "memory")
     # check that the model can be loaded
     _restored(described, writer.arrays, "The model cannot be saved")
+    plain_metrics = {}
+    for name, value in (metrics or {}).items():
+        plain_metrics[str(name)] = writer.plain(float(value), "metrics")
+    document = {
+        "written by": {
+            "vecprop": __version__,
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+            "python": platform.python_version(),
+        },
+        "columns": None,
+        "fingerprint": None,
+        "metrics": plain_metrics,
+        "model": described,
+    }
     if columns is None and hasattr(model, "feature_names_in_"):
         columns = dict.fromkeys(model.feature_names_in_, "")  # the types are unknown
     if columns is not None:
         types = {str(name): str(kind) for name, kind in columns.items()}
-        notes = {
-            "columns": list(types.items()),
-            "fingerprint": fingerprint(types),
-            **notes,
-        }
-    versions = {
-        "vecprop": __version__,
-        "numpy": np.__version__,
-        "scikit-learn": sklearn.__version__,
-    }
-    document = {
-        "written by": {**versions, "python": platform.python_version()},
-        "columns": None,
-        "fingerprint": None,
-        "metrics": {
-            str(name): writer.plain(float(value), "metrics")
-            for name, value in (metrics or {}).items()
-        },
-        "model": described,
-        **notes,
-    }
-    container.write(path, document, writer.arrays)
+        document["columns"] = list(types.items())
+        document["fingerprint"] = fingerprint(types)
+    container.write(path, document | notes, writer.arrays)
 
 
 def load(path: FilePath) -> Any:
@@ -206,15 +202,13 @@ def _loaded(path: FilePath) -> tuple[Any, Document, Arrays]:
     document, arrays = container.read(path)
     complaint = f"{path} has no model that this version of vecprop supports"
     model = _restored(document.get("model"), arrays, complaint)
-    written = str(document.get("written by", {}).get("scikit-learn"))
-    if (
-        type(model) is Pipeline
-        and written.split(".")[:2] != sklearn.__version__.split(".")[:2]
-    ):
+    written_by = str(document.get("written by", {}).get("scikit-learn"))
+    release = written_by.split(".")[:2]
+    if type(model) is Pipeline and release != sklearn.__version__.split(".")[:2]:
         warning = InconsistentVersionWarning(
             estimator_name="Pipeline",
             current_sklearn_version=sklearn.__version__,
-            original_sklearn_version=written,
+            original_sklearn_version=written_by,
         )
         warnings.warn(warning, stacklevel=3)
     return model, document, arrays
@@ -255,16 +249,15 @@ def _restored(described, arrays: Arrays, complaint: str, is_model: bool = True):
 
 def _require_model(model):
     """Raise an error for objects of allowed classes that are not models."""
-    last = model.steps[-1][1] if type(model) is Pipeline else model
+    last = model
+    if type(model) is Pipeline:
+        _, last = model.steps[-1]
     if type(last) not in MODELS:
-        others = ", ".join(
-            f"a fitted {model.__name__}"
-            for model in MODELS
-            if model is not TrainedNetwork
-        )
+        _, *others = MODELS
+        names = ", ".join(f"a fitted {cls.__name__}" for cls in others)
         raise FileError(
             f"A {type(last).__name__} cannot be saved as a model: give a"
-            f" TrainedNetwork(network, theta), {others}, or a pipeline that ends with"
+            f" TrainedNetwork(network, theta), {names}, or a pipeline that ends with"
             " one."
         )
     if type(last) is not TrainedNetwork:

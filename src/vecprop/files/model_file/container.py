@@ -60,7 +60,7 @@ _DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, OSError, *_WRONG_VALUES)
 """The errors that zipfile, NumPy and json raise for damaged bytes."""
 
 
-def write(path: FilePath, document: Document, arrays: Arrays) -> None:
+def write(path: FilePath, document: Document, arrays: Arrays):
     """Write a document and arrays, replacing an old file atomically."""
     stored = {}
     listed = {}
@@ -68,24 +68,22 @@ def write(path: FilePath, document: Document, arrays: Arrays) -> None:
         stored[name] = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
         listed[name] = _listed(stored[name])
     document = {"format": FORMAT, "version": VERSION, **document, "arrays": listed}
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode(
-        "utf-8", "surrogatepass"
-    )
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    data = text.encode("utf-8", "surrogatepass")
     entries = {
-        "document": np.frombuffer(text, np.uint8),
-        "checksum": np.frombuffer(hashlib.sha256(text).digest(), np.uint8),
+        "document": np.frombuffer(data, np.uint8),
+        "checksum": np.frombuffer(hashlib.sha256(data).digest(), np.uint8),
         **stored,
     }
     _require_loadable(path, len(entries), _MOST_ENTRIES, "arrays")
-    _require_loadable(path, len(text), _LARGEST_DOCUMENT, "bytes of JSON")
+    _require_loadable(path, len(data), _LARGEST_DOCUMENT, "bytes of JSON")
     with (
         written_at_once(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
     ):
         for name, array in entries.items():
-            with archive.open(
-                zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True
-            ) as entry:
+            information = zipfile.ZipInfo(f"{name}.npy")
+            with archive.open(information, "w", force_zip64=True) as entry:
                 npy.write_array(entry, array, version=(1, 0), allow_pickle=False)
 
 
@@ -112,21 +110,14 @@ def read(path: FilePath) -> tuple[Document, Arrays]:
         _require(path, is_listed, "is damaged: its arrays differ from the listed ones")
         for name, listed in document["arrays"].items():
             is_valid = set(listed) == {"dtype", "shape", "sha256"}
-            _require(
-                path, is_valid, f"is damaged: the array {name!r} has an invalid entry"
-            )
+            wrong = f"is damaged: the array {name!r} has an invalid entry"
+            _require(path, is_valid, wrong)
             dtype = listed["dtype"]
-            is_supported = _TYPES.fullmatch(dtype)
-            _require(
-                path,
-                is_supported,
-                f"has the array {name!r} of the unsupported type {dtype!r}",
-            )
+            wrong = f"has the array {name!r} of the unsupported type {dtype!r}"
+            _require(path, _TYPES.fullmatch(dtype), wrong)
             arrays[name] = _content(archive, name, dtype)
-            is_same = _listed(arrays[name]) == listed
-            _require(
-                path, is_same, f"is damaged: the array {name!r} has a wrong checksum"
-            )
+            wrong = f"is damaged: the array {name!r} has a wrong checksum"
+            _require(path, _listed(arrays[name]) == listed, wrong)
     return document, arrays
 
 
@@ -159,13 +150,10 @@ def _opened(path: FilePath) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
 
 
 def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int) -> dict[str, int]:
+    """Return the size of each entry, or raise an error if the entries need more than the available bytes."""
     entries = archive.infolist()
-    is_small = len(entries) <= _MOST_ENTRIES
-    _require(
-        path,
-        is_small,
-        f"has {len(entries)} entries, but a model file has at most {_MOST_ENTRIES}",
-    )
+    most = f"has {len(entries)} entries, but a model file has at most {_MOST_ENTRIES}"
+    _require(path, len(entries) <= _MOST_ENTRIES, most)
     sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in entries}
     _require(path, {"document", "checksum"} <= sizes.keys(), NOT_A_MODEL)
     for entry in entries:
@@ -178,7 +166,8 @@ def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int) -> dict[str
             " uncompressed"
         )
         _require(path, is_plain, wrong)
-    are_separate = len(sizes) == len(entries) and sum(sizes.values()) <= available
+    have_unique_names = len(sizes) == len(entries)
+    are_separate = have_unique_names and sum(sizes.values()) <= available
     _require(path, are_separate, "has overlapping entries")
     return sizes
 
@@ -188,28 +177,20 @@ def _document(
 ) -> Document:
     """Return the document, or raise an error if it is damaged or has an unknown version."""
     size = sizes["document"]
-    is_small = size <= _LARGEST_DOCUMENT + _HEADER
-    _require(
-        path,
-        is_small,
-        f"has a document of {size} bytes, more than the maximum of {_LARGEST_DOCUMENT}",
+    too_large = (
+        f"has a document of {size} bytes, more than the maximum of {_LARGEST_DOCUMENT}"
     )
+    _require(path, size <= _LARGEST_DOCUMENT + _HEADER, too_large)
     text = _content(archive, "document", "|u1").tobytes()
     checksum = _content(archive, "checksum", "|u1").tobytes()
-    _require(
-        path,
-        hashlib.sha256(text).digest() == checksum,
-        "is damaged: its document has a wrong checksum",
-    )
+    is_same = hashlib.sha256(text).digest() == checksum
+    _require(path, is_same, "is damaged: its document has a wrong checksum")
     document = json.loads(text.decode("utf-8", "surrogatepass"))
     is_model = isinstance(document, dict) and document.get("format") == FORMAT
     _require(path, is_model, NOT_A_MODEL)
     version: Any = document.get("version")
-    _require(
-        path,
-        type(version) is int and version >= 1,
-        f"has the invalid format version {version!r}",
-    )
+    is_version = type(version) is int and version >= 1
+    _require(path, is_version, f"has the invalid format version {version!r}")
     too_new = (
         f"has format version {version}, but this vecprop supports versions up to"
         f" {VERSION}: update vecprop"
@@ -218,7 +199,7 @@ def _document(
     return document
 
 
-def _content(archive: zipfile.ZipFile, name: str, dtype: str) -> ndarray:
+def _content(archive: zipfile.ZipFile, name: str, dtype: str):
     """Return an entry as an array, or raise an error if its header and size disagree."""
     # bounded by the file size, with a verified CRC-32
     data = archive.read(f"{name}.npy")

@@ -177,14 +177,14 @@ def fits(value, hint) -> bool:
     return isinstance(value, origin)
 
 
-def _all_fit(values: Iterable[Any], hint) -> bool:
+def _all_fit(values: Iterable[Any], hint):
     return all(fits(value, hint) for value in values)
 
 
 def array(kinds: str, *lengths: str) -> Check:
     """Return the check for an array of these dtype kinds, whose lengths are attributes of the model."""
 
-    def is_valid(value, model) -> bool:
+    def is_valid(value, model):
         shape = [getattr(model, name) for name in lengths]
         return is_array(value, kinds, *shape)
 
@@ -214,7 +214,7 @@ per_column = array("OUb" + NUMBERS, "n_features_in_")
 """The check for an array with a value for each input column."""
 
 
-def _are_names(value, model) -> bool:
+def _are_names(value, model):
     return per_column(value, model) and fits(value.tolist(), list[str])
 
 
@@ -367,12 +367,12 @@ def _checked_dtype(text: str) -> np.dtype[Any]:
     return dtype
 
 
-def _is_plain(dtype: np.dtype[Any]) -> bool:
+def _is_plain(dtype: np.dtype[Any]):
     """Return whether a dtype is Boolean, real with at most 64 bits, or text."""
     return dtype.kind == "U" or (dtype.kind in "biuf" and dtype.itemsize <= 8)
 
 
-def _shown(value) -> str:
+def _shown(value):
     """Return a short description of a value that cannot be written."""
     cls = type(value)
     if callable(value) and hasattr(value, "__name__"):

@@ -37,37 +37,45 @@ from .vecprop_classes import VECPROP_CLASSES
 MOST_PROCESSES = 16
 """The maximum number of processes that a loaded step may start, on any machine."""
 
+_FITTED = {
+    "_columns",
+    "_remainder",
+    "output_indices_",
+    "_transformer_to_input_indices",
+}
+"""Attributes of a fitted ColumnTransformer."""
+
 _numeric = array(NUMBERS, "n_features_in_")
 
 
-def _is_row_count(value, model) -> bool:
+def _is_row_count(value, model):
     return fits(value, float) or _numeric(value, model)
 
 
-def _is_list_per_column(value, model) -> bool:
+def _is_list_per_column(value, model):
     """Return whether a value is a list with an array or None for each input column."""
     if not fits(value, list[ndarray | None]) or len(value) != model.n_features_in_:
         return False
     return all(entry is None or entry.ndim == 1 for entry in value)
 
 
-def _are_column_indices(value, model) -> bool:
+def _are_column_indices(value, model):
     if not fits(value, ndarray) or value.dtype.kind not in "iu":
         return False
     return bool(np.all(value < model.n_features_in_))
 
 
-def _is_transformer(step) -> bool:
+def _is_transformer(step):
     if isinstance(step, str):
         return step in ("drop", "passthrough")
     return hasattr(step, "transform")
 
 
-def _is_named_transformer(value, model) -> bool:
+def _is_named_transformer(value, model):
     return fits(value, tuple) and len(value) == 3 and _is_transformer(value[1])
 
 
-def _are_transformers(value, model) -> bool:
+def _are_transformers(value, model):
     return fits(value, list) and all(
         _is_named_transformer(part, model) for part in value
     )
@@ -82,26 +90,27 @@ def _column_transformer(transformer: ColumnTransformer) -> Conditions:
             f"a step has n_jobs={n_jobs}, more than the maximum of {most} processes"
         )
     yield _are_transformers(transformer.transformers, transformer)
-    fitted = vars(transformer)
-    if "transformers_" not in fitted:
-        return
-    yield {
-        "_columns",
-        "_remainder",
-        "output_indices_",
-        "_transformer_to_input_indices",
-    } <= fitted.keys()
+    attributes = vars(transformer)
+    if "transformers_" in attributes:
+        yield attributes.keys() >= _FITTED
+        yield from _fitted_column_transformer(transformer)
+
+
+def _fitted_column_transformer(transformer: ColumnTransformer) -> Conditions:
+    """Yield the conditions that the fitted transformers have the names of the settings and read existing columns."""
     names = [name for name, _, _ in transformer.transformers]
     fitted_names = [name for name, _, _ in transformer.transformers_]
     yield fitted_names in (names, [*names, "remainder"])
-    yield len(fitted["_columns"]) == len(names)
+    yield len(transformer._columns) == len(names)
+    column_names = set(getattr(transformer, "feature_names_in_", ()))
     for _, _, columns in transformer.transformers_:
-        column_names = [columns] if isinstance(columns, str) else columns
-        if fits(column_names, list[str]):
-            yield set(column_names) <= set(fitted.get("feature_names_in_", ()))
+        if isinstance(columns, str):
+            columns = [columns]
+        if fits(columns, list[str]):
+            yield set(columns) <= column_names
     indices = places_of_transformers(transformer)
     yield set(fitted_names) <= indices.keys() & transformer.output_indices_.keys()
-    column_numbers = range(fitted["n_features_in_"])
+    column_numbers = range(vars(transformer)["n_features_in_"])
     for columns in indices.values():
         yield fits(columns, list[int])
         yield all(column in column_numbers for column in columns)

@@ -33,15 +33,15 @@ from .json_values import (
 from .vecprop_classes import NOT_ALWAYS, NOT_KEPT, are_finite, is_theta, is_unfitted
 
 
-def _rise(values: np.ndarray) -> bool:
+def _rise(values: np.ndarray):
     return bool(np.all(values[1:] > values[:-1]))
 
 
-def _are_profiles(profiles, model) -> bool:
+def _are_profiles(profiles, model):
     return fits(profiles, list[Profile]) and len(profiles) == len(model.encoder_.parts)
 
 
-def _are_classes(classes, model) -> bool:
+def _are_classes(classes, model):
     if isinstance(classes, list):  # of several targets
         return fits(classes, list[np.ndarray]) and all(map(np.size, classes))
     return fits(classes, np.ndarray) and classes.shape == (
@@ -49,19 +49,19 @@ def _are_classes(classes, model) -> bool:
     )
 
 
-def _is_inverse_temperature(value, model) -> bool:
+def _is_inverse_temperature(value, model):
     return is_within(value, 0, ends="()")
 
 
-def _is_threshold(value, model) -> bool:
+def _is_threshold(value, model):
     return is_within(value, 0, 1, "()") and len(model.classes_) == 2
 
 
-def _is_class_index(value, model) -> bool:
+def _is_class_index(value, model):
     return fits(value, int) and value in (0, 1)
 
 
-def _are_outer_ensembles(ensembles, model) -> bool:
+def _are_outer_ensembles(ensembles, model):
     """Return whether a value has an ensemble for each further quantile, similar to the model's ensemble."""
     count = max(len(model._levels) - 1, 0)
     if not fits(ensembles, list[Ensemble]) or len(ensembles) != count:
@@ -69,7 +69,7 @@ def _are_outer_ensembles(ensembles, model) -> bool:
     return all(_are_alike(ensemble, model.ensemble_) for ensemble in ensembles)
 
 
-def _are_residuals(residuals, model) -> bool:
+def _are_residuals(residuals, model):
     return fits(residuals, Residuals) and len(residuals.sizes) == model.ensemble_.folds
 
 
@@ -179,7 +179,7 @@ def _residuals(residuals: Residuals) -> Conditions:
     yield 0 < residuals.power <= 1
 
 
-def _are_alike(ensemble: Ensemble, model_ensemble: Ensemble) -> bool:
+def _are_alike(ensemble: Ensemble, model_ensemble: Ensemble):
     """Return whether two ensembles are equal except for losses, shares and parameters."""
     structures = map(_structure, ensemble.views)
     return list(structures) == list(map(_structure, model_ensemble.views))

@@ -53,16 +53,18 @@ def _training_state(state: TrainingState) -> Conditions:
     yield isinstance(theta, ndarray)
     yield theta.ndim > 0
     yield theta.dtype.kind == "f"
-    for array in (state.early_stopping.get("theta", theta), *state.optimizer.values()):
-        if not fits(array, int):
-            yield isinstance(array, ndarray)
-            yield array.shape == theta.shape
-            yield array.dtype == theta.dtype
+    best_theta = state.early_stopping.get("theta", theta)
+    for value in (best_theta, *state.optimizer.values()):
+        if fits(value, int):
+            continue
+        yield isinstance(value, ndarray)
+        yield value.shape == theta.shape
+        yield value.dtype == theta.dtype
     for value in state.schedule.values():
         yield fits(value, float) or np.shape(value) == theta.shape[:-1]
-    unfinished = state.under_way  # the counts and means of an unfinished epoch
-    yield unfinished.keys() in (set(), EPOCH_START.keys())
-    for name, value in unfinished.items():
+    epoch_values = state.under_way  # the counts and means of an unfinished epoch
+    yield epoch_values.keys() in (set(), EPOCH_START.keys())
+    for name, value in epoch_values.items():
         yield fits(value, type(EPOCH_START[name]))
 
 
@@ -82,20 +84,20 @@ def are_finite(numbers: ndarray) -> bool:
     return True
 
 
-def _continues(state: TrainingState | None, theta: ndarray) -> bool:
+def _continues(state: TrainingState | None, theta: ndarray):
     """Return whether training of these parameters can continue from a state."""
     return state is None or state.theta.shape == theta.shape
 
 
-def _is_theta_of_one(theta, model) -> bool:
+def _is_theta_of_one(theta, model):
     return is_theta(theta, model.network_) and theta.ndim == 1
 
 
-def _are_classes(classes, model) -> bool:
+def _are_classes(classes, model):
     return np.array_equal(classes, model.targets_.classes)
 
 
-def _is_state(state, model) -> bool:
+def _is_state(state, model):
     return fits(state, TrainingState | None) and _continues(state, model.theta_)
 
 
@@ -150,14 +152,14 @@ def _estimator(model) -> Conditions:
     yield model.network_.outputs == model.n_outputs_ == model.targets_.outputs
 
 
-def _are_indices(value, model) -> bool:
+def _are_indices(value, model):
     """Return whether a value is a list of row or column indices for each member."""
     return isinstance(value, list | tuple) and all(
         is_array(indices, "iu", None) for indices in value
     )
 
 
-def _are_columns(value, model) -> bool:
+def _are_columns(value, model):
     if not _are_indices(value, model):
         return False
     return all(
@@ -182,21 +184,16 @@ def _ensemble(model) -> Conditions:
     """Yield the conditions that a fitted ensemble's members match its columns and targets."""
     if is_unfitted(model):
         return
-    yield (
-        len(model.estimators_)
-        == len(model.estimators_features_)
-        == len(model.estimators_samples_)
-    )
-    for member, columns in zip(
-        model.estimators_, model.estimators_features_, strict=True
-    ):
+    members = model.estimators_
+    columns_by_member = model.estimators_features_
+    yield len(members) == len(columns_by_member) == len(model.estimators_samples_)
+    for member, columns in zip(members, columns_by_member, strict=True):
         yield type(member) is model._member_class
         yield not is_unfitted(member)
         yield member.n_features_in_ == len(columns)
         yield member.n_outputs_ == model.n_outputs_
-    yield isinstance(
-        model.targets_, Labels if model._member_class is MLPClassifier else Numbers
-    )
+    targets = Labels if model._member_class is MLPClassifier else Numbers
+    yield isinstance(model.targets_, targets)
 
 
 def _trained_network(trained: TrainedNetwork) -> Conditions:

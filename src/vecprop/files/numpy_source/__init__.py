@@ -90,56 +90,64 @@ def to_numpy(
     return text
 
 
-def _network_functions(model, source: Source) -> str:
+def _network_functions(model, source: Source):
     """Add the functions for a network, an estimator or a pipeline; return the title of the file."""
-    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
-    last = steps.pop()
+    steps = [model]
+    if hasattr(model, "steps"):
+        steps = [step for _, step in model.steps]
+    *preprocessing, last = steps
+    kind = type(last).__name__
     if isinstance(last, TrainedNetwork):
         networks = Averaged(last.network, theta_of_one(last, "source")[None])
+        kind = type(last.network).__name__
     elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
         networks = averaged(last)
     else:
         raise FileError(
-            f"A {type(last).__name__} cannot be written as NumPy source: give a"
+            f"A {kind} cannot be written as NumPy source: give a"
             " TrainedNetwork(network, theta), an MLPClassifier or MLPRegressor, an"
             " ensemble of them, a pipeline that ends with one of these, or a"
             " TabularClassifier or TabularRegressor."
         )
-    _outputs(prepared(steps, source), networks, source)
+    _outputs(prepared(preprocessing, source), networks, source)
     if isinstance(last, CLASSIFIERS):
         _classifier(last, source)
     else:
         _regressor(last, source)
-    kind = type(networks.network if isinstance(last, TrainedNetwork) else last).__name__
     inputs = getattr(model, "n_features_in_", networks.network.inputs)
     return _title(kind, "Rows have", getattr(model, "feature_names_in_", inputs))
 
 
-def _outputs(lines: list[str], networks: Averaged, source: Source):
-    """Add the function `outputs`: preprocessing, then a network or the mean of several networks."""
+def _outputs(preprocessing: list[str], networks: Averaged, source: Source):
+    """Add the function `outputs`: lines of preprocessing, then a network or the mean of several networks."""
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
-        description = '"""Return the network\'s outputs, (N, O), for rows of inputs."""'
         network_lines, _ = layers(network, thetas[0], source)
-        lines = [description, *lines, *network_lines, "return X"]
-        source.function("outputs", *lines)
+        source.function(
+            "outputs",
+            '"""Return the network\'s outputs, (N, O), for rows of inputs."""',
+            *preprocessing,
+            *network_lines,
+            "return X",
+        )
         return
     parameters = network_function("network", network, thetas, source=source)
     outputs = f"network(X, *theta) for theta in zip({parameters})"
     if columns is not None:
-        members_columns = source.constant("COLUMNS", columns)
+        columns_by_member = source.constant("COLUMNS", columns)
         outputs = (
             "network(X[:, columns], *theta) for columns, *theta in"
-            f" zip({members_columns}, {parameters})"
+            f" zip({columns_by_member}, {parameters})"
         )
-    description = (
-        '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""'
+    source.function(
+        "outputs",
+        '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""',
+        *(preprocessing or ["X = np.asarray(X)"]),
+        f"return np.mean([{outputs}], axis=0)",
     )
-    lines = [description, *(lines or ["X = np.asarray(X)"])]
-    source.function("outputs", *lines, f"return np.mean([{outputs}], axis=0)")
 
 
-def _title(kind: str, have: str, columns) -> str:
+def _title(kind: str, have: str, columns):
     """Return the title of the file, which names the model's class and columns."""
     text = f"{columns} columns"
     if not isinstance(columns, int):

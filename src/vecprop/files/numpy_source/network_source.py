@@ -38,12 +38,11 @@ def layers(
         ),
     ]
     names = []
-    for number, (layer, p) in enumerate(
-        zip(network.layers, network.layout.views(theta), strict=True)
-    ):
-        constants = [
-            source.constant(f"{name}{number}", values) for name, values in p.items()
-        ]
+    views = network.layout.views(theta)
+    for number, (layer, p) in enumerate(zip(network.layers, views, strict=True)):
+        constants = []
+        for name, values in p.items():
+            constants.append(source.constant(f"{name}{number}", values))
         names += constants
         if isinstance(layer, Activation):
             lines += _applied(source.formulas.method(layer, "value"))
@@ -108,7 +107,7 @@ def prepared(steps: Sequence[Any], source: Source) -> list[str]:
     return [f"X = np.asarray(X, {dtype})", *lines]
 
 
-def _expression(step, X: str, source: Source) -> str:
+def _expression(step, X: str, source: Source):
     """Return an expression for the output of a fitted step whose input is the expression X."""
     match step:
         case None | "passthrough":
@@ -155,12 +154,12 @@ def _expression(step, X: str, source: Source) -> str:
     )
 
 
-def _numbers(X: str) -> str:
+def _numbers(X: str):
     """Return an expression for X as floats, since mixed columns are stored as objects."""
     return X if X.startswith(("imputed", "(")) else f"{X}.astype(float)"
 
 
-def _scaled(X: str, shift, scale, source: Source) -> str:
+def _scaled(X: str, shift, scale, source: Source):
     """Return an expression for (X - shift) / scale; pass False to omit shift or scale."""
     X = _numbers(X)
     if shift is not False:
@@ -170,23 +169,31 @@ def _scaled(X: str, shift, scale, source: Source) -> str:
     return X
 
 
-def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
-    categories = np.concatenate([values.astype(object) for values in step.categories_])
-    has_missing = None in categories.tolist() or bool((categories != categories).any())
-    is_reduced = step.drop is not None or getattr(step, "_infrequent_enabled", False)
-    if is_reduced or has_missing or step.handle_unknown not in ("error", "ignore"):
+def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source):
+    """Return an expression for a one-hot encoding."""
+    is_supported = (
+        step.handle_unknown in ("error", "ignore")
+        and step.drop is None
+        and not getattr(step, "_infrequent_enabled", False)
+    )
+    for categories in step.categories_:
+        # NaN differs from itself
+        if None in categories.tolist() or (categories != categories).any():
+            is_supported = False
+    if not is_supported:
         raise FileError(
             f"{step!r} cannot be written as NumPy source, which does not support"
             " missing, dropped or infrequent categories: use `save`, or `to_onnx`."
         )
     source.helper("one_hot", _ONE_HOT)
-    names = ", ".join(
-        source.constant("CATEGORIES", values) for values in step.categories_
-    )
-    return f"one_hot({X}, [{names}], {step.handle_unknown == 'error'})"
+    names = []
+    for categories in step.categories_:
+        names.append(source.constant("CATEGORIES", categories))
+    is_strict = step.handle_unknown == "error"
+    return f"one_hot({X}, [{', '.join(names)}], {is_strict})"
 
 
-def _is_plain(step: SimpleImputer) -> bool:
+def _is_plain(step: SimpleImputer):
     """Return whether an imputer only replaces NaN by numbers."""
     missing = step.missing_values
     if not isinstance(missing, float) or not np.isnan(missing) or step.add_indicator:
@@ -195,7 +202,8 @@ def _is_plain(step: SimpleImputer) -> bool:
     return values.dtype.kind == "f" and bool(np.isfinite(values).all())
 
 
-def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
+def _columns(step: ColumnTransformer, X: str, source: Source):
+    """Return an expression for the blocks of columns that the transformers of a step return."""
     blocks = []
     columns = places_of_transformers(step)
     for name, transformer, _ in step.transformers_:
@@ -203,6 +211,7 @@ def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
         if is_dropped or not columns[name]:
             continue
         block = _expression(transformer, f"{X}[:, {columns[name]}]", source)
+        # columns that pass through may be a part of an object array
         if block.startswith(f"{X}[") and "one_hot" not in block:
             block = _numbers(block)
         blocks.append(block)

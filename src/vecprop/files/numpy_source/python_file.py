@@ -41,16 +41,15 @@ class Formulas:
     def __init__(self):
         self.texts: dict[str, str] = {}
 
-    def method(self, part, name: str) -> str | None:
+    def method(self, part, name: str):
         """Add a method of a layer or loss; return its name in the source, or None if the method is the identity."""
         function = getattr(type(part), name)
-        if not type(part).__module__.startswith(
-            "vecprop."
-        ) or not function.__module__.startswith("vecprop."):
-            raise FileError(
-                f"{part!r} cannot be exported: only vecprop's built-in parts can become"
-                " NumPy source."
-            )
+        for module in (type(part).__module__, function.__module__):
+            if not module.startswith("vecprop."):
+                raise FileError(
+                    f"{part!r} cannot be exported: only vecprop's built-in parts can"
+                    " become NumPy source."
+                )
         words = re.sub(
             r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=ReLU)", "_", type(part).__name__
         )
@@ -63,22 +62,26 @@ class Formulas:
         attributes: Sequence[str] = (),
         part=None,
     ) -> str | None:
-        """Add a function, with a method's attributes as arguments; return its name in the source."""
-        # If the function only calls another one, return the name of the other function
-        # instead.
+        """Add a function, with a method's attributes as arguments; return its name in the source.
+
+        The name is None for the identity. A function that only calls another one is not
+        added, and the name is the name of the other function.
+        """
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)
         arguments = ", ".join(argument.arg for argument in definition.args.args)
-        if len(definition.body) == 2:
-            result = ast.unparse(definition.body[1]).removeprefix("return ")
+        _, *statements = definition.body  # without the docstring
+        if len(statements) == 1:
+            result = ast.unparse(statements[0]).removeprefix("return ")
             if result == arguments:
                 return None
-            called, _, passed = result.partition("(")
-            if called.replace(".", "_").isidentifier() and passed == f"{arguments})":
+            called, _, called_with = result.partition("(")
+            is_name = called.replace(".", "_").isidentifier()
+            if is_name and called_with == f"{arguments})":
                 return called
-        name = name or function.__name__.lstrip("_")
-        for unique in _numbered(name, 1):  # make the name unique
+        # An equal function may have the name already, or the name is not unique.
+        for unique in _numbered(name or function.__name__.lstrip("_"), 1):
             definition.name = unique
             text = ast.unparse(ast.fix_missing_locations(definition))
             if self.texts.setdefault(unique, text) == text:
@@ -92,6 +95,8 @@ def _numbered(name: str, first: int) -> Iterator[str]:
 
 
 class _Rewriting(ast.NodeTransformer):
+    """Rewrites the definition of a formula: names of modules and values of hyperparameters."""
+
     def __init__(
         self, formulas: Formulas, names: dict[str, Any], part, attributes: Sequence[str]
     ):
@@ -100,49 +105,55 @@ class _Rewriting(ast.NodeTransformer):
         self.part = part
         self.attributes = attributes
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+    def visit_FunctionDef(self, node: ast.FunctionDef):
+        """Remove decorators, annotations and all lines of the docstring except the first."""
         node.decorator_list = []
         node.returns = None
         names = [argument.arg for argument in node.args.args if argument.arg != "self"]
-        node.args.args = list(map(ast.arg, [*names, *self.attributes]))
-        description = (ast.get_docstring(node) or "").partition("\n")[0]
-        node.body = [
-            ast.Expr(ast.Constant(description)),
-            *map(self.visit, node.body[1:]),
-        ]
+        node.args.args = [ast.arg(name) for name in (*names, *self.attributes)]
+        description, _, _ = (ast.get_docstring(node) or "").partition("\n")
+        docstring = ast.Expr(ast.Constant(description))
+        _, *statements = node.body
+        node.body = [docstring, *map(self.visit, statements)]
         return node
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:
+    def visit_Name(self, node: ast.Name):
+        """Replace a constant of the module by its value."""
         value = self.names.get(node.id)
         if not isinstance(value, int | float):
             return node
         if node.id in ("inf", "pi"):
-            return ast.Attribute(ast.Name("np", ast.Load()), node.id, ast.Load())
+            return _numpy_name(node.id)
         return ast.Constant(value)
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+    def visit_Attribute(self, node: ast.Attribute):
+        """Replace an attribute of self by an argument or by its value."""
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             if node.attr in self.attributes:
-                return ast.Name(node.attr, ast.Load())
+                return ast.Name(node.attr)
             return ast.Constant(getattr(self.part, node.attr))
         return ast.Attribute(self.visit(node.value), node.attr, node.ctx)
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:
+    def visit_Call(self, node: ast.Call):
+        """Replace an elementary function by NumPy's function, and add other functions of the library."""
         node.args = [self.visit(argument) for argument in node.args]
         if not isinstance(node.func, ast.Name) or node.func.id not in self.names:
             node.func = self.visit(node.func)
             return node
-        called = self.names[node.func.id]
-        if called is elementary.namespace:
-            return ast.Name("np", ast.Load())
-        if called is elementary.real:
+        function = self.names[node.func.id]
+        if function is elementary.namespace:
+            return ast.Name("np")
+        if function is elementary.real:
             return node.args[0]
-        if called.__module__ == elementary.__name__:
-            name = _NUMPY.get(node.func.id, node.func.id)
-            node.func = ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
+        if function.__module__ == elementary.__name__:
+            node.func = _numpy_name(_NUMPY.get(node.func.id, node.func.id))
         else:
-            node.func = ast.Name(self.formulas.function(called) or "", ast.Load())
+            node.func = ast.Name(self.formulas.function(function) or "")
         return node
+
+
+def _numpy_name(name: str):
+    return ast.Attribute(ast.Name("np"), name)
 
 
 _UNPACKED = '''\
@@ -187,15 +198,13 @@ class Source:
 
     def constant(self, name: str, values) -> str:
         """Add an exact constant; return its name, which contains a number if necessary to be unique."""
-        unique = next(
-            candidate
-            for candidate in _numbered(name, 2)
-            if candidate not in self._constants
-        )
+        names = _numbered(name, 2)
+        unique = next(name for name in names if name not in self._constants)
         self._constants[unique] = self.literal(values)
         return unique
 
     def literal(self, values) -> str:
+        """Return an expression for an array of numbers or text."""
         array = np.asarray(values)
         if array.dtype.kind not in "iuf":
             for value in array.ravel().tolist():
@@ -204,28 +213,28 @@ class Source:
                         f"{value!r} cannot be written as NumPy source: only numbers and"
                         " text can."
                     )
-            return f"np.array({array.tolist()!r}{', object' if array.dtype.kind == 'O' else ''})"
+            dtype = ", object" if array.dtype.kind == "O" else ""
+            return f"np.array({array.tolist()!r}{dtype})"
         if array.size <= _READABLE and np.isfinite(array).all():
             return f"np.array({array.tolist()!r}, np.{array.dtype.name})"
         self.helper("unpacked", _UNPACKED, module="base64")
         array = array.astype(array.dtype.newbyteorder("<"))
+        text = b64encode(array.tobytes()).decode()
         shape = "".join(f", {length}" for length in array.shape)
-        return (
-            f'unpacked("{b64encode(array.tobytes()).decode()}",'
-            f' "{array.dtype.str}"{shape})'
-        )
+        return f'unpacked("{text}", "{array.dtype.str}"{shape})'
 
-    def helper(self, name: str, text: str, module: str | None = None) -> None:
+    def helper(self, name: str, text: str, module: str | None = None):
         """Add a helper function and its import, unless already present."""
         self._helpers.setdefault(name, text)
         if module is not None:
             self._modules.add(module)
 
-    def function(self, name: str, *lines: str, arguments: str = "X") -> None:
+    def function(self, name: str, *lines: str, arguments: str = "X"):
         body = "".join(f"    {line}\n" for line in lines)
         self._functions.append(f"def {name}({arguments}):\n{body}")
 
     def text(self, title: str) -> str:
+        """Return the source of the file."""
         quoted = "".join(map(_escaped, title))
         imports = "".join(f"import {module}\n" for module in sorted(self._modules))
         if imports:
@@ -241,7 +250,7 @@ class Source:
         return "\n\n".join(blocks)
 
 
-def _escaped(character: str) -> str:
+def _escaped(character: str):
     """Return a character as it must be written between quotes."""
     if character == '"':
         return '\\"'

@@ -20,7 +20,7 @@ def is_missing(value):
 
 def table_functions(
     model: TabularClassifier | TabularRegressor, source: Source, coverage: float | None
-) -> None:
+):
     """Add the functions of a fitted tabular model, with intervals if coverage is given."""
     check_is_fitted(model)
     _inputs(model, source)
@@ -37,28 +37,29 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source):
     """Add the function that computes the networks' inputs from a table's columns."""
     names = model.encoder_.names
     source.helper("is_missing", _IS_MISSING)
-    lines = ["blocks = ["]
+    lines = []
+    if not hasattr(model, "feature_names_in_"):
+        lines.append(
+            'table = {f"x{number}": column for number, column in'
+            " enumerate(np.asarray(table, object).T)}"
+        )
+    elif any(map(str.isdigit, names)):  # a frame may have integers as column names
+        lines.append("table = {str(name): table[name] for name in table}")
+    lines.append("blocks = [")
     for name, part in zip(names, model.encoder_.parts, strict=True):
-        call = part.to_source(name, source)
-        if call is None:
+        block = part.to_source(name, source)
+        if block is None:
             raise FileError(
                 f"Column {name!r} has the kind {part.kind!r}, but NumPy source supports"
                 " only numbers, categories and dates: train without it, or use `save`."
             )
-        lines.append(f"    {call},")
-    lines += ["]", "return np.hstack(blocks)"]
-    if not hasattr(model, "feature_names_in_"):
-        lines.insert(
-            0,
-            'table = {f"x{number}": column for number, column in'
-            " enumerate(np.asarray(table, object).T)}",
-        )
-    elif any(map(str.isdigit, names)):  # a frame may have integers as column names
-        lines.insert(0, "table = {str(name): table[name] for name in table}")
+        lines.append(f"    {block},")
     source.function(
         "inputs",
         '"""Return the networks\' inputs for a table, (N, I)."""',
         *lines,
+        "]",
+        "return np.hstack(blocks)",
         arguments="table",
     )
 
@@ -121,23 +122,22 @@ def _classifier(model: TabularClassifier, source: Source):
         arguments="table",
     )
     description = "the most probable class of each row"
-    index = "predict_proba(table).argmax(axis=1)"
+    class_index = "predict_proba(table).argmax(axis=1)"
     threshold = getattr(model, "threshold_", None)
     if threshold is not None:
         positive = positive_of(model)
+        negative = 1 - positive
         description = (
             f"the positive class (index {positive}) for rows whose probability of it is"
             f" above {threshold:.4g}, else the other class"
         )
-        index = (
-            f"np.where(predict_proba(table)[:, {positive}] > {threshold!r}, {positive},"
-            f" {1 - positive})"
-        )
+        is_positive = f"predict_proba(table)[:, {positive}] > {threshold!r}"
+        class_index = f"np.where({is_positive}, {positive}, {negative})"
     classes = source.constant("CLASSES", model.classes_)
     source.function(
         "predict",
         f'"""Return {description}."""',
-        f"return {classes}[{index}]",
+        f"return {classes}[{class_index}]",
         arguments="table",
     )
 
@@ -167,23 +167,22 @@ def _regressor(model: TabularRegressor, source: Source):
 def _intervals(model: TabularRegressor, source: Source, coverage: float):
     """Add the function that returns prediction intervals."""
     residuals = model.residuals_
-    distances = (
-        f"{source.constant('DISTANCES', residuals.sizes)},"
-        f" float({str(residuals.groups)!r}), {residuals.power!r}, {residuals.is_count!r}"
-    )
+    sizes = source.constant("DISTANCES", residuals.sizes)
+    groups = f"float({str(residuals.groups)!r})"
+    # Networks for quantiles predict the ends, else both ends are the prediction.
     ends = "middle, middle"
     if len(model._ensembles) > 1:
         ends = "each(X, 1), each(X, 2)"
-    interval = source.formulas.function(
-        Residuals.interval, attributes=["sizes", "groups", "power", "is_count"]
-    )
+    attributes = ["sizes", "groups", "power", "is_count"]
+    interval = source.formulas.function(Residuals.interval, attributes=attributes)
     source.function(
         "predict_interval",
         '"""Return intervals, (N, 2), that contain about this share of the targets, at'
         ' least 0.5."""',
         "X = inputs(table)",
         "middle = each(X)",
-        f"low, high = {interval}({ends}, coverage, {distances}).T",
+        f"low, high = {interval}({ends}, coverage, {sizes}, {groups},"
+        f" {residuals.power!r}, {residuals.is_count!r}).T",
         "predicted = middle.mean(axis=0)",
         "return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)],"
         " axis=1)",

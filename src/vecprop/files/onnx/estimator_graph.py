@@ -6,7 +6,8 @@ onnxruntime, or indicators.
 
 import warnings
 from collections.abc import Mapping
-from functools import partial, reduce
+from functools import reduce
+from itertools import pairwise
 from operator import add
 
 import numpy as np
@@ -101,20 +102,21 @@ def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
     """Return a graph with an estimator's networks, and their mean predictions."""
     from skl2onnx.common.data_types import guess_numpy_type
 
+    model = operator.raw_operator
     table = operator.inputs[0]
     dtype = np.float64 if guess_numpy_type(table.type) == np.float64 else np.float32
     graph = _operator_graph(scope, container, dtype)
-    X = graph.cast(
-        graph.input(table.full_name, operator.raw_operator.n_features_in_), dtype
-    )
-    network, thetas, columns = averaged(operator.raw_operator)
+    X = graph.cast(graph.input(table.full_name, model.n_features_in_), dtype)
+    network, thetas, columns = averaged(model)
     inputs = [X] * len(thetas)
     if columns is not None:
         inputs = [X[:, member_columns] for member_columns in columns]
-    Y = reduce(add, map(partial(traced, network), thetas, inputs))
+    total = traced(network, thetas[0], inputs[0])
+    for theta, member_inputs in zip(thetas[1:], inputs[1:], strict=True):
+        total = total + traced(network, theta, member_inputs)
     if len(thetas) > 1:
-        Y = Y / len(thetas)
-    return graph, Y
+        return graph, total / len(thetas)
+    return graph, total
 
 
 def _operator_graph(scope, container, dtype) -> Graph:
@@ -146,7 +148,7 @@ def labels(model, graph: Graph, indices: TracedArray) -> TracedArray:
     return graph.node("Gather", [symbol, indices], (1,), dtype=classes.dtype)
 
 
-def _onnx_labels(model) -> ndarray:
+def _onnx_labels(model):
     """Return the labels in a dtype that ONNX supports: integers or text."""
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):
@@ -156,7 +158,7 @@ def _onnx_labels(model) -> ndarray:
     raise FileError(f"Labels in ONNX must be integers or text, got {labels[:5]}.")
 
 
-def _is_integer(label) -> bool:
+def _is_integer(label):
     """Return whether a label is a number that int64 can represent."""
     if not isinstance(label, int | float) or int(label) != label:
         return False
@@ -310,12 +312,14 @@ def _quantile(
     """Return the symbol of a quantile over all sums of predictions and residuals (M, R)."""
     graph = folds[0].graph
     sums = graph.concatenate(list(map(add, folds, residuals)))
-    is_high = level >= 0.5
-    count = place_of(level, residuals.size) + 1
-    if is_high:  # count from the nearer end
-        count = residuals.size - count + 1
+    # TopK returns the smallest or the largest sums up to the quantile, which is the last.
+    index = place_of(level, residuals.size)
+    from_largest = level >= 0.5
+    count = residuals.size - index if from_largest else index + 1
     inputs = [sums, graph.constant([count], np.int64)]
-    sorted_sums = graph.node("TopK", inputs, (1, count), unused=1, largest=int(is_high))
+    sorted_sums = graph.node(
+        "TopK", inputs, (1, count), unused=1, largest=int(from_largest)
+    )
     return graph.cast(sorted_sums[:, [count - 1]], graph.dtype)
 
 
@@ -354,7 +358,7 @@ def _temperature_scaled(P: TracedArray, inverse_temperature: float) -> TracedArr
 
 
 class _Inputs:
-    """Blocks of inputs, and the positions of inputs: a column and an index in it."""
+    """Blocks of inputs in any order, and the position of each input: its column and its index in the column."""
 
     def __init__(self):
         self.blocks: list[TracedArray] = []
@@ -363,6 +367,11 @@ class _Inputs:
     def add(self, block: TracedArray, positions: list[tuple[int, int]]):
         self.blocks.append(block)
         self.positions += positions
+
+    def sorted(self) -> TracedArray:
+        """Return the symbol of all inputs in the order of their positions."""
+        order = sorted(range(len(self.positions)), key=self.positions.__getitem__)
+        return self.blocks[0].graph.concatenate(self.blocks)[:, order]
 
 
 def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
@@ -377,8 +386,7 @@ def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
     inputs = _Inputs()
     numbers = {}
     days = {}
-    for index, part in enumerate(encoder.parts):
-        column = columns[index]
+    for index, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
         if isinstance(part, NumberInputs):
             numbers[index] = part
             continue
@@ -386,18 +394,15 @@ def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
             days[index] = part.days
         if part.onnx_type is not None:
             column = part.to_onnx(column)
-        # the inputs for the days of a date come first
+        # the inputs for the days of a date come first, and are added below
         first = part.width - column.shape[1]
-        inputs.add(
-            graph.cast(column, np.float64),
-            [(index, inner) for inner in range(first, part.width)],
-        )
+        positions = [(index, number) for number in range(first, part.width)]
+        inputs.add(graph.cast(column, np.float64), positions)
     for parts in (numbers, days):
         if parts:
             x = graph.concatenate([columns[index] for index in parts])
             _encode_numbers(parts, graph.cast(x, np.float64), inputs)
-    order = sorted(range(len(inputs.positions)), key=inputs.positions.__getitem__)
-    return graph.concatenate(inputs.blocks)[:, order]
+    return inputs.sorted()
 
 
 def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
@@ -433,7 +438,11 @@ def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
 
 
 def _encode_numbers(parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _Inputs):
-    """Add the inputs of numeric columns x, (N, K); see `NumberInputs`."""
+    """Add the inputs of numeric columns x, (N, K), whose indices in the table are the keys of parts.
+
+    The inputs of a column are its squashed value, its pieces, a mark for a missing
+    value, its standardized value and its normal score; see `NumberInputs`.
+    """
     graph = x.graph
     values = [(part.centre, part.scale, *part.standard) for part in parts.values()]
     centre, scale, mean, deviation = np.array(values).T
@@ -442,46 +451,53 @@ def _encode_numbers(parts: Mapping[int, NumberInputs], x: TracedArray, inputs: _
     z = clip((filled - centre) / scale, -LARGEST_SCALED, LARGEST_SCALED)
     inputs.add(z / sqrt(1 + (z / LIMIT) ** 2), [(index, 0) for index in parts])
     _encode_pieces(parts, filled, inputs)
-    marked = []
-    marked_positions = []
-    positions = []
+    marked_columns = []
+    marks = []
+    standardized = []
     for column, (index, part) in enumerate(parts.items()):
-        positions.append((index, part.bends + part.marks_missing))
+        number = part.bends
         if part.marks_missing:
-            marked.append(column)
-            marked_positions.append((index, part.bends))
-    if marked:
-        inputs.add(graph.cast(is_missing[:, marked], np.float64), marked_positions)
-    inputs.add(
-        clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS), positions
-    )
+            marked_columns.append(column)
+            marks.append((index, number))
+            number += 1
+        standardized.append((index, number))
+    if marked_columns:
+        inputs.add(graph.cast(is_missing[:, marked_columns], np.float64), marks)
+    z = clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+    inputs.add(z, standardized)
 
 
 def _encode_pieces(
     parts: Mapping[int, NumberInputs], filled: TracedArray, inputs: _Inputs
 ):
     """Add the piecewise linear encodings and normal scores of numeric columns."""
-    columns = []  # of each piece
-    positions = []
+    column_of_piece = []
     edges = []
-    scored = []
+    positions = []
     for column, (index, part) in enumerate(parts.items()):
-        for piece in range(1, len(part.edges)):
-            columns.append(column)
-            positions.append((index, piece))
-            edges.append(part.edges[piece - 1 : piece + 1])
-        if part.scores is not None:
-            scored.append((column, part.scores, (index, part.width - 1)))
-    if not columns:
+        for number, edges_of_piece in enumerate(pairwise(part.edges), 1):
+            column_of_piece.append(column)
+            edges.append(edges_of_piece)
+            positions.append((index, number))
+    if not positions:
         return
     low, high = np.array(edges).T
-    shares = clip((filled[:, columns] - low) / (high - low), 0, 1)
+    shares = clip((filled[:, column_of_piece] - low) / (high - low), 0, 1)
     inputs.add(shares - 0.5, positions)
-    if scored:
-        steps = np.zeros((len(columns), len(scored)))
-        for number, (column, scores, _) in enumerate(scored):
-            steps[np.equal(columns, column), number] = np.diff(scores)
-        first_scores = np.array([scores[0] for _, scores, _ in scored])
-        inputs.add(
-            shares @ steps + first_scores, [position for _, _, position in scored]
-        )
+    # A score is linear in each piece: the score at the first edge, plus the sum of
+    # share times difference over the pieces of the column.
+    scores = []
+    differences = []
+    score_positions = []
+    for column, (index, part) in enumerate(parts.items()):
+        if part.scores is not None:
+            scores.append(part.scores[0])
+            differences_of_pieces = np.zeros(len(positions))
+            differences_of_pieces[np.equal(column_of_piece, column)] = np.diff(
+                part.scores
+            )
+            differences.append(differences_of_pieces)
+            score_positions.append((index, part.width - 1))
+    if scores:
+        steps = np.stack(differences, axis=1)
+        inputs.add(shares @ steps + np.array(scores), score_positions)

@@ -76,8 +76,9 @@ class Graph:
     ) -> "TracedArray":
         """Add an operation, and return the symbol of its first output.
 
-        ``unused`` is the number of additional outputs, which are ignored. Arrays,
-        numbers and (by default) the output get the floating dtype of the symbols.
+        ``unused`` is the number of additional outputs, which are ignored. Arrays and
+        numbers get the dtype of the first floating-point input, and so does the output
+        by default.
         """
         floating = np.dtype(self.dtype)
         for entry in reversed(inputs):
@@ -89,7 +90,9 @@ class Graph:
                 entry = self.constant(entry, floating)
             names.append(entry.name)
         output = f"{self.prefix}{kind}_{len(self.nodes)}"
-        outputs = [output, *(f"{output}_{number}" for number in range(unused))]
+        outputs = [output]
+        for number in range(unused):
+            outputs.append(f"{output}_{number}")
         self.nodes.append(Node(kind, names, outputs, attributes=attributes))
         return self._symbol(output, shape, dtype or floating)
 
@@ -237,7 +240,7 @@ class TracedArray(NDArrayOperatorsMixin):
     def __getitem__(self, key) -> "TracedArray":
         """Select columns, or add an axis of length 1."""
         z = self
-        axis = 0
+        axis = 0  # the axis of the result that the next entry of the key concerns
         for entry in self._completed(key):
             if isinstance(entry, slice) and entry == slice(None):
                 axis += 1
@@ -249,6 +252,7 @@ class TracedArray(NDArrayOperatorsMixin):
                 z = self.graph.node("Unsqueeze", [z, axes], shape, dtype=self.dtype)
                 axis += 1
             else:
+                # an integer removes the axis, and a list or a slice keeps it
                 columns = np.arange(z.shape[axis])[entry]
                 shape = (*z.shape[:axis], *columns.shape, *z.shape[axis + 1 :])
                 z = self.graph.gather(z, columns, shape, axis=axis)
@@ -257,14 +261,14 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def _completed(self, key) -> list[Any]:
         """Return a key as a list, with full slices in place of an ellipsis."""
-        keys = list(key) if isinstance(key, tuple) else [key]
-        new_axes = sum(entry is None for entry in keys)
-        omitted = self.ndim + new_axes - len(keys)
-        for position, entry in enumerate(keys):
+        entries = list(key) if isinstance(key, tuple) else [key]
+        for position, entry in enumerate(entries):
             if entry is ...:
-                keys[position : position + 1] = [slice(None)] * (omitted + 1)
-                break
-        return keys
+                new_axes = sum(entry is None for entry in entries)
+                indexed_axes = len(entries) - 1 - new_axes
+                full = [slice(None)] * (self.ndim - indexed_axes)
+                return [*entries[:position], *full, *entries[position + 1 :]]
+        return entries
 
     def astype(self, dtype, copy: bool = True) -> "TracedArray":
         if np.dtype(dtype).kind != "f":
@@ -272,7 +276,7 @@ class TracedArray(NDArrayOperatorsMixin):
         return _as_number(self)
 
 
-def _is_boolean(value) -> bool:
+def _is_boolean(value):
     return isinstance(value, TracedArray) and value.dtype == bool
 
 
