@@ -9,6 +9,7 @@ the pass.
 import json
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -132,16 +133,13 @@ def _begun(folder: Path, settings: dict, force: bool) -> dict:
         raise UsageError(f"{folder} is a file: give a folder.")
     sweep(folder, MANIFEST)
     if path.exists():
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            is_same = manifest["asked"] == settings
-            if is_same and not (force and _has_lost_parts(folder, manifest)):
-                return manifest
-            parts = [*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")]
-            force = force or not parts
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass  # not a manifest
-        if not force:
+        manifest = _read(path)
+        is_same = manifest.get("asked") == settings
+        if is_same and not (force and _has_lost_parts(folder, manifest)):
+            return manifest
+        parts = [*folder.glob("part-*.parquet"), *(folder / AS_TEXT).glob("*")]
+        has_only_manifest = "asked" in manifest and not parts
+        if not force and not has_only_manifest:
             raise UsageError(
                 f"{folder} contains the conversion of other or changed files, or with"
                 " other options: give another folder, or restart with --force."
@@ -158,6 +156,15 @@ def _begun(folder: Path, settings: dict, force: bool) -> dict:
     manifest = {"asked": settings}
     _write(path, manifest)
     return manifest
+
+
+def _read(path: Path) -> dict:
+    """Return a manifest, or an empty dictionary if a file is not a manifest."""
+    with suppress(ValueError):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(manifest, dict):
+            return manifest
+    return {}
 
 
 def _has_lost_parts(folder: Path, manifest: dict) -> bool:
@@ -246,22 +253,19 @@ class _FirstPass:
             self._resume(self.folder / _part(number - 1))
         state = self.state
         types: dict[str, Type] = dict.fromkeys(state.columns, "text")
-        sizes = [file.stat().st_size for file in self.files]
         names = short_names(self.files)
-        line = state.line
+        sizes = [file.stat().st_size for file in self.files]
         for file in range(state.file, len(self.files)):
+            share_of_text = sum(sizes[: file + 1]) / sum(sizes)
+            line = state.line if file == state.file else 0
             for frame in self.texts[file].pieces(ROWS, CHARACTERS, line, self.words):
                 state.add(frame, file, names[file])
                 self._require_numbers()
-                _save(
-                    self.folder / _part(number),
-                    frame,
-                    types,
-                    {"place": json.dumps(asdict(state))},
-                )
+                place = {"place": json.dumps(asdict(state))}
+                _save(self.folder / _part(number), frame, types, place)
                 number += 1
-                self.progress(state.rows, sum(sizes[: file + 1]) / sum(sizes) / 2)
-            line = 0
+                # the second pass is the other half
+                self.progress(state.rows, share_of_text / 2)
 
     def _resume(self, part: Path):
         """Restore the state that was saved with a part."""
@@ -287,9 +291,7 @@ def _part(number: int) -> str:
     return f"part-{number:06}.parquet"
 
 
-def _save(
-    path: Path, frame, types: dict[str, Type], metadata: dict[str, str] | None = None
-):
+def _save(path: Path, frame, types: dict[str, Type], metadata: dict | None = None):
     """Write a part atomically."""
     import pyarrow as pa
     from pyarrow import parquet

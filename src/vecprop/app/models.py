@@ -85,15 +85,18 @@ def described(model, document: dict) -> dict:
 def check_model(model, table: Path, target: str | None) -> Report:
     """Check the training gradients of a model, or of an ensemble's first network, on a table."""
     frame, target, _ = known_rows(model, table, target)
-    frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
+    sample = np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))
+    frame = frame.iloc[sample]
     X = rows_for(model, frame.drop(columns=target))
     if hasattr(model, "steps"):
-        with errors_of_steps(model):
-            X = model[:-1].transform(X)
-        model = model[-1]
+        pipeline = model
+        with errors_of_steps(pipeline):
+            X = pipeline[:-1].transform(X)
+        model = pipeline[-1]
     if not isinstance(model, TableModel):
         return model.check_gradients(X, frame[target].to_numpy())
     y = as_learned(model, plain_target(model, frame, target))
+    # negative: not a class of the model
     if hasattr(model, "classes_") and (y < 0).all():
         classes = ", ".join(classes_of(model, repr)[:5])
         raise TableError(
@@ -163,18 +166,24 @@ def explained_rows(
             f"{table} is a folder: give the file in it that contains the rows."
         )
     else:
-        parts = TableParts.of(table)  # reads only the parts that contain the rows
-        ends = np.cumsum(parts.sizes)
-        if max(numbers) >= ends[-1]:
-            raise _no_row(str(table), max(numbers), ends[-1] - 1)
-        frames = []
-        for number in numbers:
-            part = int(np.searchsorted(ends, number, side="right"))
-            frame = parts.parts[part].frame(is_checked=True)
-            # negative: from the end of the part
-            frames.append(frame.iloc[[number - ends[part]]].set_axis([number]))
-        rows = pandas().concat(frames)
+        rows = _rows_of_parts(table, numbers)
     return model.explain(rows, background), model.detect_drift(rows)
+
+
+def _rows_of_parts(table: Path, numbers: list[int]) -> Frame:
+    """Return some rows of a folder; only the parts that contain the rows are read."""
+    parts = TableParts.of(table)
+    ends = np.cumsum(parts.sizes)
+    starts = ends - parts.sizes
+    if max(numbers) >= ends[-1]:
+        raise _no_row(str(table), max(numbers), ends[-1] - 1)
+    frames = []
+    for number in numbers:
+        part = int(np.searchsorted(ends, number, side="right"))
+        frame = parts.parts[part].frame(is_checked=True)
+        row = frame.iloc[[number - starts[part]]]
+        frames.append(row.set_axis([number]))
+    return pandas().concat(frames)
 
 
 SHUFFLED = "when a column is shuffled"
@@ -239,14 +248,14 @@ def _importances_of_rows(
     """Return the importance of each column for rows with a target, and notes on the rows."""
     target = str(model.target)
     require_inputs(model.encoder_.names, frame)
-    used = UsedRows.of(frame, Roles(target))
-    X = used.frame.drop(columns=target)
-    y = plain_target(model, used.frame, target)
+    rows = UsedRows.of(frame, Roles(target))
+    X = rows.frame.drop(columns=target)
+    y = plain_target(model, rows.frame, target)
     duplicates = model.trained_rows_.count(model.encoder_, X, y)
     _, notes = model.trained_rows_.not_by_chance(duplicates, len(X))
-    rise = f"Rise of the {loss_name(model)} on {len(X)} rows of {table} {SHUFFLED}:"
-    explained = ExplainedModel(rise, importances(model, X, as_learned(model, y)))
-    return explained, ranked([*used.notes, *notes, *model.detect_drift(X)])
+    measure = f"Rise of the {loss_name(model)} on {len(X)} rows of {table} {SHUFFLED}:"
+    explained = ExplainedModel(measure, importances(model, X, as_learned(model, y)))
+    return explained, ranked([*rows.notes, *notes, *model.detect_drift(X)])
 
 
 def _require_table_model(model):

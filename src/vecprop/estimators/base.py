@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy import ndarray
+from numpy.random import RandomState
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
@@ -413,7 +414,7 @@ class MultilayerPerceptron(
         self,
         rows: Rows,
         validation: Rows | None,
-        random: np.random.RandomState,
+        random: RandomState,
         first: bool = True,
         is_partial: bool = False,
     ) -> FitSpec:
@@ -454,7 +455,7 @@ class MultilayerPerceptron(
         )
 
     def _set_aside(
-        self, rows: Rows, before: FitOutcome, random: np.random.RandomState
+        self, rows: Rows, before: FitOutcome, random: RandomState
     ) -> tuple[Rows, Rows]:
         """Hold out validation rows.
 
@@ -530,7 +531,7 @@ class MultilayerPerceptron(
         for name, attribute in ATTRIBUTES.items():
             self.__dict__[attribute] = getattr(outcome, name)
 
-    def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool):
+    def _prepare(self, rows: Rows, random: RandomState, first: bool):
         """Create the network for validated rows, and new parameters unless training continues."""
         X = rows.table.X
         loss = self._network_loss()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
+from numpy.random import RandomState
 from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
@@ -85,9 +86,7 @@ class Rows:
             self.table, indices if self.indices is None else self.indices[indices]
         )
 
-    def split(
-        self, random: np.random.RandomState, share: float, strata
-    ) -> tuple["Rows", "Rows"]:
+    def split(self, random: RandomState, share: float, strata) -> tuple["Rows", "Rows"]:
         """Split the rows at random, optionally stratified; the second part gets the given share.
 
         Models with the same random state share one split. The state then advances as if
@@ -106,7 +105,7 @@ class Rows:
         return split.first, split.second
 
     def set_aside(
-        self, random: np.random.RandomState, share: float, two_classes: bool
+        self, random: RandomState, share: float, two_classes: bool
     ) -> tuple["Rows", "Rows"]:
         """Split off validation rows, with the same share of both classes if there are two."""
         strata = None
@@ -163,9 +162,7 @@ class RandomSplit(NamedTuple):
     state_after: Any
 
 
-def random_parts(
-    count: int, random: np.random.RandomState, share: float, strata
-) -> Any:
+def random_parts(count: int, random: RandomState, share: float, strata) -> Any:
     """Return the row indices of a random split in two, drawn as by scikit-learn's `train_test_split`.
 
     For Boolean strata this is faster and takes less memory: scikit-learn builds lists
@@ -201,9 +198,7 @@ def random_parts(
     return [random.permutation(first), random.permutation(second)]
 
 
-def _drawn_from_strata(
-    counts: ndarray, size: int, random: np.random.RandomState
-) -> ndarray:
+def _drawn_from_strata(counts: ndarray, size: int, random: RandomState) -> ndarray:
     """Return the most likely number of rows from each stratum in `size` rows; break ties at random."""
     expected = counts / counts.sum() * size
     drawn = np.floor(expected)

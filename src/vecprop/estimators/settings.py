@@ -236,7 +236,7 @@ def documented(cls: T) -> T:
     return cls
 
 
-def _sections(docstring: str) -> dict[str, str]:
+def _sections(docstring: str) -> dict:
     """Return the underlined sections of a docstring by title."""
     title_and_line = r"\n*^(\w+)\n-+\n"
     _, *parts = re.split(title_and_line, cleandoc(docstring), flags=re.MULTILINE)

@@ -106,18 +106,23 @@ def _mark_values(ax: "Axes", x: np.ndarray):
 
 
 def _draw_bars(ax: "Axes", dependence, names: list[str]):
-    """Draw the mean of each category as a bar, with the quartiles of the rows."""
-    mean = dependence.curves.mean(axis=0)
-    order = np.argsort(mean)
-    start = mean.mean()
+    """Draw the mean of each category as a bar from the overall mean, with the quartiles of the rows.
+
+    The quartiles show how much the differences between categories vary between rows.
+    """
+    curves = dependence.curves
+    means = curves.mean(axis=0)
+    order = np.argsort(means)
+    center = means.mean()
     y = np.arange(len(names))
-    changes = dependence.curves - dependence.curves.mean(axis=1, keepdims=True)
-    low, high = np.quantile(start + changes[:, order], (0.25, 0.75), axis=0)
-    ax.barh(y, mean[order] - start, left=start, color=colour(1), height=0.5)
+    differences = curves - curves.mean(axis=1, keepdims=True)
+    low, high = np.quantile(center + differences[:, order], (0.25, 0.75), axis=0)
+    ax.barh(y, means[order] - center, left=center, color=colour(1), height=0.5)
     ax.hlines(y, low, high, color=ink(), linewidth=1)
-    ax.axvline(start, color=ink(), linewidth=1)
-    # small effects look small
-    ax.update_datalim([(end, 0) for end in np.quantile(dependence.curves, (0.1, 0.9))])
+    ax.axvline(center, color=ink(), linewidth=1)
+    # the axis includes most rows, so that small effects look small
+    lowest, highest = np.quantile(curves, (0.1, 0.9))
+    ax.update_datalim([(lowest, 0), (highest, 0)])
     ax.set_yticks(y, [names[index] for index in order], parse_math=False)
     ax.locator_params(axis="x", nbins=3)
     ax.set_xlabel(dependence.output, parse_math=False)

@@ -1,7 +1,7 @@
 """Figures of the rows as points in the space of a hidden layer's outputs."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def plot_hidden_space(
         )
     if axes is None:
         axes = "principal" if width > 3 else range(width)
-    cut = None
+    boundary = None
     if isinstance(axes, str) and axes == "principal":
         points, axis_labels = _principal_axes(H)
     else:
@@ -116,20 +116,19 @@ def plot_hidden_space(
         )
         points = H[:, units]
         axis_labels = [symbol("h", unit) for unit in units]
-        cut = _cut(network, theta, layer, units)
+        boundary = _boundary(network, theta, layer, units)
 
     labels = class_labels(class_names, classes)
     space = _axes_in_space(ax, len(axis_labels))
     if space.name == "3d":
         scatter = {"depthshade": False, **scatter}  # colors show classes, not depth
     scatter_classes(space, points, classes, labels, **scatter)
-    if cut is not None:
-        n, c = cut
-        _draw_cut(space, points, n, c)
+    if boundary is not None:
+        _draw_boundary(space, points, boundary)
+    padding = 8 if space.name == "3d" else None
     for axis, label in zip("xyz", axis_labels, strict=False):
-        getattr(space, f"set_{axis}label")(
-            label, labelpad=8 if space.name == "3d" else None
-        )
+        set_label = getattr(space, f"set_{axis}label")
+        set_label(label, labelpad=padding)
     return space
 
 
@@ -151,36 +150,45 @@ def _axes_in_space(ax: "Axes | None", dimensions: int):
     return space
 
 
-def _cut(network: Network, theta, layer: int, units) -> tuple[Array, float] | None:
-    """Return n and c of the boundary ``n h + c = 0`` between two classes, or None if the boundary is not flat."""
+class Boundary(NamedTuple):
+    """The boundary n h + c = 0 between two classes."""
+
+    n: Array
+    c: float
+
+
+def _boundary(network: Network, theta, layer: int, units) -> Boundary | None:
+    """Return the boundary in the space of a layer's units, or None if it is not flat or has more dimensions.
+
+    It is flat if only a dense layer for two classes follows. With two outputs, the
+    boundary is z_1 - z_0 = 0. With one output, it is z = 0.
+    """
     later_layers = network.layers[layer % len(network.layers) + 1 :]
-    if (
-        len(later_layers) != 1
-        or not isinstance(later_layers[0], Dense)
-        or network.outputs > 2
-    ):
+    if len(later_layers) != 1 or not isinstance(later_layers[0], Dense):
         return None
-    p = network.layout.views(np.asarray(theta))[-1]
+    loss = network.loss_function
+    if not isinstance(loss, SoftmaxCrossEntropy | BinaryCrossEntropy):
+        return None
+    *_, p = network.layout.views(np.asarray(theta, float))
     W = p["W"]
     b = p["b"]
-    if network.outputs == 2:
-        W = W @ [[-1], [1]]
-        b = b @ [-1, 1]
-    if len(units) != len(W) or not isinstance(
-        network.loss_function, SoftmaxCrossEntropy | BinaryCrossEntropy
-    ):
+    if network.outputs > 2 or len(units) != len(W):
         return None
-    return W[units, 0], float(np.sum(b))
+    if network.outputs == 2:
+        return Boundary(W[units, 1] - W[units, 0], float(b[1] - b[0]))
+    return Boundary(W[units, 0], float(b[0]))
 
 
-def _draw_cut(ax, points, n, c: float):
-    """Draw the part of ``n h + c = 0`` inside the bounding box of the points."""
+def _draw_boundary(ax, points, boundary: Boundary):
+    """Draw the part of a boundary inside the bounding box of the points: a line or a polygon."""
+    n, c = boundary
     low = points.min(axis=0)
     size = points.max(axis=0) - low
-    normal = n * size  # in coordinates of the box
+    # h = low + size x maps the unit cube to the box, so n h + c = (n size) x + n low + c
+    normal = n * size
     corners = corners_of_cut(normal, n @ low + c)
     if len(corners) < len(n):
-        return  # the cut does not cross the box
+        return  # the boundary does not cross the box
     polygon = low + corners * size
     if len(n) == 2:
         x, y = polygon.T
@@ -191,14 +199,22 @@ def _draw_cut(ax, points, n, c: float):
     ax.add_collection3d(
         Poly3DCollection([polygon], facecolor=ink(), alpha=0.2, edgecolor=ink())
     )
-    normal = normal / (np.linalg.norm(normal) or 1)  # the box is drawn as a cube
-    turns = np.arange(-180, 180, 5)
-    up = np.deg2rad(ELEVATION)
-    around = np.deg2rad(turns)
-    x = np.cos(up) * np.cos(around)
-    y = np.cos(up) * np.sin(around)
-    views = np.stack([x, y, np.full(len(turns), np.sin(up))], axis=1)
-    ax.view_init(ELEVATION, turns[abs(abs(views @ normal) - TILT).argmin()])
+    ax.view_init(ELEVATION, _azimuth(normal))
+
+
+def _azimuth(normal) -> float:
+    """Return the azimuth, in degrees, of the view that sees a plane in a cube nearly edge-on.
+
+    The direction of a view with elevation e and azimuth a is (cos e cos a, cos e sin a,
+    sin e).
+    """
+    unit_normal = normal / (np.linalg.norm(normal) or 1)
+    azimuths = np.arange(-180, 180, 5)
+    e = np.deg2rad(ELEVATION)
+    a = np.deg2rad(azimuths)
+    heights = np.full(len(a), np.sin(e))
+    views = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), heights], axis=1)
+    return float(azimuths[abs(abs(views @ unit_normal) - TILT).argmin()])
 
 
 def corners_of_cut(n, c: float):
@@ -206,20 +222,24 @@ def corners_of_cut(n, c: float):
     dimensions = len(n)
     cuts = np.empty((0, dimensions))
     for axis in np.flatnonzero(n):
-        fixed_axes = np.delete(np.arange(dimensions), axis)
-        for ends in np.ndindex(*[2] * len(fixed_axes)):
+        # On an edge along this axis, the other coordinates are 0 or 1.
+        other_axes = np.delete(np.arange(dimensions), axis)
+        for ends in np.ndindex(*[2] * len(other_axes)):
             x = np.empty(dimensions)
-            x[fixed_axes] = ends
-            x[axis] = -(c + n[fixed_axes] @ x[fixed_axes]) / n[axis]
+            x[other_axes] = ends
+            x[axis] = -(c + n[other_axes] @ x[other_axes]) / n[axis]
             if 0 <= x[axis] <= 1:
                 cuts = np.vstack([cuts, x])
+    # a corner of the cube is on several edges
     corners = np.unique(np.round(cuts, 12), axis=0)
-    if len(n) == 2 or len(corners) < 3:
+    if dimensions == 2 or len(corners) < 3:
         return corners
-    around = corners - corners.mean(axis=0)
-    first = around[0] / np.linalg.norm(around[0])
-    second = np.cross(n / np.linalg.norm(n), first)
-    return corners[np.argsort(np.arctan2(around @ second, around @ first))]
+    # Sort by the angle around the center, in coordinates of the plane.
+    from_center = corners - corners.mean(axis=0)
+    first_axis = from_center[0] / np.linalg.norm(from_center[0])
+    second_axis = np.cross(n / np.linalg.norm(n), first_axis)
+    angles = np.arctan2(from_center @ second_axis, from_center @ first_axis)
+    return corners[np.argsort(angles)]
 
 
 def _principal_axes(H) -> tuple[Array, list[str]]:

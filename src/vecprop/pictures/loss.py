@@ -113,9 +113,9 @@ def plot_loss(
 def history_of(source):
     """Return the losses of a training result, several results, or a pipeline or search with scikit-learn's curve."""
     if isinstance(source, Sequence) and source and hasattr(source[0], "history"):
-        return side_by_side(
-            [result.history for result in source if len(result.history.loss)]
-        )
+        histories = [result.history for result in source]
+        return side_by_side([history for history in histories if len(history.loss)])
+    # a history, or an array of losses
     history = getattr(source, "history", source)
     loss = getattr(history, "loss", history)
     if isinstance(loss, str) or np.asarray(loss).dtype.kind not in "biuf":
@@ -125,23 +125,23 @@ def history_of(source):
 
 def side_by_side(histories: Sequence) -> SimpleNamespace:
     """Return the losses of several histories as one history. A fit that has ended keeps its last loss."""
-
-    def together(name: str) -> Any:
+    joined = SimpleNamespace()
+    for name in ("loss", "validation_loss", "time"):
         curves = [np.asarray(getattr(history, name, ())) for history in histories]
-        if not curves or not all(map(len, curves)):
-            return np.empty(0)
-        steps = np.arange(max(map(len, curves)))
-        columns = []
-        for curve in curves:
-            losses = curve[np.minimum(steps, len(curve) - 1)]
-            columns.append(losses.reshape(len(steps), -1))
-        return np.hstack(columns)
+        setattr(joined, name, _columns(curves))
+    return joined
 
-    return SimpleNamespace(
-        loss=together("loss"),
-        validation_loss=together("validation_loss"),
-        time=together("time"),
-    )
+
+def _columns(curves: list[np.ndarray]) -> np.ndarray:
+    """Return curves of different lengths as columns; the result is empty if a curve is empty."""
+    if not curves or not all(map(len, curves)):
+        return np.empty(0)
+    steps = np.arange(max(map(len, curves)))
+    columns = []
+    for curve in curves:
+        losses = curve[np.minimum(steps, len(curve) - 1)]
+        columns.append(losses.reshape(len(steps), -1))
+    return np.hstack(columns)
 
 
 def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":

@@ -26,17 +26,17 @@ def plane(
     low = X[:, drawn].min(axis=0)
     high = X[:, drawn].max(axis=0)
     margin = 0.1 * (high - low)
-    margin[margin == 0] = 1.0
+    margin[margin == 0] = 1.0  # a constant feature
     x, y = np.linspace(low - margin, high + margin, resolution, axis=1)
-    row = np.median(X, axis=0)
-    for number, value in held.items():
-        if number in drawn or number not in range(len(row)):
+    point = np.median(X, axis=0)
+    for column, value in held.items():
+        if column in drawn or column not in range(len(point)):
             raise ValueError(
-                f"held contains feature {number!r}, but X has shape {X.shape} and"
+                f"held contains feature {column!r}, but X has shape {X.shape} and"
                 f" features {drawn[0]} and {drawn[1]} are drawn: choose other features."
             )
-        row[number] = value
-    grid = np.tile(row, (resolution * resolution, 1))
+        point[column] = value
+    grid = np.tile(point, (resolution * resolution, 1))
     grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     return x, y, grid
 
@@ -110,12 +110,13 @@ def checked_indices(
 ) -> tuple[int, ...]:
     """Validate distinct column indices and return them. ``lengths`` contains the allowed numbers of indices."""
     indices = ()
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError):  # raised by int for other values
         integers = tuple(map(int, numbers))
-        if integers == tuple(numbers) and len(integers) == len(numbers):
+        if integers == tuple(numbers):
             indices = integers
-    valid = set(indices) & set(range(width))
-    if len(indices) not in lengths or len(valid) < len(indices):
+    are_distinct = len(set(indices)) == len(indices)
+    are_columns = set(indices) <= set(range(width))
+    if len(indices) not in lengths or not are_distinct or not are_columns:
         count = " or ".join(str(length) for length in lengths)
         raise ValueError(
             f"{name}={numbers!r} must be {count} different indices from 0 to"
@@ -126,7 +127,7 @@ def checked_indices(
 
 def drawn_features(
     features, names: Sequence[str] | None, X
-) -> tuple[tuple[int, ...], dict[str, str]]:
+) -> tuple[tuple[int, ...], dict]:
     """Return the columns of two features, and the axis labels: their names, or x₁, x₂, …."""
     inputs = X.shape[1]
     drawn = checked_indices(
@@ -143,7 +144,7 @@ def drawn_features(
     return drawn, {"xlabel": names[x], "ylabel": names[y]}
 
 
-def class_labels(names: Sequence[str] | None, classes) -> dict[int, str]:
+def class_labels(names: Sequence[str] | None, classes) -> dict:
     """Return the labels of the classes: their names, or "class 0", "class 1", …."""
     numbers: list[int] = np.unique(classes).tolist()
     if names is None:
@@ -219,9 +220,7 @@ def plot_classes(
     return ax
 
 
-def scatter_classes(
-    ax: "Axes", points, classes, labels: Mapping[int, str], **scatter
-) -> None:
+def scatter_classes(ax: "Axes", points, classes, labels: Mapping[int, str], **scatter):
     """Draw points of shape (N, 2) or (N, 3), class by class, with a legend."""
     for number, label in labels.items():
         look = {

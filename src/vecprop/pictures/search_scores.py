@@ -9,6 +9,9 @@ import numpy as np
 from ..system.estimates import Estimate, NumberFormat
 from .style import Axes, add_legend, axes_or_new, colour, ink, pyplot
 
+MOST_TEXTS = 100
+"""The largest number of cells that contain their scores."""
+
 
 class SearchResults:
     """The scores and the varying parameters of a fitted search, or of its ``cv_results_``."""
@@ -27,15 +30,8 @@ class SearchResults:
             raise ValueError(
                 f"The search has no score {score!r}: its scores are {scores}."
             )
-        settings = table["params"]
         self.name = score
-        self.parameters = {}
-        for name in dict.fromkeys(chain(*settings)):
-            values = [setting.get(name) for setting in settings]
-            # of successive halving, which is not searched
-            is_resource = list(table.get("n_resources", ())) == values
-            if len(set(map(label, values))) > 1 and not is_resource:
-                self.parameters[name] = values
+        self.parameters = _varying_parameters(table)
         if not self.parameters:
             raise ValueError(
                 "No parameter varies in this search, so there is nothing to plot."
@@ -71,11 +67,25 @@ class SearchResults:
         return max(numbers, key=self.score.__getitem__, default=None)
 
 
+def _varying_parameters(table: Mapping) -> dict[str, list]:
+    """Return the value of each varying parameter for each candidate, None if it is not set."""
+    candidates = table["params"]
+    varying = {}
+    for name in dict.fromkeys(chain(*candidates)):
+        values = [candidate.get(name) for candidate in candidates]
+        is_constant = len(set(map(label, values))) == 1
+        # the number of epochs in successive halving, which is not searched
+        is_resource = values == list(table.get("n_resources", ()))
+        if not is_constant and not is_resource:
+            varying[name] = values
+    return varying
+
+
 def is_number(value) -> bool:
     """Return whether a value can be placed on a numeric axis."""
-    return isinstance(value, int | float | np.number) and not isinstance(
-        value, bool | np.bool_
-    )
+    if isinstance(value, bool | np.bool_):
+        return False
+    return isinstance(value, int | float | np.number)
 
 
 def label(value) -> str:
@@ -203,23 +213,26 @@ def plot_search_each(
 def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list):
     """Plot scores against one parameter."""
     is_numeric = all(map(is_number, values))
-    positions = {}
-    best = []
+    x_by_label = {}
+    best_candidates = []
     for index, value in enumerate(values):
-        positions[label(value)] = float(value) if is_numeric else index
-        number = results.best({name: value})
-        if number is not None:
-            best.append(number)
-    settings = np.array(
-        [positions.get(label(value), np.nan) for value in results.parameters[name]]
-    )
-    is_worse = np.isfinite(settings)
-    is_worse[best] = False
+        x_by_label[label(value)] = float(value) if is_numeric else index
+        candidate = results.best({name: value})
+        if candidate is not None:
+            best_candidates.append(candidate)
+    x = []
+    for value in results.parameters[name]:
+        x.append(x_by_label.get(label(value), np.nan))
+    x = np.array(x)
+    is_worse = np.isfinite(x)
+    is_worse[best_candidates] = False
     subject = "best of each value" if is_worse.any() else "mean over folds"
-    _draw_spread(ax, results, x=settings[best], rows=best, subject=subject)
+    _draw_spread(
+        ax, results, x=x[best_candidates], rows=best_candidates, subject=subject
+    )
     if is_worse.any():
         ax.plot(
-            settings[is_worse],
+            x[is_worse],
             results.score[is_worse],
             ".",
             color=ink(),
@@ -276,19 +289,21 @@ def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list
     x_values, y_values = values
     cells = np.full((len(y_values), len(x_values)), np.nan)
     for row, column in np.ndindex(cells.shape):
-        number = results.best({x_name: x_values[column], y_name: y_values[row]})
-        if number is not None:
-            cells[row, column] = results.score[number]
+        candidate = results.best({x_name: x_values[column], y_name: y_values[row]})
+        if candidate is not None:
+            cells[row, column] = results.score[candidate]
     picture = ax.imshow(cells, origin="lower", aspect="auto", cmap="cividis")
     ax.figure.colorbar(picture, ax=ax, label=f"test {results.name}")
     if np.isfinite(cells).any():
-        if cells.size <= 100:
+        if cells.size <= MOST_TEXTS:
             _write_scores(ax, cells)
         row, column = np.argwhere(cells == np.nanmax(cells))[0]
-        corner = (column - 0.48, row - 0.48)
+        # a frame just inside the best cell, whose center is (column, row)
+        size = 0.96
+        corner = (column - size / 2, row - size / 2)
         ax.add_patch(
             pyplot().Rectangle(
-                corner, 0.96, 0.96, fill=False, edgecolor=colour(0), linewidth=3
+                corner, size, size, fill=False, edgecolor=colour(0), linewidth=3
             )
         )
     ax.set_xticks(range(len(x_values)), list(map(label, x_values)))
@@ -298,11 +313,13 @@ def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list
 
 def _write_scores(ax: "Axes", cells: np.ndarray):
     """Write the score in each cell of a heat map, in black on light cells."""
-    middle = np.nanmin(cells) + 0.6 * (np.nanmax(cells) - np.nanmin(cells))
-    text = NumberFormat.of(
-        [Estimate(cell) for cell in sorted(cells[np.isfinite(cells)], reverse=True)]
-    )
-    for (row, column), cell in np.ndenumerate(cells):
-        if np.isfinite(cell):
-            color = "black" if cell > middle else "white"
-            ax.text(column, row, text(cell), ha="center", va="center", color=color)
+    lowest = np.nanmin(cells)
+    highest = np.nanmax(cells)
+    # the colors of higher scores are light
+    threshold = lowest + 0.6 * (highest - lowest)
+    best_first = sorted(cells[np.isfinite(cells)], reverse=True)
+    as_text = NumberFormat.of([Estimate(score) for score in best_first])
+    for (row, column), score in np.ndenumerate(cells):
+        if np.isfinite(score):
+            color = "black" if score > threshold else "white"
+            ax.text(column, row, as_text(score), ha="center", va="center", color=color)

@@ -100,7 +100,7 @@ def axes_or_new(ax: "Axes | None", **subplot) -> "Axes":
     return ax
 
 
-def note_above(ax: "Axes", words: str, x: float, **look) -> None:
+def note_above(ax: "Axes", words: str, x: float, **look):
     """Write a note above the axes, at the horizontal position x."""
     ax.annotate(
         words,
@@ -113,7 +113,7 @@ def note_above(ax: "Axes", words: str, x: float, **look) -> None:
     )
 
 
-def add_legend(ax: "Axes") -> None:
+def add_legend(ax: "Axes"):
     """Add a legend: outside the axes if the figure has a layout engine, and otherwise at the best place inside."""
     if ax.name == "3d":
         ax.legend(loc="upper right")  # a corner outside the cube
@@ -140,10 +140,11 @@ def figure_of(
         def draw_checked(*arguments, **options):
             if not arguments:
                 return draw(**options)
-            source = arguments[0]
+            source, *further_arguments = arguments
             accessor = getattr(source, "plot", None)
             if plot and hasattr(accessor, plot):
-                return getattr(accessor, plot)(*arguments[1:], **options)
+                draw_model = getattr(accessor, plot)
+                return draw_model(*further_arguments, **options)
             if not all(hasattr(source, name) for name in attributes):
                 raise TypeError(
                     f"{draw.__name__} needs {needed}, got {type(source).__name__}."

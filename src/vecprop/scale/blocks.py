@@ -85,22 +85,24 @@ class DaskBlocks:
         client: Any = None,
     ):
         self._client = connected(client, type(self).__name__)
+        self._columns = None
         if hasattr(frame, "map_partitions") and frame.ndim == 2:
-            parts, columns, counts = self._split_frame(frame, target, inputs, weight)
+            parts, self._columns, row_counts = self._split_frame(
+                frame, target, inputs, weight
+            )
         elif hasattr(frame, "chunks"):
-            columns = None
-            parts, counts = self._split_array(frame, target, inputs, weight)
+            parts, row_counts = self._split_array(frame, target, inputs, weight)
         else:
             raise TypeError(
                 "frame must be a Dask data frame or a Dask array, got"
                 f" {type(frame).__name__}."
             )
-        self._numbers = np.flatnonzero(counts).tolist()
+        # blocks are the partitions that are not empty
+        self._numbers = np.flatnonzero(row_counts).tolist()
         if not self._numbers:
             raise TableError("frame has no rows.")
         self._parts = [parts[number] for number in self._numbers]
-        self._columns = columns
-        self.sizes = np.array([counts[number] for number in self._numbers], np.int64)
+        self.sizes = np.array(row_counts, np.int64)[self._numbers]
         self._expected = deque()
         self._loading = {}
         self._lock = threading.Lock()
@@ -156,8 +158,8 @@ class DaskBlocks:
         arrays = {"frame": X, "target": T}
         if weight is not None:
             arrays["weight"] = weight
-        rows = None
-        chunks = []
+        row_counts = []
+        parts = []
         for name, array in arrays.items():
             if not hasattr(array, "chunks"):
                 raise TypeError(
@@ -166,31 +168,29 @@ class DaskBlocks:
                 )
             if np.isnan(array.shape[0]):
                 array.compute_chunk_sizes()
-            rows = rows or array.chunks[0]
-            if sum(rows) != array.shape[0]:
+            if name == "frame":
+                row_counts = list(array.chunks[0])
+            if sum(row_counts) != array.shape[0]:
                 raise ValueError(
-                    f"{name} must have as many rows as frame ({sum(rows)}), got"
+                    f"{name} must have as many rows as frame ({sum(row_counts)}), got"
                     f" {array.shape[0]}."
                 )
-            whole_rows = {0: rows, **dict.fromkeys(range(1, array.ndim), -1)}
-            chunks.append(array.rechunk(whole_rows).to_delayed().ravel())
-        assert rows is not None
+            # -1: only rows are divided
+            chunks = {0: tuple(row_counts), **dict.fromkeys(range(1, array.ndim), -1)}
+            parts.append(array.rechunk(chunks).to_delayed().ravel())
         self.inputs = int(X.shape[1])
-        return list(zip(*chunks, strict=True)), list(rows)
+        return list(zip(*parts, strict=True)), row_counts
 
     def place(self, number: int) -> str:
         """Return the name of a block's partition, for error messages."""
         return f"partition {self._numbers[number]}"
 
-    def prefetch(self, numbers: Sequence[int]) -> None:
+    def prefetch(self, numbers: Sequence[int]):
         """Let workers load these blocks, which are read next in this order."""
         with self._lock:
             self._expected = deque(numbers)
-            self._loading = {
-                number: self._loading[number]
-                for number in numbers
-                if number in self._loading
-            }
+            for number in self._loading.keys() - set(numbers):
+                del self._loading[number]
         self._load_ahead()
 
     def read(self, number: int) -> tuple:
@@ -205,7 +205,7 @@ class DaskBlocks:
             try:
                 return self._result(future, f"In {self.place(number)}: ")
             except _Lost as error:
-                future = None
+                future = None  # load it again
                 if attempt == RETRIES:
                     raise RuntimeError(
                         f"The workers that loaded {self.place(number)} died repeatedly:"

@@ -63,21 +63,23 @@ def address_of(client) -> str:
     return str(getattr(getattr(client, "scheduler", None), "address", "this address"))
 
 
-def threads_of(client) -> dict[str, int]:
+def threads_of(client) -> dict:
     """Return the number of threads of each worker; wait until there is a worker."""
     require_open(client)
     deadline = time.monotonic() + PATIENCE
-    task = None
+    waiting_task = None
     try:
-        while not (threads := dict(client.nthreads())):
+        threads = dict(client.nthreads())
+        while not threads:
             # adaptive clusters start workers for waiting tasks
-            task = task or client.submit(int, pure=False)
+            waiting_task = waiting_task or client.submit(int, pure=False)
             if time.monotonic() > deadline:
                 raise RuntimeError(
                     f"The cluster at {address_of(client)} has had no worker for"
                     f" {PATIENCE:.0f} s: start workers, or check its logs."
                 )
             time.sleep(0.1)
+            threads = dict(client.nthreads())
     except OSError as error:
         raise RuntimeError(
             f"The scheduler at {address_of(client)} does not respond: {error}"
@@ -96,7 +98,7 @@ SETTINGS = (
 
 
 @cache
-def machine() -> dict[str, str]:
+def machine() -> dict:
     """Return everything that affects bits, by name."""
     import numpy
     import scipy
@@ -104,7 +106,8 @@ def machine() -> dict[str, str]:
     from .. import __version__
     from ..train.compiled import missing
 
-    if reason := missing():
+    reason = missing()
+    if reason:  # no kernel can run
         processor = processor_name()
         instructions = reason
     else:
@@ -112,7 +115,7 @@ def machine() -> dict[str, str]:
 
         processor = numba_internals.processor_name()
         instructions = " ".join(sorted(numba_internals.features()))
-    return {
+    environment = {
         "vecprop": f"{__version__} ({sources()})",
         "Python": platform.python_version(),
         "NumPy": numpy.__version__,
@@ -122,7 +125,10 @@ def machine() -> dict[str, str]:
         "the processor": processor,
         "its instructions": instructions,
         "BLAS": blas(),
-    } | {variable: os.environ.get(variable, "") for variable in SETTINGS}
+    }
+    for variable in SETTINGS:
+        environment[variable] = os.environ.get(variable, "")
+    return environment
 
 
 def sources() -> str:
@@ -137,7 +143,7 @@ def sources() -> str:
     return digest.hexdigest()[:12]
 
 
-def difference(environment: dict[str, str], worker: dict[str, str]) -> str:
+def difference(environment: dict, worker: dict) -> str:
     """Return how a worker differs from this machine, as the end of a sentence, or "".
 
     Examples

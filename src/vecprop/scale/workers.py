@@ -64,7 +64,7 @@ def work(
     data,
     token: str,
     threads: int,
-    environment: dict[str, str] | None,
+    environment: dict | None,
 ):
     """Return function(bundle, data), or `Incompatible`; runs in a worker.
 
@@ -100,7 +100,7 @@ class Dispatcher:
     bundles: Sequence
     data: Any
     retries: int
-    environment: dict[str, str] | None
+    environment: dict | None
 
     def __post_init__(self):
         self.token = uuid4().hex
@@ -113,7 +113,7 @@ class Dispatcher:
         self.deaths = [0] * len(self.bundles)
         self.incompatible = set()
 
-    def results(self) -> Iterator[tuple[int, Any]]:
+    def results(self) -> Iterator:
         """Yield the index of each bundle and its result, in the order of arrival."""
         self.count_threads()
         self.require_same_environment()
@@ -151,18 +151,20 @@ class Dispatcher:
             if future.status not in ("pending", "lost")
         ]
 
-    def stopped(self) -> Iterator[tuple[int, Any]]:
+    def stopped(self) -> Iterator:
         """Stop the workers, and yield the results of their last complete epochs."""
         self.client.run(stop, self.token, on_error="ignore")
         self.waiting.clear()
         deadline = time.monotonic() + LAST
         while self.pending and time.monotonic() < deadline:
-            futures = {self.pending.pop(future): future for future in self.ended()}
+            futures = {}
+            for future in self.ended():
+                futures[self.pending.pop(future)] = future
             for number, result in self.gathered(futures).items():
                 if result is not None and not isinstance(result, Incompatible):
                     yield number, result
 
-    def gathered(self, futures: dict[int, Any]) -> dict[int, Any]:
+    def gathered(self, futures: dict) -> dict:
         """Return the results of futures by the indices of bundles, without lost results."""
         if not futures:
             return {}
@@ -178,9 +180,9 @@ class Dispatcher:
                     f"Worker {address} cannot train: {type(answer).__name__}: {answer}."
                     " Install the same version of vecprop there."
                 ) from answer
-            if self.environment is None:
-                continue
-            mismatch = difference(self.environment, answer)
+            mismatch = ""
+            if self.environment is not None:
+                mismatch = difference(self.environment, answer)
             if mismatch:
                 raise RuntimeError(
                     f"Worker {address} differs: {mismatch}. Set same_bits=False to"
@@ -196,7 +198,10 @@ class Dispatcher:
         if self.shared_data is None:
             self.send_data()
         numbers = [self.waiting.popleft() for _ in range(count)]
-        threads = min(*self.threads.values(), thread_count // len(self.bundles))
+        # With few bundles, each one uses several threads of its worker.
+        threads_per_bundle = min(
+            *self.threads.values(), thread_count // len(self.bundles)
+        )
         options = {}
         if self.incompatible:
             options["workers"] = sorted(self.threads.keys() - self.incompatible)
@@ -209,7 +214,7 @@ class Dispatcher:
                 function=self.function,
                 data=self.shared_data,
                 token=self.token,
-                threads=max(1, threads),
+                threads=max(1, threads_per_bundle),
                 environment=self.environment,
                 pure=False,
                 **options,
@@ -235,20 +240,21 @@ class Dispatcher:
                     ) from error
                 self.count_threads()
 
-    def collect(self, done: list) -> Iterator[tuple[int, Any]]:
-        """Yield the results of finished tasks, and resubmit lost ones."""
-        lost = []
+    def collect(self, futures: list) -> Iterator:
+        """Yield the results of tasks that have ended, and resubmit lost ones."""
+        lost_numbers = []
         finished = {}
-        for future in done:
+        for future in futures:
             number = self.pending[future]
             if future.status == "finished":
+                # pending until the transfer ends, which Ctrl-C may interrupt
                 finished[number] = future
                 continue
             del self.pending[future]
             if future.status == "error":
                 self.failed(number, future.exception())
             else:
-                lost.append(number)
+                lost_numbers.append(number)
         results = self.gathered(finished)
         for number, future in finished.items():
             del self.pending[future]
@@ -256,12 +262,12 @@ class Dispatcher:
             if isinstance(result, Incompatible):
                 self.exclude(number, result)
             elif result is None:  # the worker has disappeared with its data
-                lost.append(number)
+                lost_numbers.append(number)
             else:
                 self.losses = 0
                 yield number, result
-        if lost:
-            self.lost(lost)
+        if lost_numbers:
+            self.lost(lost_numbers)
 
     def failed(self, number: int, error: Any):
         """Resubmit a bundle whose workers died, or raise the error of its training."""
@@ -388,7 +394,7 @@ class DaskWorkers:
             f" same_bits={self.same_bits})"
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: scikit-learn copies settings, but a client cannot be copied."""
         return self
 

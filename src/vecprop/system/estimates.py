@@ -92,11 +92,10 @@ def compared(
     """
     form = NumberFormat.of(estimates, margins)
     texts = [form.text(estimate) for estimate in estimates]
-    for estimate, margin in zip(estimates[1:], margins, strict=bool(margins)):
-        difference = form.text(margin)._replace(
-            value=form.difference(estimate.value, estimates[0].value)
-        )
-        texts.append(difference)
+    first = estimates[0].value
+    for number, margin in enumerate(margins, start=1):
+        difference = form.difference(estimates[number].value, first)
+        texts.append(form.text(margin)._replace(value=difference))
     return texts
 
 
@@ -115,33 +114,32 @@ class NumberFormat:
         sizes = [estimate.size for estimate in estimates if estimate.size]
         if not sizes:
             return cls(0)
-        least = NEGLIGIBLE * median_low(sizes)
-        large = [estimate for estimate in estimates if estimate.size >= least]
+        largest = max(sizes)
+        negligible = NEGLIGIBLE * median_low(sizes)
+        large = [estimate for estimate in estimates if estimate.size >= negligible]
         uncertain = [estimate for estimate in large if estimate.is_uncertain]
         supported = max(map(_decimals, uncertain or large))
         required = [supported]
-        largest = max(sizes)
         digits = 2 if margins else 1
+        rounding_error = 10.0 ** (1 - MAX_DIGITS) * largest
         for estimate in estimates[1:]:
             difference = abs(estimate.value - estimates[0].value)
-            if difference > 10.0 ** (1 - MAX_DIGITS) * largest:
+            if difference > rounding_error:
                 required.append(digits - 1 - _exponent(difference))
-        # An end of a margin that is printed as 0 would hide whether the interval
-        # contains 0.
         for margin in margins:
-            for end in margin.numbers[1:]:
-                if end:
-                    required.append(min(-_exponent(end), supported + 2))
+            for end in filter(None, margin.numbers[1:]):
+                # An end that is printed as 0 would hide whether the interval contains 0.
+                required.append(min(-_exponent(end), supported + 2))
         decimals = min(max(required), MAX_DIGITS - 1 - _exponent(largest))
         power = 0
         if not 1e-6 <= largest < 1e12:
             power = min(_exponent(estimate.size) for estimate in large)
-        form = cls(decimals, power)
         numbers = []
         for estimate in (*estimates, *margins):
             numbers += estimate.numbers
+        form = cls(decimals, power)
         while form.shown_decimals > 0 and all(map(form.ends_with_zero, numbers)):
-            form = cls(form.decimals - 1, form.power)
+            form = cls(form.decimals - 1, power)
         return form
 
     @property
@@ -211,7 +209,7 @@ def percents(*shares: float, unit: str = " %") -> list[str]:
     >>> percents(0.801, 0.62), percents(0.9996, 0.9994), percents(float("nan"))
     (['80 %', '62 %'], ['99.96 %', '99.94 %'], ['undefined'])
     """
-    distinct = {0.0, 1.0}
+    distinct = {0.0, 1.0}  # other shares must not look like 0 % or 100 %
     for share in shares:
         if not isnan(share):
             distinct.add(round(share, 9))

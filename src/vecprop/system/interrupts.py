@@ -28,7 +28,7 @@ _guarded: list[bool] = []
 _deferred: list[bool] = []
 
 
-def defer_ignored_interrupt(unraisable) -> None:
+def defer_ignored_interrupt(unraisable):
     """Deliver an interrupt again if Python ignored it (an unraisable hook)."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
         _defer()
@@ -54,16 +54,20 @@ def _interrupt(frame: FrameType | None):
 
     A second interrupt during an import ends the program.
     """
-    while (
-        frame is not None
-        and frame.f_code.co_filename != "<frozen importlib._bootstrap>"
-    ):
-        frame = frame.f_back
-    if frame is None or not hasattr(signal, "setitimer"):
+    if not hasattr(signal, "setitimer") or not _is_importing(frame):
         raise KeyboardInterrupt
     if _deferred:
         leave(signal.SIGINT, frame)
     _defer()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether an import called this frame."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 @dataclass
@@ -74,35 +78,36 @@ class _Handlers:
     on_sigint: Any
     process: int = field(default_factory=os.getpid)
     latest: float = -AT_ONCE
-    ends: list[BaseException] = field(default_factory=list)
+    exceptions: list[BaseException] = field(default_factory=list)
+    """What the block raises at its end, because of SIGTERM."""
 
     def terminate(self, number: int, frame: FrameType | None):
         """Interrupt the block, unless the outer handler returns (a signal handler)."""
-        end = SystemExit(TERMINATED)
+        exception = SystemExit(TERMINATED)
         if callable(self.on_sigterm) and self.on_sigterm is not leave:
             try:
                 self.on_sigterm(number, frame)
                 return
             except BaseException as error:
-                end = error
-        elif os.getpid() != self.process:
+                exception = error
+        elif os.getpid() != self.process:  # a forked process
             _by_default(number)
             return
         now = time.monotonic()
         if now - self.latest < AT_ONCE:
             return
         self.latest = now
-        self.ends.append(end)
+        self.exceptions.append(exception)
         # training may have replaced it, to end between two batches
-        handler = signal.getsignal(signal.SIGINT)
-        assert callable(handler)
-        handler(signal.SIGINT, frame)
+        interrupt_block = signal.getsignal(signal.SIGINT)
+        assert callable(interrupt_block)
+        interrupt_block(signal.SIGINT, frame)
 
     def interrupt(self, number: int, frame: FrameType | None):
         """Interrupt the block, or call the outer handler (a signal handler)."""
         if self.on_sigint is leave:
             _interrupt(frame)
-        elif self.ends:
+        elif self.exceptions:
             raise KeyboardInterrupt
         elif callable(self.on_sigint):
             self.on_sigint(number, frame)
@@ -119,7 +124,7 @@ class _Handlers:
         if _deferred:  # the command has ended before the interrupt was delivered
             signal.setitimer(signal.ITIMER_REAL, 0)
             _deferred.clear()
-            self.ends.clear()
+            self.exceptions.clear()
         signal.signal(signal.SIGTERM, self.on_sigterm)
         signal.signal(signal.SIGINT, self.on_sigint)
 
@@ -151,8 +156,8 @@ def terminated_as_interrupted() -> Iterator[None]:
         # carries an exit code.
         is_error = isinstance(error, Exception) and not hasattr(error, "exit_code")
         if _deferred or is_error:
-            handlers.ends.clear()
-        if not handlers.ends:
+            handlers.exceptions.clear()
+        if not handlers.exceptions:
             raise
     finally:
         _guarded.clear()
@@ -160,8 +165,8 @@ def terminated_as_interrupted() -> Iterator[None]:
             handlers.restore()
         finally:  # the handler of a signal that arrived just before may raise
             handlers.restore()
-    if handlers.ends:
-        raise handlers.ends[0]
+    if handlers.exceptions:
+        raise handlers.exceptions[0]
 
 
 def _by_default(number: int):

@@ -16,7 +16,7 @@ def available_memory(root: str = "/") -> int | None:
     return min(limits, default=None)
 
 
-def limit_reservation() -> None:
+def limit_reservation():
     """Let Arrow use the system's memory pool if `ulimit` limits this process, because its own pool reserves 1 GB.
 
     Call this function before pyarrow is imported: afterward, only pyarrow's own
@@ -61,8 +61,19 @@ _GROUP_FILES = {
 }
 
 
-def group_folders(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
-    """Yield the version and folder of the process's cgroups and their parents."""
+class GroupFolder(NamedTuple):
+    """The folder of a cgroup, and the version of cgroups."""
+
+    version: int
+    path: Path
+
+
+def group_folders(controller: str, root: Path) -> Iterator[GroupFolder]:
+    """Yield the folders of the process's cgroups and their parents.
+
+    A line of /proc/self/cgroup contains a number, controllers and a path, such as
+    "4:cpu,cpuacct:/system". In version 2, there are no controllers.
+    """
     lines = []
     with suppress(OSError):
         lines = _lines(root / "proc/self/cgroup")
@@ -75,11 +86,11 @@ def group_folders(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
                 continue
             version = 1
             top /= controller
-        folder = top / group.lstrip("/")
-        for path in (folder, *folder.parents):
-            yield version, path
-            if path == top:
-                break
+        path = top / group.lstrip("/")
+        while path != top:
+            yield GroupFolder(version, path)
+            path = path.parent
+        yield GroupFolder(version, top)
 
 
 def _group_memory(root: Path) -> Iterator[int]:
@@ -93,17 +104,22 @@ def _group_memory(root: Path) -> Iterator[int]:
             yield limit - used + int(entries.get(files.idle, 0))
 
 
+_USED_BY_LIMIT = {"Max data size": "VmData", "Max address space": "VmSize"}
+"""The entry of /proc/self/status for each limit in /proc/self/limits."""
+
+
 def _process_memory(root: Path) -> Iterator[int]:
-    """Yield the memory that remains under each limit of the process."""
+    """Yield the memory that remains under each limit of the process.
+
+    Lines are such as "Max data size  2000000  unlimited  bytes" (soft and hard limit),
+    and "VmData:  3000 kB".
+    """
     with suppress(OSError, ValueError):
         status = dict(line.split(":", 1) for line in _lines(root / "proc/self/status"))
         for line in _lines(root / "proc/self/limits"):
-            for name, used in (
-                ("Max data size", "VmData"),
-                ("Max address space", "VmSize"),
-            ):
-                if not line.startswith(name):
-                    continue
-                limit = line.removeprefix(name).split()[0]
-                if limit != "unlimited":
-                    yield int(limit) - 1024 * int(status[used].split()[0])
+            for name, used in _USED_BY_LIMIT.items():
+                if line.startswith(name):
+                    limit, *_ = line.removeprefix(name).split()
+                    kilobytes, *_ = status[used].split()
+                    if limit != "unlimited":
+                        yield int(limit) - 1024 * int(kilobytes)

@@ -2,7 +2,7 @@
 
 NO_DEVICES = "vecprop runs on the processor: leave it out"
 
-ADVICE: dict[str, dict[str, str]] = {
+ADVICE: dict[str, dict] = {
     "Network": {
         "call train(network, network.init(seed=0), X, T, optimizer=Adam(), epochs=100)": (
             "fit train compile fit-predict"

@@ -132,19 +132,22 @@ def missing_file(path: "Path") -> str:
 
 
 def unknown_keyword(called, guess: str, names: Sequence[str], owner: Any = None) -> str:
-    """Return the message for an unknown keyword argument."""
+    """Return the message for an unknown keyword argument of a function, or of a method of the owner."""
     function = called.__name__
     classes = getattr(called, "__mro__", [called])
     settings = owner.get_params(deep=False) if hasattr(owner, "get_params") else ()
     advice = advice_on(guess, *(f"{cls.__name__}()" for cls in classes))
     if not advice and guess not in settings:
         advice = _question(closest(guess, names, synonyms()))
-    if not advice and (setting := closest(guess, settings, synonyms())):
-        advice = (
-            "it is a setting, so pass it to the constructor, as in"
-            f" {type(owner).__name__}({setting}=…)."
-        )
-    advice = advice or advice_on(guess, "()") or f"see help({function})."
+    if not advice:
+        setting = closest(guess, settings, synonyms())
+        if setting:
+            advice = (
+                "it is a setting, so pass it to the constructor, as in"
+                f" {type(owner).__name__}({setting}=…)."
+            )
+    if not advice:
+        advice = advice_on(guess, "()") or f"see help({function})."
     return f"{function}() got an unexpected keyword argument {guess!r}: {advice}"
 
 
@@ -180,16 +183,14 @@ class UnknownAttribute(AttributeError):
 
     def __str__(self) -> str:
         owner, name = self.args
-        kind = type(owner).__name__
-        hint = advice_on(name, *(cls.__name__ for cls in type(owner).__mro__))
-        hint = hint or _question(
-            closest(
-                name, [public for public in dir(owner) if not public.startswith("_")]
-            )
-        )
-        return (
-            f"{kind!r} object has no attribute {name!r}: {hint or f'see help({kind}).'}"
-        )
+        cls = type(owner)
+        hint = advice_on(name, *(base.__name__ for base in cls.__mro__))
+        if not hint:
+            names = [known for known in dir(owner) if not known.startswith("_")]
+            hint = _question(closest(name, names))
+        if not hint:
+            hint = f"see help({cls.__name__})."
+        return f"{cls.__name__!r} object has no attribute {name!r}: {hint}"
 
     def __reduce__(self) -> tuple:
         """Pickle the error as its text, because the object may be large."""
@@ -216,36 +217,36 @@ class SuggestsSettings:
     _parameter_constraints: ClassVar[dict[str, list]]
 
     def _validate_params(self):
-        validate = getattr(super(), "_validate_params", None)
+        # a private method of scikit-learn, which a later release may not have
+        validate = getattr(super(), "_validate_params", lambda: None)
         try:
-            # a private method of scikit-learn, which a later release may not have
-            if validate is not None:
-                validate()
+            validate()
         except ValueError as error:
-            _, name, *_ = [*str(error).split("'"), ""]  # "The 'name' parameter of …"
-            constraints = self._parameter_constraints.get(name, ())
-            options = [
-                option
-                for constraint in constraints
-                for option in getattr(constraint, "options", ())
-            ]
+            text = str(error)
+            # "The 'name' parameter of MLPClassifier must be …"
+            _, name, *_ = [*text.split("'"), ""]
+            options = []
+            for constraint in self._parameter_constraints.get(name, ()):
+                options.extend(getattr(constraint, "options", ()))
             hint = setting_hint(name, getattr(self, name, None), options)
             if not hint:
                 raise
-            raise type(error)(f"{str(error).removesuffix('.')}: {hint}") from None
+            raise type(error)(f"{text.removesuffix('.')}: {hint}") from None
 
 
 def _module_hint(module: str, package: str, name: str) -> str:
+    """Return advice on an unknown name of a module as the end of an error, or "" if a program looks for it."""
     # Tools look for names with _, and "from vecprop import catalog" looks for an
     # attribute before it imports.
-    if name.startswith("_") or (
-        module == package and name.isidentifier() and find_spec(f"{package}.{name}")
-    ):
+    if name.startswith("_"):
+        return ""
+    if module == package and name.isidentifier() and find_spec(f"{package}.{name}"):
         return ""
     advice = advice_on(name, "vecprop")
-    if not advice and (meant := public_name(name)):
-        advice = f"did you mean {meant}?"
-    return f": {advice or f'see dir({module}).'}"
+    if not advice:
+        meant = public_name(name)
+        advice = f"did you mean {meant}?" if meant else f"see dir({module})."
+    return f": {advice}"
 
 
 def _question(meant: str) -> str:
@@ -262,18 +263,15 @@ def wrong_part(name: str, part: object, needed: str) -> str:
     if isinstance(part, str):
         kind = repr(part)
         advice = "pass"
-        cls = getattr(
-            sys.modules["vecprop"], public_name(part).rpartition(".")[2], part
-        )
+        *_, class_name = public_name(part).split(".")
+        cls = getattr(sys.modules["vecprop"], class_name, None)
     if not isinstance(cls, type):
         return f"{name} must be {needed}, got {part!r}."
-    instance = f"{cls.__name__}()"
-    if any(
-        parameter.default is parameter.empty
-        for parameter in signature(cls).parameters.values()
-    ):
-        instance = f"{cls.__name__}(…)"
-    return f"{name} is {kind}: {advice} {instance}."
+    arguments = ""
+    for parameter in signature(cls).parameters.values():
+        if parameter.default is parameter.empty:
+            arguments = "…"
+    return f"{name} is {kind}: {advice} {cls.__name__}({arguments})."
 
 
 def _plain(name: object) -> str:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .memory import group_folders
 
@@ -99,22 +99,33 @@ class suppress_system_errors(suppress):
         return isinstance(error, OSError) and error.errno is not None
 
 
-def _serve(calls: "SimpleQueue[Any]", collected):
+class _Call(NamedTuple):
+    """A call for a helper, work(worker), and where its outcome and its end are reported."""
+
+    work: Callable[[int], None]
+    worker: int
+    outcome: list
+    ends: SimpleQueue
+
+
+def _serve(calls: SimpleQueue, collected):
     """Run calls from a queue until `collected` is queued, the weakref to the helper.
 
-    A call has a function, its worker index, and where its outcome and end are reported.
+    The caller may free large arrays when a call has ended. Therefore the references to
+    the call and to a traceback are deleted.
     """
-    while isinstance(call := calls.get(), tuple):
-        work, worker, outcome, ends = call
+    while isinstance(call := calls.get(), _Call):
         error = None
         try:
-            work(worker)
+            call.work(call.worker)
         except BaseException as raised:
             error = raised
-        del call, work  # they may refer to large arrays
+        outcome = call.outcome
+        ends = call.ends
+        del call
         outcome.append(error)
         ends.put(None)
-        del error, outcome  # the traceback also refers to large arrays
+        del error, outcome
 
 
 class _Helper:
@@ -126,24 +137,22 @@ class _Helper:
 
     def __init__(self):
         self._calls = SimpleQueue()
+        # of the latest call: its outcome, empty until it is done, and its end
+        self._outcome = [None]
         self._ends = SimpleQueue()
         # When the helper is collected, the weakref puts itself into the queue. No
         # Python code runs that a signal handler could interrupt.
         collected = weakref.ref(self, self._calls.put)
-        # of the latest work, empty until it is done
-        self._outcome = [None]
         # threading.Thread waits until the thread starts; an exception meanwhile would
         # corrupt its list of threads.
         _thread.start_new_thread(_serve, (self._calls, collected))
 
     def begin(self, work: Callable[[int], None], worker: int):
         """Start work(worker) in the thread."""
-        outcome = []
-        ends = SimpleQueue()
-        call = (work, worker, outcome, ends)
+        call = _Call(work, worker, outcome=[], ends=SimpleQueue())
         # No signal handler can raise between the last two lines. Otherwise, callers
         # would wait forever.
-        self._outcome, self._ends = outcome, ends
+        self._outcome, self._ends = call.outcome, call.ends
         self._calls.put(call)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -171,17 +180,17 @@ that do not exist in the child.
 """
 
 _idle: list[_Helper] = []  # idle helpers, for reuse
-_guard = threading.Lock()
-_users = 0  # the number of threads that use single-threaded BLAS
-_before: list[int] = []  # the numbers of BLAS threads to restore
+_blas_lock = threading.Lock()
+_blas_users = 0  # the number of threads that use single-threaded BLAS
+_blas_counts: list[int] = []  # the numbers of BLAS threads to restore
 
 
 def _start_child():
     """After a fork, forget the threads of the parent."""
-    global _guard, _users
+    global _blas_lock, _blas_users
     _idle.clear()
-    _guard = threading.Lock()
-    _users = 0
+    _blas_lock = threading.Lock()
+    _blas_users = 0
     fork_lock.release()
 
 
@@ -207,7 +216,7 @@ def _helpers(count: int) -> list[_Helper]:
 
 def run_in_parallel(
     work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None
-) -> None:
+):
     """Call work(0), …, work(workers - 1) in parallel; work(0) runs in this thread.
 
     If a call or a signal handler raises, abandon() is called to end the calls that wait
@@ -251,12 +260,16 @@ def interruptible(
     its memory.
     """
     results = []
+
+    def store_result(worker: int):
+        results.append(work())
+
     try:
         (helper,) = _helpers(1)
     except RuntimeError:  # threads cannot be started while Python is shutting down
         return work()
     try:
-        helper.begin(lambda worker: results.append(work()), 0)
+        helper.begin(store_result, worker=0)
         is_stopping = False
         while not helper.wait(POLL_INTERVAL):
             if stop is not None and not is_stopping and is_stopped():
@@ -266,12 +279,12 @@ def interruptible(
     except BaseException as error:
         if stop is not None:
             stop()
-            while not (
-                isinstance(error, SecondInterrupt) or helper.wait(POLL_INTERVAL)
-            ):
-                pass
+            has_ended = isinstance(error, SecondInterrupt)
+            while not has_ended:
+                has_ended = helper.wait(POLL_INTERVAL)
         # an unfinished helper is dropped; its thread ends after the work
-        _idle.extend([helper] * helper.wait(0))
+        if helper.wait(0):
+            _idle.append(helper)
         raise
     _idle.append(helper)
     return results[0]
@@ -307,7 +320,7 @@ def cancellable(cancelled: list) -> AbstractContextManager[None]:
     return _set(_cancelled, cancelled)
 
 
-def check_cancelled() -> None:
+def check_cancelled():
     """Raise KeyboardInterrupt if another thread requested it; see `cancellable`."""
     if _cancelled.get():
         raise KeyboardInterrupt
@@ -386,36 +399,37 @@ def _set_blas(counts: list[int]) -> list[int]:
     # Since release 3.8, threadpoolctl lets only one thread configure OpenBLAS, but any
     # thread may restore it here.
     openblas = getattr(threadpoolctl, "OpenBLASController", None)
-    release = getattr(openblas, "clear_controlling_thread", lambda force: None)
+    unlock = getattr(openblas, "clear_controlling_thread", lambda force: None)
     libraries = _controller().lib_controllers
-    before = [library.num_threads for library in libraries]
-    release(force=True)
+    previous_counts = [library.num_threads for library in libraries]
+    unlock(force=True)
     for library, count in zip(libraries, counts, strict=True):
         library.set_num_threads(count)
-    release(force=True)
-    return before
+    unlock(force=True)
+    return previous_counts
 
 
 def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:
-    """Run work() with single-threaded BLAS; the last user restores the threads.
+    """Run work() with single-threaded BLAS; the last of several simultaneous calls restores the threads.
 
     This function is not a context manager for the reason given in `defer_sigint`.
     """
-    global _users, _before
+    global _blas_users, _blas_counts
     if not used:
         return work()
     is_counted = False
     try:
-        with _guard:
-            if _users == 0:
-                _before = _set_blas([1] * len(_controller().lib_controllers))
-            _users += 1
+        with _blas_lock:
+            if _blas_users == 0:
+                libraries = _controller().lib_controllers
+                _blas_counts = _set_blas([1] * len(libraries))
+            _blas_users += 1
             is_counted = True
         return work()
     finally:
         if is_counted:
-            with _guard:
+            with _blas_lock:
                 # it is 0 in a child process that was forked meanwhile
-                _users = max(_users - 1, 0)
-                if _users == 0:
-                    _set_blas(_before)
+                _blas_users = max(_blas_users - 1, 0)
+                if _blas_users == 0:
+                    _set_blas(_blas_counts)

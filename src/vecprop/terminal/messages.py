@@ -79,10 +79,12 @@ def sentence(error: Exception) -> str:
 def reader_has_ended() -> bool:
     """Return whether the reader of standard output has exited, as after ``| head``; if so, discard further output."""
     if hasattr(select, "poll"):  # not on Windows
+        file = sys.stdout.fileno()
         poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        events = dict(poll.poll(0))
-        if not events.get(sys.stdout.fileno(), 0) & (select.POLLERR | select.POLLHUP):
+        poll.register(file, 0)
+        events_by_file = dict(poll.poll(0))
+        is_closed = events_by_file.get(file, 0) & (select.POLLERR | select.POLLHUP)
+        if not is_closed:
             return False
     discard(sys.stdout)
     return True

@@ -216,11 +216,12 @@ def _binary(file, suffix: str) -> Writers:
     def write(frame):
         nonlocal writer, schema
         table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        schema = table.schema
-        if writer is None and suffix in PARQUET:
-            writer = parquet.ParquetWriter(file, schema, write_page_checksum=True)
-        elif writer is None:
-            writer = ipc.new_file(file, schema)
+        if writer is None:
+            schema = table.schema
+            if suffix in PARQUET:
+                writer = parquet.ParquetWriter(file, schema, write_page_checksum=True)
+            else:
+                writer = ipc.new_file(file, schema)
         writer.write_table(table)
 
     try:

@@ -44,21 +44,20 @@ def sentence_of(error, root, args: Sequence[str]) -> str:
             return _wrong_value(error, args)
     if hasattr(command, "commands"):
         words = [argument for argument in args if not argument.startswith("-")]
+        # after the words of the path, which begins with "vecprop"
         name = words[path.count(" ")]
         meant = closest(name, [*command.commands, "--help", "--version"], COMMANDS)
-        return (
-            f"{path} has no command {name!r}:"
-            f" {_question(meant and f'{path} {meant}', advice)}"
-        )
+        question = _question(f"{path} {meant}" if meant else "", advice)
+        return f"{path} has no command {name!r}: {question}"
     # the message ends with the arguments in parentheses
-    extra = error.message.partition(" (")[2].removesuffix(")")
+    _, _, extra = error.message.partition(" (")
     arguments = []
     for parameter in command.params:
         if parameter.param_type_name == "argument":
             arguments.append(_shown(parameter))
     return (
-        f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also {extra!r}:"
-        f" {advice}"
+        f"{path} takes {' '.join(arguments) or 'no arguments'}, but got also"
+        f" {extra.removesuffix(')')!r}: {advice}"
     )
 
 
@@ -67,22 +66,23 @@ def _unknown_option(error, args: Sequence[str], advice: str) -> str:
     option = error.option_name
     if not option.startswith("--"):  # the parser has split -name into letters
         words = [word for word in args if word.startswith(option)]
-        option = [*words, option][0]
-    option = option.partition("=")[0]
+        option, *_ = [*words, option]
+    option, *_ = option.split("=")
     name = option.lstrip("-")
-    commands = getattr(error.ctx.find_root().command, "commands", {})
-    owners = []
-    for command, declaration in commands.items():
-        if any(option in parameter.opts for parameter in declaration.params):
-            owners.append(command)
     specific_advice = advice_on(name, "--")
     meant = _option_meant(name, error.ctx.command)
+    commands_with_option = []
+    commands = getattr(error.ctx.find_root().command, "commands", {})
+    for command, declaration in commands.items():
+        if any(option in parameter.opts for parameter in declaration.params):
+            commands_with_option.append(command)
     if specific_advice:
         advice = specific_advice
     elif meant:
         advice = _question(meant, advice)
-    elif owners:
-        advice = f"it is an option of vecprop {', '.join(owners)}; {advice}"
+    elif commands_with_option:
+        names = ", ".join(commands_with_option)
+        advice = f"it is an option of vecprop {names}; {advice}"
     return f"{option}: {advice}"
 
 
@@ -117,8 +117,9 @@ def _wrong_value(error, args: Sequence[str]) -> str:
     for option, value in pairwise(words):
         if option in parameter.opts:
             values.append(repr(value))
-    if not values:  # the value is from a file
-        values.append(repr(error.ctx.default_map[parameter.name]))
+    if not values:
+        value_of_file = error.ctx.default_map[parameter.name]
+        values.append(repr(value_of_file))
     if not parameter.multiple:
         values = values[-1:]
     return (

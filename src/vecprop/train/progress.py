@@ -73,17 +73,18 @@ class MemberProgress(NamedTuple):
     def from_state(cls, state: TrainingState, has_ended: bool) -> Self:
         """Return the progress of a member; the losses of several are averaged."""
         epochs = finished_epochs(state)
-        losses = []
-        for loss in (state.history.last_loss, state.history.last_validation_loss):
-            losses.append(np.nan if loss is None else float(np.mean(loss)))
-        loss, validation_loss = losses
         return cls(
             has_ended,
             share=1 if has_ended else epochs / state.epochs,
             rows=epochs * state.rows,
-            loss=loss,
-            validation_loss=validation_loss,
+            loss=_mean(state.history.last_loss),
+            validation_loss=_mean(state.history.last_validation_loss),
         )
+
+
+def _mean(losses) -> float:
+    """Return the mean of the losses, or NaN if there are none."""
+    return np.nan if losses is None else float(np.mean(losses))
 
 
 def progress_of(members: MemberProgress, total: int, **passes: int) -> Progress:

@@ -45,26 +45,27 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
     if values.get("stages") == 1:  # the default, which earlier versions wrote
         del values["stages"]
     names = {str(parameter.name) for parameter in context.command.params} - PASSING
-    defaults = context.default_map = dict(context.default_map or {})
+    defaults = dict(context.default_map or {})
     for name, value in values.items():
-        if isinstance(value, Mapping) and name != "columns":
+        is_section = isinstance(value, Mapping)
+        if is_section and name != "columns":
             raise UsageError(
                 f"{path} has a section [{name}], but options must be at the top level."
             )
         if name not in names:
-            advice = advice_on(name, "--")
-            if advice:
-                raise UsageError(f"{path} has the unknown name {name!r}: {advice}")
-            advice = (
-                suggestion(name, names, synonyms()) or ": see vecprop train --help."
-            )
+            advice = suggestion(name, names, synonyms())
+            specific_advice = advice_on(name, "--")
+            if specific_advice:
+                advice = f": {specific_advice}"
+            advice = advice or ": see vecprop train --help."
             raise UsageError(f"{path} has the unknown name {name!r}{advice}")
-        if isinstance(value, bool):
-            defaults[name] = value
-        elif isinstance(value, Mapping):  # the columns
+        if is_section:  # the option contains the file with the columns
             defaults[name] = str(path)
+        elif isinstance(value, bool):
+            defaults[name] = value
         else:
             defaults[name] = _as_text(value)
+    context.default_map = defaults
     return path
 
 

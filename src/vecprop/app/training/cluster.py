@@ -24,10 +24,15 @@ SETTINGS_OF_DASK = {
 
 @contextmanager
 def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
-    """Yield the workers for an option; at the end, stop the workers that were started here."""
+    """Yield the workers for an option; at the end, stop the workers that were started here.
+
+    The option is the address of a scheduler, or "local:4" for four new processes.
+    """
     kind, _, rest = text.partition(":")
-    count = int(rest) if kind == "local" and rest.isdecimal() else 0
-    if not count and (kind == "local" or "://" not in text):
+    processes = 0
+    if kind == "local" and rest.isdecimal():
+        processes = int(rest)
+    if not processes and (kind == "local" or "://" not in text):
         raise UsageError(
             f"--workers {text}: give the address of a scheduler (tcp://HOST:8786) or"
             " local:4."
@@ -38,10 +43,10 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
         raise UsageError('--workers needs Dask: pip install "vecprop[dask]".') from None
     with ExitStack() as stack:
         address = text
-        if count:
+        if processes:
             with limit_jobs(threads):
-                threads_per_process = max(usable_threads() // count, 1)
-            address = stack.enter_context(local_cluster(count, threads_per_process))
+                threads_per_process = max(usable_threads() // processes, 1)
+            address = stack.enter_context(local_cluster(processes, threads_per_process))
         try:
             client = stack.enter_context(
                 Client(address, timeout=SECONDS, set_as_default=False)
@@ -50,7 +55,7 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
             raise UsageError(
                 f"--workers {text}: no Dask scheduler responds there."
             ) from error
-        if count:
+        if processes:
             client.run(ignore_ctrl_c)
         yield DaskWorkers(client)
 

@@ -212,18 +212,20 @@ def _about_option(estimator, message: str) -> str:
     if match is None or match[1] not in SETTINGS:
         return message
     setting, allowed = match.groups()
-    has_interval = "in the range" in allowed
-    names = []
-    for constraint in estimator._parameter_constraints[setting]:
-        if has_interval and hasattr(constraint, "closed"):
-            allowed = _described_interval(constraint)
-        names += getattr(constraint, "options", ())
-    if names and not has_interval:
-        *first_names, last_name = sorted(names)
-        allowed = f"{', '.join(first_names)} or {last_name}"
-    return (
-        f"{named(setting)} is {getattr(estimator, setting)!r}, but must be {allowed}."
-    )
+    constraints = estimator._parameter_constraints[setting]
+    if "in the range" in allowed:
+        for constraint in constraints:
+            if hasattr(constraint, "closed"):
+                allowed = _described_interval(constraint)
+    else:
+        names = []
+        for constraint in constraints:
+            names += getattr(constraint, "options", ())
+        if names:
+            *first_names, last_name = sorted(names)
+            allowed = f"{', '.join(first_names)} or {last_name}"
+    value = getattr(estimator, setting)
+    return f"{named(setting)} is {value!r}, but must be {allowed}."
 
 
 def _described_interval(interval) -> str:

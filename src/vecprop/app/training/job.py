@@ -170,13 +170,13 @@ class TrainingJob:
         if self.parts.stream is None:
             measured = with_duplicates(measured)
         options = (request.group, request.time, request.test)
-        is_split = any(option is not None for option in options)
-        if not is_split and not self.was_cut:
+        is_random_split = all(option is None for option in options)
+        if is_random_split and not self.was_cut:
             further = judgements(
                 self.model, self.parts, measured, progress_bar=self.bar
             )
             measured = replace(measured, judgements=further)
-        _ = measured.verdict  # which is computed here, and stored
+        _ = measured.verdict  # computes the verdict, so that its time is counted here
         if not self.parts.has_test:
             text = (
                 "There was no test: each row was predicted without training on it"
@@ -239,17 +239,20 @@ class TrainingJob:
     def _reproducing_options(self) -> dict:
         """Return the options with the model's settings, except those that depend on the number of rows."""
         settings = self.model.get_params()
+        # as typed on the command line
         settings["hidden_layer_sizes"] = ",".join(map(str, self.model._widths))
         settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
-        options = {**self.options, **dict.fromkeys(OPTIONS)}
+        options = dict(self.options)
         for option, setting in SETTINGS.items():
             options[option] = settings.get(setting)
             if options[option] == "auto":
                 options[option] = None
+        for option in (*OPTIONS, "checkpoint"):
+            options[option] = None
+        # the kinds of columns, in place of the options in OPTIONS
+        options["columns"] = self.request.asked.columns
         options["output"] = self.saved.model
         options["task"] = self.parts.task
-        options["checkpoint"] = None
-        options["columns"] = self.request.asked.columns
         if self.request.folds is None:
             options["test_size"] = self.request.size
         if self.parts.stream is not None:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from platform import python_version
 
 from ...files.checkpoint.identity import RunIdentity, joint_digest
@@ -25,28 +26,19 @@ class RunFolder:
     def __init__(self, options: Mapping):
         self.path = options["checkpoint"]
         self.networks = self.path / "networks"
+        # a run is resumed if all of this is the same
         run = {}
         for name in ("table", "test", "columns"):
-            file = options[name]
-            run[name] = None
-            if file is None:
-                continue
-            is_stream = file.exists() and not (file.is_file() or file.is_dir())
-            if is_stream or file == STANDARD_INPUT:
-                raise UsageError(
-                    f"--checkpoint needs a {name} that can be read again, not a stream:"
-                    " give a file."
-                )
-            run[name] = existing(file)
-        ignored = PASSING | STILL_THE_SAME | run.keys()
+            run[name] = _file_to_read_again(name, options[name])
+        ignored_options = PASSING | STILL_THE_SAME | run.keys()
         for name, value in options.items():
-            if name not in ignored:
+            if name not in ignored_options:
                 run[named(name)] = str(value)
         for name in LIBRARIES:
             run[f"version of {name}"] = version_of(name)
         run["version of Python"] = python_version()
-        run = RunIdentity()(run)
-        self.store = Store(self.path, run, [joint_digest([run])])
+        identity = RunIdentity()(run)
+        self.store = Store(self.path, identity, [joint_digest([identity])])
         self._known = []
 
     def begin(self):
@@ -80,6 +72,19 @@ class RunFolder:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # the folder contains foreign files
             self.path.rmdir()
+
+
+def _file_to_read_again(name: str, file: Path | None) -> Path | None:
+    """Return any file of an option; raise UsageError if it is a stream or missing."""
+    if file is None:
+        return None
+    is_stream = file.exists() and not (file.is_file() or file.is_dir())
+    if is_stream or file == STANDARD_INPUT:
+        raise UsageError(
+            f"--checkpoint needs a {name} that can be read again, not a stream: give a"
+            " file."
+        )
+    return existing(file)
 
 
 def _names(files: RunFiles) -> list[str | None]:

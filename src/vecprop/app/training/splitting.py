@@ -147,7 +147,11 @@ def rows_of_parts(
 
 
 def folds_for(request: Request, y: ndarray, dependence: Dependence) -> int | None:
-    """Return the number of cross-validation folds, or None for a test set."""
+    """Return the number of cross-validation folds, or None for a test set.
+
+    By default, small tables have folds if each fold leaves enough groups or times to
+    validate, and more than one value of the target.
+    """
     if request.folds is not None or request.size is not None:
         return request.folds
     if not FEWEST <= len(y) < MIN_TEST_ROWS:
@@ -156,7 +160,6 @@ def folds_for(request: Request, y: ndarray, dependence: Dependence) -> int | Non
         folds = dependence.folds(y, FOLDS, request.seed)
         for rows, _ in splits(folds, is_time=dependence.is_time):
             dependence[rows].folds(y[rows], 2, request.seed)
-            # without this fold, there is nothing to learn
             if (y[rows] == y[rows[0]]).all():
                 return None
     except TableError:  # too few groups or times
@@ -352,30 +355,28 @@ def _frame(request: Request, path: Path) -> Frame:
 
 def require_folds(estimator, parts: Parts, request: Request):
     """Raise an error if a fold leaves too few groups or times to train and validate."""
-    dependence = parts.dependence
-    seed = request.seed
     folds = request.folds
     if folds is None:
         return
+    dependence = parts.dependence
+    seed = request.seed
     try:
+        # raises TableError for the table, or for the rows outside a fold
         fold_of_rows = dependence.folds(parts.y, folds, seed)
         for rows, _ in splits(fold_of_rows, is_time=dependence.is_time):
-            dependence[rows].folds(parts.y[rows], estimator._members(len(rows)), seed)
+            members = estimator._members(len(rows))
+            dependence[rows].folds(parts.y[rows], members, seed)
     except TableError as error:
-        rule = (
-            f"but each fold of --cv {folds} must leave at least two for training and"
-            " validation"
-        )
+        column = request.group
+        values = f"{dependence.count:g} group(s)"
+        option = "--cv" if dependence.count > 2 else "--group"
         if dependence.is_time:
-            count = len(np.unique(np.asarray(dependence.time)))
-            raise TableError(
-                f"Column {request.time!r} has {count} time(s), {rule}: leave out"
-                " --time."
-            ) from error
-        option = "cv" if dependence.count > 2 else "group"
+            column = request.time
+            values = f"{len(np.unique(np.asarray(dependence.time)))} time(s)"
+            option = "--time"
         raise TableError(
-            f"Column {request.group!r} has {dependence.count:g} group(s), {rule}: leave"
-            f" out --{option}."
+            f"Column {column!r} has {values}, but each fold of --cv {folds} must leave"
+            f" at least two for training and validation: leave out {option}."
         ) from error
 
 
@@ -406,33 +407,33 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
         If all rows of a test file are training rows.
     """
     table = request.table
+    test = request.test
     scored = parts
     if not parts.has_test:
         scored = replace(parts, X_test=parts.X, y_test=parts.y)
-    train, tested = _digests_of_rows(parts, scored, request.group)
+    train_rows, scored_rows = _digests_of_rows(parts, scored, request.group)
     if parts.has_test:
-        is_repeated = np.isin(tested, train)
-        rows = "test rows are exact duplicates of training rows"
-        fewest = 0.0
+        is_repeated = np.isin(scored_rows, train_rows)
+        subject = "test rows are exact duplicates of training rows"
+        is_common = is_repeated.any()
     else:
-        is_repeated = pandas().Series(train).duplicated().to_numpy()
-        rows = "rows are exact duplicates of earlier rows"
-        fewest = FEW_DUPLICATES
-    if not is_repeated.any() or is_repeated.mean() < fewest:
+        is_repeated = pandas().Series(train_rows).duplicated().to_numpy()
+        subject = "rows are exact duplicates of earlier rows"
+        is_common = is_repeated.any() and is_repeated.mean() >= FEW_DUPLICATES
+    if not is_common:
         return []
-    test = request.test
-    if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
+    if test is not None and np.array_equal(np.sort(train_rows), np.sort(scored_rows)):
         raise TableError(
             f"{test} has the same rows as {table}: give --test other rows, or leave it"
             " out."
         )
     # with few distinct values, duplicates are expected
-    if 5 * len(np.unique(train)) <= len(train):
+    if 5 * len(np.unique(train_rows)) <= len(train_rows):
         return []
     first = int(np.argmax(is_repeated))
-    twin = int(np.argmax(train == tested[first]))
+    twin = int(np.argmax(train_rows == scored_rows[first]))
     text = (
-        f"{is_repeated.sum()} of {len(is_repeated)} {rows}, such as"
+        f"{is_repeated.sum()} of {len(is_repeated)} {subject}, such as"
         f" {row_named(scored.X_test.index, first)} of {(test or table).name}"
         f" ({row_named(parts.X.index, twin)} of {table.name}); predicting them is"
         " easier than predicting new rows."
@@ -512,21 +513,21 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
 def _how_predicted(request: Request, measured: Measured) -> str:
     """Describe how training rows were predicted."""
     training_rows = "the other rows"
-    folds = ""
-    if request.time is not None:
-        training_rows = f"earlier rows (column {request.time!r})"
+    note = ""
     if request.group is not None:
-        folds = (
+        note = (
             f" Rows of the same group (column {request.group!r}) are in the same fold."
         )
+    if request.time is not None:
+        training_rows = f"earlier rows (column {request.time!r})"
     if measured.how == "cross-validation":
         return (
             f"each of {len(measured.folds)} folds was predicted by a model trained on "
-            f"{training_rows}.{folds} The saved model was trained on all rows."
+            f"{training_rows}.{note} The saved model was trained on all rows."
         )
     if request.time is not None:
-        folds = f" Each fold was predicted from {training_rows}."
+        note = f" Each fold was predicted from {training_rows}."
     return (
         f"{len(measured.truth):,} training rows were predicted by networks that were"
-        f" neither trained nor stopped on them.{folds}"
+        f" neither trained nor stopped on them.{note}"
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
+from numpy.random import RandomState
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import (
@@ -339,7 +340,7 @@ class Fold:
         # by preprocessing
         self.pipelines: dict[Any, FoldPipeline] = {}
         self.rows: dict[Any, FoldRows] = {}  # by preprocessing and encoding of targets
-        self.generator = np.random.RandomState()
+        self.generator = RandomState()
 
     def prepared(self, candidate: Candidate, random_state) -> PreparedFit:
         """Return the fit of a candidate with a random state, ready to train."""
@@ -374,7 +375,7 @@ class Fold:
         """The targets of the rows."""
         return None if self.all_y is None else select_rows(self.all_y, self.indices)
 
-    def random(self, random_state) -> np.random.RandomState:
+    def random(self, random_state) -> RandomState:
         """Return a generator for a random state; use it before the next call.
 
         Integers reseed the same generator, because creating one takes longer than the

@@ -345,26 +345,21 @@ class MLPSearchCV(SuggestsSettings, SuggestsKeywords, Versioned, compat.BaseSear
         if (self.param_grid is None) == (self.param_distributions is None):
             raise ValueError("Give exactly one of param_grid and param_distributions.")
         if self.param_grid is not None:
-            grids = (
-                [self.param_grid]
-                if isinstance(self.param_grid, dict)
-                else self.param_grid
-            )
+            grids = self.param_grid
+            if isinstance(grids, dict):
+                grids = [grids]
             for name, values in chain.from_iterable(grid.items() for grid in grids):
                 if hasattr(values, "rvs"):
                     raise TypeError(
                         f"param_grid must list values, but {name!r} is a distribution: "
                         "use param_distributions= instead, with n_iter= candidates."
                     )
-            choices = list(ParameterGrid(self.param_grid))
+            choices = list(ParameterGrid(grids))
         else:
-            choices = list(
-                ParameterSampler(
-                    self.param_distributions,
-                    self.n_iter,
-                    random_state=self.random_state,
-                )
+            sampler = ParameterSampler(
+                self.param_distributions, self.n_iter, random_state=self.random_state
             )
+            choices = list(sampler)
         if not choices:
             raise ValueError(
                 "There are no candidates: param_grid or param_distributions is empty."
