@@ -229,7 +229,7 @@ def test_repr_of_a_network_evaluates_to_the_network():
 @pytest.mark.parametrize("rows", [3, 2**15 + 5, 2**17 + 5])
 def test_only_finite_numbers_are_accepted(F, rows, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
-    for limit, number in (("MANY", 2**15), ("A_THREAD", 2**17)):
+    for limit, number in (("MANY", 2**15), ("ELEMENTS_PER_THREAD", 2**17)):
         monkeypatch.setattr(f"vecprop.core.rows.inputs.{limit}", number)
     t = np.zeros(rows, int)
     for value in (1, np.finfo(F).max / 4):  # squares of the second overflow

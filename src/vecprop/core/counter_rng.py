@@ -128,14 +128,14 @@ class RandomKey:
         if not isinstance(seed, int):
             seed = np.asarray(seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
-        # negative, to differ from row indices
-        parts = (-1 - part for part in self.parts)
+        # The counters are negative for nested layers, to differ from row indices.
+        nested_layers = (-1 - part for part in self.parts)
         return counter_uniform(
             seed,
             DROPOUT,
             self.step,
             self.layer,
-            *parts,
+            *nested_layers,
             row[..., None],
             np.arange(columns),
         )

@@ -153,17 +153,17 @@ class Ranged(SuggestsKeywords):
     _choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
     def __post_init__(self, ranges: dict[str, Range] | None = None):
-        """Raise a ValueError if a field is out of range or not a listed value."""
-        for name, listed in self._choices.items():
+        """Raise a ValueError if a field is out of range, by default of the class, or not a listed value."""
+        for name, choices in self._choices.items():
             value = getattr(self, name)
-            if value not in listed:
+            if value not in choices:
                 raise ValueError(
                     f"The {name} of {type(self).__name__} must be one of"
-                    f" {', '.join(map(repr, listed))}, got {value!r}."
+                    f" {', '.join(map(repr, choices))}, got {value!r}."
                 )
-        for name, (text, low, high, ends) in (
-            self._ranges if ranges is None else ranges
-        ).items():
+        if ranges is None:
+            ranges = self._ranges
+        for name, (text, low, high, ends) in ranges.items():
             value = getattr(self, name)
             if not is_within(value, low, high, ends):
                 raise ValueError(

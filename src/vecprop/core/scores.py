@@ -34,20 +34,18 @@ def r2(Y, T, weight=None):
     xp = namespace(Y)
     T = xp.astype(one_hot(T, Y), xp.float64)
     Y = xp.astype(Y, xp.float64)
-    w = (
-        xp.ones_like(T[..., :1])
-        if weight is None
-        else xp.astype(weight, xp.float64)[..., None]
-    )
-    from_first = T - T[..., :1, :]  # exactly 0 if all targets are equal, like its mean
-    mean = xp.sum(w * from_first, axis=-2, keepdims=True) / xp.sum(
-        w, axis=-2, keepdims=True
-    )
+    w = xp.ones_like(T[..., :1])
+    if weight is not None:
+        w = xp.astype(weight, xp.float64)[..., None]
+    # If all targets are equal, differences from the first one are exactly 0.
+    t = T - T[..., :1, :]
+    mean = xp.sum(w * t, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
     residual = xp.sum(w * (T - Y) ** 2, axis=-2)
-    spread = xp.sum(w * (from_first - mean) ** 2, axis=-2)
-    explained = 1 - residual / where(spread > 0, spread, xp.inf)
-    explained = where(spread > 0, explained, xp.zeros_like(explained))
-    return xp.mean(where(residual == 0, xp.ones_like(explained), explained), axis=-1)
+    spread = xp.sum(w * (t - mean) ** 2, axis=-2)
+    score = 1 - residual / where(spread > 0, spread, xp.inf)
+    score = where(spread > 0, score, xp.zeros_like(score))
+    score = where(residual == 0, xp.ones_like(score), score)
+    return xp.mean(score, axis=-1)
 
 
 def _share(right, weight):

@@ -30,14 +30,11 @@ processes at once.
 """
 
 
-def summarize(
-    network, rows: int | None = None, batch_size: int | None = None
-) -> Summary:
+def summarize(network, rows: int | None = None, batch_size: int | None = None):
     """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
     for name, value in (("rows", rows), ("batch_size", batch_size)):
-        if value is not None and (
-            not isinstance(value, int | np.integer) or not is_within(value, 1)
-        ):
+        is_integer = isinstance(value, int | np.integer) and is_within(value, 1)
+        if value is not None and not is_integer:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
     table = _layer_table(network)
     if rows is None:
@@ -57,48 +54,49 @@ def memory_of_a_fit(network, rows: int, batch_size: int | None, itemsize: int) -
     """Estimate the peak memory of a fit in bytes, excluding X, T and weights, with Adam and early stopping."""
     batch = min(batch_size or rows, rows)
     widths = (network.inputs, *network.widths)
-    at_once = min(usable_threads(), MOST_THREADS) * ROWS_AT_ONCE
+    rows_at_once = min(usable_threads(), MOST_THREADS) * ROWS_AT_ONCE
     # threads may split the weights, and then store the outputs of all rows
     if batch <= 4 * max(widths):
-        at_once = max(at_once, batch)
-    numbers = PARAMETERS * network.layout.size + at_once * (
-        2 * sum(widths) + 3 * max(widths) + network.outputs
-    )
+        rows_at_once = max(rows_at_once, batch)
+    numbers_per_row = 2 * sum(widths) + 3 * max(widths) + network.outputs
+    numbers = PARAMETERS * network.layout.size + rows_at_once * numbers_per_row
     row_bytes = INDEX
     if batch < rows:
         row_bytes += ORDER
     return itemsize * numbers + rows * row_bytes
 
 
-def _layer_table(network) -> str:
+def _layer_table(network):
+    """Return a table with a line for the inputs, each layer, the loss, and the totals."""
     head = ("layer", "output", "parameters", "", "operations per row")
     rows = [head, ("input", f"(N, {network.inputs})", "", "", "")]
-    operations = 0
-    for number, (layer, width) in enumerate(
-        zip(network.layers, network.widths, strict=True)
-    ):
-        tensors = [
-            tensor for tensor in network.layout.tensors if tensor.layer == number
-        ]
-        cost = (
-            sum(2 * tensor.size for tensor in tensors if len(tensor.shape) == 2)
-            or width
-        )
-        operations += cost
-        parameters = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
-        count = sum(tensor.size for tensor in tensors)
-        count_text = f"{count:,}" if tensors else ""
+    total = 0
+    for number, layer in enumerate(network.layers):
+        width = network.widths[number]
+        size = 0
+        multiplications = 0
+        shapes = []
+        for tensor in network.layout.tensors:
+            if tensor.layer != number:
+                continue
+            size += tensor.size
+            shapes.append(f"{tensor.name} {tensor.shape}")
+            if len(tensor.shape) == 2:
+                multiplications += tensor.size
+        # a product and a sum for each weight, else one operation for each output
+        operations = 2 * multiplications or width
+        total += operations
         rows.append(
             (
                 f"{number} {_call(layer)}",
                 f"(N, {width})",
-                parameters,
-                count_text,
-                f"{cost:,}",
+                ", ".join(shapes),
+                f"{size:,}" if shapes else "",
+                f"{operations:,}",
             )
         )
     rows.append((_call(network.loss_function), f"(N, {network.outputs})", "", "", ""))
-    rows.append(("total", "", "", f"{network.layout.size:,}", f"{operations:,}"))
+    rows.append(("total", "", "", f"{network.layout.size:,}", f"{total:,}"))
     return _table(rows)
 
 
@@ -109,11 +107,9 @@ def _call(part) -> str:
     arguments = []
     for argument in fields(part):
         value = getattr(part, argument.name)
-        default = (
-            argument.default
-            if argument.default_factory is MISSING
-            else argument.default_factory()
-        )
+        default = argument.default
+        if argument.default_factory is not MISSING:
+            default = argument.default_factory()
         if default is MISSING:
             arguments.append(repr(value))
         elif value != default:

@@ -20,6 +20,7 @@ from ..core.elementary import (
 )
 
 State = dict[str, Any]
+_FINITE_POSITIVE: Range = ("a finite positive {}", 0, inf, "()")
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,10 @@ class Optimizer(Ranged, ABC):
                 f"{type(self).__name__} needs a finite learning_rate of at least 0, not"
                 f" {self.learning_rate!r}."
             )
-        positive: Range = ("a finite positive {}", 0, inf, "()")
         ranges = dict.fromkeys(self.shares, SHARE)
-        ranges |= dict.fromkeys(self.positive, positive)
+        ranges |= dict.fromkeys(self.positive, _FINITE_POSITIVE)
         super().__post_init__(ranges | self._ranges)
+        # tuples are hashable
         object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
 
     @abstractmethod

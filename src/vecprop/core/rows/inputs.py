@@ -1,7 +1,6 @@
 """Validate theta, inputs, targets and weights once per call. Each error is one sentence."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Self, TypeAlias
@@ -22,12 +21,10 @@ MANY = 2**20
 This is a quarter faster, and twice as fast for arrays larger than the cache.
 """
 
-SUMMED = 4096
-"""The number of squares per sum. Longer sums may start BLAS threads, which then spin
-and slow other threads down.
-"""
+SQUARES_PER_SUM = 4096
+"""Longer sums may start BLAS threads, which then spin and slow other threads down."""
 
-A_THREAD = 2**21
+ELEMENTS_PER_THREAD = 2**21
 """The minimum number of elements per thread. One thread cannot use the full memory
 bandwidth, but starting another takes time.
 """
@@ -75,14 +72,11 @@ class Batch:
     @property
     def members(self) -> tuple[int, ...]:
         """The broadcast leading axes of inputs, targets and weights."""
-        members = _common_members(
-            "X", self.X.shape[:-2], "T", self.T.shape[: -1 if self.of_classes else -2]
-        )
-        return (
-            members
-            if self.weight is None
-            else _common_members("", members, "", self.weight.shape[:-1])
-        )
+        axes_of_targets = self.T.shape[: -1 if self.of_classes else -2]
+        members = _common_members("X", self.X.shape[:-2], "T", axes_of_targets)
+        if self.weight is None:
+            return members
+        return _common_members("", members, "", self.weight.shape[:-1])
 
     def require_finite_inputs(self):
         """Raise a ValueError if X contains NaN or infinity."""
@@ -99,16 +93,14 @@ class Batch:
     @property
     def chosen_weight(self) -> Array | None:
         """The weights of the chosen rows, without leading axes, or None if all are 1."""
-        return (
-            self.weight
-            if self.weight is None or self.chosen is None
-            else self.weight[self.chosen]
-        )
+        if self.weight is None or self.chosen is None:
+            return self.weight
+        return self.weight[self.chosen]
 
     def take(self, rows) -> Self:
-        """Return the rows with these indices as a batch of plain arrays."""
+        """Return the rows with these indices as a batch of plain arrays, converted and transformed."""
         xp = namespace(self.X)
-        if self.chosen is not None:
+        if self.chosen is not None:  # the indices count the chosen rows
             rows = self.chosen[rows]
         index = xp.asarray(rows, device=self.X.device)
         X = xp.take(self.X, index, axis=-2)
@@ -125,17 +117,16 @@ class Batch:
 
     def gathered(self) -> Self:
         """Return the chosen rows as a batch of plain arrays."""
-        if all(
-            step is None
-            for step in (self.chosen, self.scaling, self.expansion, self.converted)
-        ):
+        steps = (self.chosen, self.scaling, self.expansion, self.converted)
+        if all(step is None for step in steps):
             return self
         return self.take(np.arange(self.rows))
 
 
 def checked_theta(network, theta):
     """Validate theta and return it as an array."""
-    if (layout := getattr(network, "layout", None)) is None:
+    layout = getattr(network, "layout", None)
+    if layout is None:
         raise TypeError(f"network must be a Network, got {type(network).__name__}.")
     theta = _as_array(theta, "theta")
     if not is_of(("real floating", "complex floating"), theta):
@@ -144,13 +135,10 @@ def checked_theta(network, theta):
             " numbers: convert it, for example with theta.astype(float)."
         )
     if theta.ndim == 0 or theta.shape[-1] != layout.size:
-        parts = (
-            ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors)
-            or "no parameters"
-        )
+        parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors)
         raise ValueError(
             f"theta has shape {tuple(theta.shape)}, but this network takes (*M,"
-            f" {layout.size}): {parts}."
+            f" {layout.size}): {parts or 'no parameters'}."
         )
     _require_finite(theta, "theta", layout=layout)
     return theta
@@ -176,11 +164,9 @@ def checked_rows(network, theta, X, finite: bool = True):
     if X.dtype != theta.dtype:
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
     if X.ndim < 2 or X.shape[-1] != network.inputs:
-        hint = (
-            ": a single row is X[None, :]"
-            if X.ndim == 1 and X.shape[0] == network.inputs
-            else ""
-        )
+        hint = ""
+        if X.ndim == 1 and X.shape[0] == network.inputs:
+            hint = ": a single row is X[None, :]"
         raise ValueError(
             f"X has shape {tuple(X.shape)}, but {_what_is_taken(network)}{hint}."
         )
@@ -191,23 +177,26 @@ def checked_rows(network, theta, X, finite: bool = True):
 
 
 def _require_finite(array, name: str = "X", first: int = 0, layout=None):
-    """Raise if an entry of rows or parameters is not finite; ``first`` is the index of the first row."""
+    """Raise if an entry of rows, or of parameters with a layout, is not finite.
+
+    ``first`` is the index of the first row.
+    """
     if prod(array.shape) >= MANY and _squares_are_finite(array):
         return
     index = _first_false(namespace(array).isfinite(array))
     if index is None:
         return
     value = _plain(array[index])
-    *leading, last = index
     if layout is None:
-        leading[-1] += first
+        *members, row, column = index
         raise ValueError(
-            f"{name} is not finite: {_row(leading)}, column {last} is {value}; fill or"
-            " drop it."
+            f"{name} is not finite: {_row([*members, first + row])}, column {column} is"
+            f" {value}; fill or drop it."
         )
-    parameter = layout.locate(last)
-    if leading:
-        parameter += f" of member {_entry(leading)}"
+    *members, number = index
+    parameter = layout.locate(number)
+    if members:
+        parameter += f" of member {_entry(members)}"
     raise ValueError(f"{name} is not finite: {parameter} is {value}.")
 
 
@@ -389,27 +378,22 @@ def _as_array(values, name: str, like=None):
 def _as_numbers(values, name: str, theta):
     """Convert the values to theta's library and real precision; complex values stay complex."""
     array = _as_array(values, name, theta)
-    xp = namespace(theta)
     if array.dtype == theta.dtype or is_of("complex floating", array):
         return array
-    if not is_of(("bool", "integral", "real floating"), array):
-        if _is_nullable(values):
-            return xp.asarray(
-                _without_missing(values), dtype=real(theta).dtype, device=theta.device
-            )
-        if array.ndim == 0 and array[()] is None:
-            raise TypeError(f"{name} is None: pass an array of numbers.")
-        advice = "encode text and categories first"
-        if isinstance(values, Iterator):
-            advice = f"an iterator can be read only once, so pass list({name})"
-        if hasattr(values, "tocsr"):
-            advice = (
-                f"it is a sparse matrix, so pass {name}.toarray(), or use an estimator"
-            )
-        raise TypeError(
-            f"{name} has dtype {array.dtype}, but must be numeric: {advice}."
-        )
-    return xp.astype(array, real(theta).dtype)
+    xp = namespace(theta)
+    dtype = real(theta).dtype
+    if is_of(("bool", "integral", "real floating"), array):
+        return xp.astype(array, dtype)
+    if _is_nullable(values):
+        return xp.asarray(_without_missing(values), dtype=dtype, device=theta.device)
+    if array.ndim == 0 and array[()] is None:
+        raise TypeError(f"{name} is None: pass an array of numbers.")
+    advice = "encode text and categories first"
+    if isinstance(values, Iterator):
+        advice = f"an iterator can be read only once, so pass list({name})"
+    if hasattr(values, "tocsr"):
+        advice = f"it is a sparse matrix, so pass {name}.toarray(), or use an estimator"
+    raise TypeError(f"{name} has dtype {array.dtype}, but must be numeric: {advice}.")
 
 
 def _is_nullable(values) -> bool:
@@ -448,25 +432,28 @@ def _squares_are_finite(array) -> bool:
     numbers = namespace(array).reshape(array, (-1,))
     threads = 1
     if isinstance(array, ndarray):
-        threads = min(usable_threads(), len(numbers) // A_THREAD)
-    if threads > 1:
-        parts = np.array_split(numbers, threads)
-        are_finite = [False] * threads
+        threads = min(usable_threads(), len(numbers) // ELEMENTS_PER_THREAD)
+    if threads <= 1:
+        return _sums_are_finite(numbers)
+    parts = np.array_split(numbers, threads)
+    are_finite = [False] * threads
 
-        def check(thread: int):
-            are_finite[thread] = _sums_are_finite(parts[thread])
+    def check(thread: int):
+        are_finite[thread] = _sums_are_finite(parts[thread])
 
-        with suppress(RuntimeError):  # Python cannot start threads while it shuts down
-            run_in_parallel(check, threads)
-            return all(are_finite)
-    return _sums_are_finite(numbers)
+    try:
+        run_in_parallel(check, threads)
+    except RuntimeError:  # Python cannot start threads while it shuts down
+        return _sums_are_finite(numbers)
+    return all(are_finite)
 
 
 def _sums_are_finite(numbers) -> bool:
     xp = namespace(numbers)
-    end = numbers.shape[0] // SUMMED * SUMMED
+    end = numbers.shape[0] // SQUARES_PER_SUM * SQUARES_PER_SUM
+    rows = xp.reshape(numbers[:end], (-1, SQUARES_PER_SUM))
     with np.errstate(over="ignore"):
-        for part in (xp.reshape(numbers[:end], (-1, SUMMED)), numbers[end:]):
+        for part in (rows, numbers[end:]):
             if not xp.all(xp.isfinite(xp.vecdot(part, part))):
                 return False
     return True

@@ -45,14 +45,14 @@ same tiles as for all rows at once.
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """An affine map per column: (x - shift) / scale, or x scale + shift. Each operation rounds to X's dtype."""
+    """An affine map per column. Each operation rounds to X's dtype."""
 
     shift: ndarray
     scale: ndarray
     multiplies: bool = False
 
     def __call__(self, X):
-        """Return the scaled rows."""
+        """Return ``X scale + shift`` if `multiplies` is set, else ``(X - shift) / scale``."""
         Y = namespace(X).asarray(X, copy=True)
         if self.multiplies:
             Y *= self.scale

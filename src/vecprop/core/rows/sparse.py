@@ -66,14 +66,14 @@ class SparseNetwork(Network):
         """Return a batch with X in CSR format and theta's dtype, and with validated targets and weights."""
         del as_read  # X has few entries, so it is converted eagerly
         require_entries(X)
+        # A network with one dense input validates the targets and the weights.
         dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)
         checked = dense._batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
         # complex inputs stay complex
         dtype = X.dtype if X.dtype.kind == "c" else theta.dtype
-        batch = SparseBatch(
-            X.tocsr().astype(dtype, copy=False), checked.T, checked.weight
-        )
+        X = X.tocsr().astype(dtype, copy=False)
+        batch = SparseBatch(X, checked.T, checked.weight)
         if finite:
             batch.require_finite_inputs()
         return batch
