@@ -99,6 +99,7 @@ METHODS = {
     "DaskWorkers": "processes run",
     "ElementwiseLoss": "element",
     "Evaluation": "report to_frame",
+    "EvaluationOfTargets": "report to_frame",
     "Grade": "hint solution to_dict",
     "Grades": "to_dict",
     "History": "to_frame",

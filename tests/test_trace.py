@@ -114,7 +114,7 @@ def test_a_prediction_on_the_command_line(table):
     assert_passes(
         command("predict", "model.npz", table, "-o", "predictions.csv"),
         files=42,
-        functions=203,
+        functions=206,
     )
 
 

@@ -13,22 +13,22 @@ import vecprop as vp
 FAST: dict[str, Any] = {"n_estimators": 2, "max_iter": 10, "random_state": 0}
 rng = np.random.default_rng(0)
 N = 160
-INPUTS = pd.DataFrame(
+INPUTS: Any = pd.DataFrame(
     {
         "x": rng.normal(size=N),
         "z": rng.normal(size=N),
         "town": rng.choice(["Rome", "Oslo", "Lima"], N),
     }
 )
-NUMBERS = INPUTS.assign(
+NUMBERS: Any = INPUTS.assign(
     price=100 * INPUTS["x"] + rng.normal(size=N),
     weight=INPUTS["z"] - (INPUTS["town"] == "Rome"),
 )
-LABELS = INPUTS.assign(
+LABELS: Any = INPUTS.assign(
     warm=(INPUTS["x"] + rng.normal(size=N) > 0).astype(int),
     far=np.where(INPUTS["z"] > 0.5, "yes", "no"),
 )
-TAGS = INPUTS.assign(
+TAGS: Any = INPUTS.assign(
     genres=[
         ";".join(
             name
@@ -131,7 +131,7 @@ def test_the_model_of_a_target_can_be_explained_evaluated_and_exported(regressor
     assert explanation.contributions[0].column == "x"
     evaluation = vp.tables.evaluate(model, NUMBERS[120:], baselines=False)
     assert evaluation.metrics["r2"].value > 0.5
-    names = {}
+    names: dict[str, Any] = {}
     exec(vp.export.to_numpy(model), names)
     table = {name: INPUTS[name].tolist() for name in INPUTS}
     np.testing.assert_allclose(
@@ -303,3 +303,50 @@ def test_functions_of_one_target_name_the_models(regressor):
     model = vp.TabularRegressor("price", **FAST).fit(NUMBERS)
     with pytest.raises(AttributeError, match="one target"):
         _ = model.models_
+
+
+def test_each_target_is_evaluated_like_a_single_target(regressor, tmp_path):
+    test = NUMBERS[120:]
+    result: Any = vp.tables.evaluate(regressor, test, training=NUMBERS[:120])
+    alone = vp.tables.evaluate(
+        regressor.models_[1],
+        test.drop(columns="price"),
+        training=NUMBERS[:120].drop(columns="price"),
+    )
+    assert result["weight"].metrics == alone.metrics
+    assert result["weight"].baselines == alone.baselines
+    frame = result.to_frame()
+    assert frame.columns.tolist() == ["model", "metric", "price", "weight"]
+    assert frame["weight"].tolist() == alone.to_frame()["value"].tolist()
+    heads, rmse, *_ = str(result).splitlines()
+    assert heads.split() == [
+        *["on", "40", "rows", "(95", "%", "interval)"],
+        "price",
+        "weight",
+    ]
+    assert rmse.startswith("RMSE")
+
+
+@pytest.mark.long
+def test_the_report_has_a_column_and_sections_for_each_target(regressor, tmp_path):
+    result: Any = vp.tables.evaluate(regressor, NUMBERS[120:])
+    result.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for section in ("Metrics", "Columns", "Errors"):
+        assert f"<h2>{section}: price</h2>" in page
+        assert f"<h2>{section}: weight</h2>" in page
+    assert '<th class="number" scope="col">price</th>' in page
+    with pytest.raises(IsADirectoryError):
+        result.report(tmp_path)
+
+
+def test_y_and_missing_targets_in_an_evaluation(tagger, regressor):
+    test = TAGS[120:].copy()
+    test.loc[130, "genres"] = None
+    result: Any = vp.tables.evaluate(tagger, test, baselines=False)
+    assert [len(result[model.target].truth) for model in tagger.models_] == [39] * 4
+    assert result["genres: jazz"].verdict is None
+    truth = NUMBERS[["price", "weight"]][120:].to_numpy()
+    given: Any = vp.tables.evaluate(regressor, INPUTS[120:], truth, baselines=False)
+    read: Any = vp.tables.evaluate(regressor, NUMBERS[120:], baselines=False)
+    assert given["price"].metrics == read["price"].metrics

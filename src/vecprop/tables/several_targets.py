@@ -145,7 +145,10 @@ class SeveralTargets:
                 calibration.attributes, validation_loss_=calibration.loss
             )
             model._decide(calibration.unseen, rows_of_target)
-            predictions.append(calibration.unseen)
+            unseen_of_target = calibration.unseen
+            if self.is_classifier:
+                unseen_of_target = unseen_of_target[:, 1]
+            predictions.append(unseen_of_target)
             losses.append(calibration.loss)
         attributes = {
             "ensemble_": ensembles[0],

@@ -24,9 +24,11 @@ from ..table_model import TableModel
 from .measured import OURS, Learned, Measured
 from .measuring import Parts, baseline_predictions, baselines_by_folds, thresholds_of
 from .report import page_of
+from .several_targets import EvaluationOfTargets, tables_of_targets
 from .targets import (
     as_learned,
     classes_of,
+    has_several_targets,
     plain_target,
     predictions_of,
     target_named,
@@ -131,6 +133,11 @@ class Evaluation(Measured):
         ImportError
             If Matplotlib is not installed.
         """
+        self._require_rows(path)
+        Path(path).write_text(page_of(self), encoding="utf-8")
+
+    def _require_rows(self, path: str | os.PathLike[str]):
+        """Raise an error if a report cannot be written."""
         if not isinstance(self.model, TableModel):
             raise RequestError(
                 f"A report needs a tabular model, got a {type(self.model).__name__}."
@@ -144,7 +151,6 @@ class Evaluation(Measured):
             raise IsADirectoryError(
                 f"{path} is a folder: choose the name of a file in it."
             )
-        Path(path).write_text(page_of(self), encoding="utf-8")
 
     def to_frame(self) -> Any:
         """Return the metrics as a data frame with the columns model, metric, value, low and high."""
@@ -210,7 +216,9 @@ def evaluate(
     -------
     Evaluation
         The metrics, baselines, verdict, worst rows and notes. The method ``report``
-        writes an HTML report.
+        writes an HTML report. For a model with several targets, the result has an
+        evaluation for each target, such as ``result["price"]``, and the methods
+        ``to_frame`` and ``report``.
 
     Raises
     ------
@@ -235,6 +243,30 @@ def evaluate(
     50
     """
     _require_arguments(model, {"weight": weight, "groups": groups})
+    settings = {
+        "weight": weight,
+        "groups": groups,
+        "baselines": baselines,
+        "seed": seed,
+    }
+    if has_several_targets(model):
+        return evaluate_targets(model, table, y, training, settings)
+    return evaluate_one(model, table, y, target=target, training=training, **settings)
+
+
+def evaluate_one(
+    model: Any,
+    table: Any,
+    y: Any = None,
+    *,
+    target: str | None = None,
+    weight: str | None,
+    groups: str | None,
+    training: Any,
+    baselines: bool,
+    seed: int,
+) -> Evaluation:
+    """Evaluate a model with one target, see `evaluate`."""
     if y is not None:
         target = str(target or getattr(model, "target", None) or "target")
         table = with_column(table, target, y)
@@ -267,6 +299,24 @@ def evaluate(
     if training is None:
         return _with_cross_validated_baselines(evaluation, y)
     return _with_trained_baselines(evaluation, roles, training)
+
+
+def evaluate_targets(
+    model: Any, table: Any, y: Any, training: Any, settings: dict[str, Any]
+) -> Any:
+    """Evaluate the model of each target on its column of a table."""
+    tables = tables_of_targets(model, table, y)
+    trainings: list[Any] = [None] * len(tables)
+    if isinstance(training, tuple):
+        trainings = tables_of_targets(model, *training)
+    elif training is not None:
+        trainings = tables_of_targets(model, training)
+    evaluations = {}
+    for number, single in enumerate(model.models_):
+        evaluations[single.target] = evaluate_one(
+            single, tables[number], training=trainings[number], **settings
+        )
+    return EvaluationOfTargets(evaluations)
 
 
 def _require_arguments(model, roles: Mapping[str, Any]):

@@ -184,7 +184,9 @@ def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
     -------
     DataFrame
         The column "prediction", a column "probability of A" for each class A of a
-        classifier, and, if ``coverage`` is given, the columns "low" and "high".
+        classifier, and, if ``coverage`` is given, the columns "low" and "high". For
+        each of several targets A, the columns "prediction of A", "probability of A" of
+        a classifier (of the second class), and "low of A" and "high of A".
 
     Raises
     ------
@@ -202,13 +204,11 @@ def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
     ['prediction', 'low', 'high']
     """
     rows = rows_for(model, twice(frame))
+    if has_several_targets(model):
+        return _predictions_of_targets(model, rows, coverage).iloc[: len(frame)]
     with errors_of_steps(model):
         if hasattr(model, "predict_proba"):
-            if coverage is not None:
-                raise RequestError(
-                    "Prediction intervals need a regressor, but this model is a"
-                    " classifier: leave out coverage (--interval)."
-                )
+            _require_no_coverage(coverage)
             P = model.predict_proba(rows)
             classes = decided(P, getattr(model, "threshold_", None), model)
             columns = {"prediction": model.classes_[classes]}
@@ -224,3 +224,36 @@ def predictions(model, frame: Frame, coverage: float | None = None) -> Frame:
                 )
             columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
         return pandas().DataFrame(columns).iloc[: len(frame)]
+
+
+def has_several_targets(model) -> bool:
+    """Return whether a fitted model predicts several targets."""
+    return isinstance(model, TableModel) and model._has_heads
+
+
+def _predictions_of_targets(model, rows, coverage: float | None) -> Frame:
+    """Return the predictions of several targets as a table."""
+    columns = {}
+    predicted = model.predict(rows)
+    for number, single in enumerate(model.models_):
+        columns[f"prediction of {single.target}"] = predicted[:, number]
+    if hasattr(model, "predict_proba"):
+        _require_no_coverage(coverage)
+        P = model.predict_proba(rows)
+        for number, single in enumerate(model.models_):
+            columns[f"probability of {single.target}"] = P[:, number]
+    elif coverage is not None:
+        intervals = model.predict_interval(rows, coverage)
+        for number, single in enumerate(model.models_):
+            columns[f"low of {single.target}"] = intervals[:, number, 0]
+            columns[f"high of {single.target}"] = intervals[:, number, 1]
+    return pandas().DataFrame(columns)
+
+
+def _require_no_coverage(coverage: float | None):
+    """Raise an error if intervals of a classifier are requested."""
+    if coverage is not None:
+        raise RequestError(
+            "Prediction intervals need a regressor, but this model is a classifier:"
+            " leave out coverage (--interval)."
+        )

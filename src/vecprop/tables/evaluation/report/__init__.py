@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,27 @@ def page_of(
         verdict=verdict_box(measured, run),
         sections=sections,
         origin=origin(run),
+    )
+
+
+def page_of_targets(
+    evaluations: Mapping[str, Measured], heads: Sequence[str], rows: Sequence[Any]
+) -> str:
+    """Return a report on several targets as HTML, given the heads and rows of their common table."""
+    imported("matplotlib", "A report", "pictures")
+    table = parts().table(dict.fromkeys(heads, "number") | {heads[0]: "name"}, rows)
+    sections = [("All targets", "", table)]
+    for name, measured in evaluations.items():
+        sections.append((name, "", verdict_box(measured, Run())))
+        for title, width, section in sections_of(measured, Run()):
+            sections.append((f"{title}: {name}", width, section(measured)))
+    return template("report.html").render(
+        title=printable(f"{len(evaluations)} targets: {', '.join(evaluations)}"),
+        style=package_text("pictures/page.css"),
+        summary="",
+        verdict="",
+        sections=sections,
+        origin=origin(Run()),
     )
 
 
