@@ -122,6 +122,7 @@ METHODS = {
     "RandomKey": "split uniform",
     "Report": "plot raise_if_failed text to_dict to_frame",
     "Schedule": "factor init observe",
+    "TableEncoder": "fit get_feature_names_out transform",
     "TableModel": "detect_drift explain fit predict refit",
     "TabularClassifier": "predict_proba score",
     "TabularRegressor": "predict_interval score",

@@ -68,6 +68,7 @@ from .tables.classifier import TabularClassifier as TabularClassifier
 from .tables.error import TableError as TableError
 from .tables.reading.reading import read_table as read_table
 from .tables.regressor import TabularRegressor as TabularRegressor
+from .tables.table_encoder import TableEncoder as TableEncoder
 from .train.members import Member as Member
 from .train.members import TrainingResults as TrainingResults
 from .train.population import train_population as train_population

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
 from .encoding.column import first_of
 from .encoding.folds import Dependence
@@ -17,7 +17,7 @@ from .kinds.formats import NumberReading
 from .kinds.kinds import as_whole
 from .kinds.values import as_numbers, read_numbers
 from .reading.delimited import require_columns
-from .reading.frames import Frame, as_frame, column_of, has_names
+from .reading.frames import Frame, as_frame, column_of
 
 LARGEST_WEIGHT = 1e30
 """The largest weight of a row, so that float32 sums do not overflow. Weights below
@@ -289,8 +289,7 @@ class LearnedRows(NamedTuple):
             aside = frame.attrs.get("aside")  # of the whole file
         if aside is None:
             aside = roles.set_aside(frame, options)
-        columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
-        validate_data(model, columns, skip_check_array=True)
+        model._check_columns(X, frame, reset=True)
         if len(y) != len(frame):
             raise TableError(
                 f"The table has {len(frame)} rows, but y has {len(y)}: pass one target"

@@ -1,7 +1,7 @@
 """The settings of both table estimators: names, defaults, constraints and documentation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import ceil
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import catalog
 from ..core import Activation, Dense, Dropout, Loss, Network, SuggestsKeywords
@@ -31,19 +31,25 @@ from ..pictures.loss import side_by_side
 from ..system.suggestions import SuggestsSettings
 from ..system.versions import Versioned
 from ..train.progress import Progress
-from .encoding.encoder import View
+from .encoding.encoder import Encoder, View
 from .ensemble.ensemble import Training
 from .explaining.importance import feature_importances
 from .explaining.plots import TablePlots
 from .kinds.ambiguities import ColumnOptions
+from .reading.frames import Frame, as_frame, has_names, names_of_array
 
 T = TypeVar("T", bound=type)
 
-CONSTRAINTS: dict[str, list[Any]] = {
-    "target": [str, list, tuple, None],
+COLUMN_CONSTRAINTS: dict[str, list[Any]] = {
     "columns": [dict, None],
     "decimal": [StrOptions({".", ","}), None],
     "date_format": [str, None],
+}
+"""The valid values of each setting."""
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "target": [str, list, tuple, None],
+    **COLUMN_CONSTRAINTS,
     "n_estimators": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "hidden_layer_sizes": ["array-like", COUNT],
     "activation": [StrOptions({"auto"}), names(catalog.ACTIVATIONS), Activation],
@@ -78,7 +84,70 @@ MAX_TOTAL_ROWS = 2_000_000
 
 
 @dataclass(eq=False, repr=False)
-class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimator, ABC):
+class ColumnSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimator, ABC):
+    """Base class of estimators that read tables."""
+
+    _: KW_ONLY
+    columns: dict[str, str] | None = None
+    decimal: str | None = None
+    date_format: str | None = None
+
+    @property
+    def _target_names(self) -> list[str]:
+        """The names of the target columns."""
+        return []
+
+    @property
+    def _column_options(self) -> ColumnOptions:
+        """The settings of the columns."""
+        return ColumnOptions(self.columns or {}, self.decimal, self.date_format)
+
+    def _learn_columns(self: Any, frame: Frame, aside: Mapping[str, str]):
+        """Learn to convert columns to inputs, and note which ones are not used."""
+        options = self._column_options
+        options.require([*frame.columns, *self._target_names], self.notes_)
+        self.encoder_, notes = Encoder.of(frame, options, aside)
+        self.notes_ += notes
+
+    @property
+    def _training_names(self: Any) -> Sequence[str]:
+        """The names of the training columns."""
+        return getattr(self, "feature_names_in_", names_of_array(self.n_features_in_))
+
+    def _check_columns(self, X, frame: Frame, *, reset: bool):
+        """Store the number and names of the columns of a table, or compare them with the training columns."""
+        columns: Any = frame
+        if not has_names(X):
+            columns = np.broadcast_to(0.0, frame.shape)
+        validate_data(self, columns, reset=reset, skip_check_array=True)
+
+    def _table(self, X) -> Frame:
+        """Return a table for prediction, with the column names used in training but without the target.
+
+        Columns are matched by position if this table or the training table is an array,
+        with scikit-learn's warning if only one of them has names.
+        """
+        check_is_fitted(self)
+        frame = as_frame(X, self)
+        has_training_names = hasattr(self, "feature_names_in_") or (
+            set(self.encoder_.names) <= set(frame.columns)
+        )
+        if has_names(X) and has_training_names:
+            return frame.drop(columns=self._target_names, errors="ignore")
+        frame = frame.drop(columns=frame.attrs.get("index", []))
+        self._check_columns(X, frame, reset=False)
+        return frame.set_axis(self._training_names, axis=1)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+
+@dataclass(eq=False, repr=False)
+class SharedSettings(ColumnSettings):
     """Base class of table estimators: stores the settings and builds the networks.
 
     Parameters
@@ -196,9 +265,6 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
 
     target: Any = None
     _: KW_ONLY
-    columns: dict[str, str] | None = None
-    decimal: str | None = None
-    date_format: str | None = None
     n_estimators: int | str = "auto"
     hidden_layer_sizes: Any = (64, 64)
     activation: Any = "auto"
@@ -258,11 +324,6 @@ class SharedSettings(SuggestsSettings, SuggestsKeywords, Versioned, BaseEstimato
         if not isinstance(self.target, str) or not hasattr(self, "predict_proba"):
             return False
         return self._column_options.kind(self.target) == "tags"
-
-    @property
-    def _column_options(self) -> ColumnOptions:
-        """The settings of the columns."""
-        return ColumnOptions(self.columns or {}, self.decimal, self.date_format)
 
     def _members(self, rows: int) -> int:
         """Return the number of networks per view, which is the number of folds."""

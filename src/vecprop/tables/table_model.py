@@ -11,13 +11,13 @@ import numpy as np
 from numpy import ndarray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..core import suggests_keywords
 from ..estimators.sklearn_compat import fit_context
 from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
-from .encoding.encoder import VIEWS, Encoder, require_inputs, unused_column
+from .encoding.encoder import VIEWS, Encoder, require_inputs
 from .ensemble.ensemble import (
     Calibration,
     Ensemble,
@@ -45,8 +45,6 @@ from .reading.frames import (
     as_frame,
     by_blocks,
     column_of,
-    has_names,
-    names_of_array,
     twice,
 )
 from .reading.table_parts import chunks_if_several, frames_of
@@ -367,7 +365,7 @@ class TableModel(SharedSettings):
         weight = learner._weighted(target, sample_weight)
         T = learner._read_target(target, weight, source.target_range)
         fold = source.split_into_folds(self, rows, learner._strata(target, T))
-        self._learn_columns(rows)
+        self._learn_columns(rows.frame, rows.aside)
         shares = learner._examine(rows, target, is_sample=source.is_sample)
         self.profiles_ = profiles(
             self.encoder_, rows.frame, rows.dependence.groups, rows.roles.time
@@ -406,20 +404,6 @@ class TableModel(SharedSettings):
             stream=source.stream,
         )
         return TablePlan(fit, rows.is_used, shares, learner)
-
-    def _learn_columns(self, rows: LearnedRows):
-        """Learn to convert columns to inputs, and note which ones are not used."""
-        names = rows.frame.columns.tolist()
-        names += self._target_names
-        self._column_options.require(names, rows.notes)
-        self.encoder_, notes = Encoder.of(
-            rows.frame.drop(columns=list(rows.aside)), self._column_options
-        )
-        self.encoder_.dropped.update(rows.aside)
-        self.notes_ += notes
-        self.notes_ += [
-            unused_column(name, reason) for name, reason in rows.aside.items()
-        ]
 
     def _examine(
         self,
@@ -606,26 +590,6 @@ class TableModel(SharedSettings):
             background = self._table(background)
         return explanations(self, self._table(X), background)
 
-    def _table(self, X) -> Frame:
-        """Return a table for prediction, with the column names used in training but without the target.
-
-        Columns are matched by position if this table or the training table is an array,
-        with scikit-learn's warning if only one of them has names.
-        """
-        check_is_fitted(self)
-        frame = as_frame(X, self)
-        has_training_names = hasattr(self, "feature_names_in_") or (
-            set(self.encoder_.names) <= set(frame.columns)
-        )
-        if has_names(X) and has_training_names:
-            return frame.drop(columns=self._target_names, errors="ignore")
-        frame = frame.drop(columns=frame.attrs.get("index", []))
-        columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
-        validate_data(self, columns, reset=False, skip_check_array=True)
-        return frame.set_axis(
-            getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1
-        )
-
     def _by_blocks(self, X, predicted: Callable[[ndarray], ndarray]) -> ndarray:
         """Encode blocks of rows, apply a function to the inputs, and concatenate the results.
 
@@ -710,9 +674,6 @@ class TableModel(SharedSettings):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         tags.target_tags.multi_output = True
         if tags.classifier_tags is not None:

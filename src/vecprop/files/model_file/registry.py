@@ -1,7 +1,7 @@
 """The fixed list of classes that model files may contain; other objects are neither written nor read.
 
-The classes of scikit-learn are preprocessing steps in a pipeline with a vecprop
-estimator.
+The classes of scikit-learn, and `TableEncoder`, are preprocessing steps in a pipeline
+with a vecprop estimator.
 """
 
 import os
@@ -16,7 +16,9 @@ from sklearn.pipeline import Pipeline
 
 from ...estimators.sklearn_compat import places_of_transformers, require_valid_settings
 from ...tables.classifier import TabularClassifier
+from ...tables.encoding.encoder import Encoder
 from ...tables.regressor import TabularRegressor
+from ...tables.table_encoder import TableEncoder
 from ..networks import CLASSIFIERS, REGRESSORS, TrainedNetwork
 from .json_values import (
     NUMBERS,
@@ -213,6 +215,7 @@ def _random_state(state: State) -> np.random.RandomState:
 CLASSES = [
     *VECPROP_CLASSES,
     *TABLE_CLASSES,
+    stored_estimator(TableEncoder, {"notes_": list[str], "encoder_": Encoder}),
     *(stored_estimator(cls, _CHECKS[cls], _CONDITIONS.get(cls)) for cls in _CHECKS),
     StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
     StoredClass(

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy import ndarray
 
-from ..error import pandas
 from ..kinds.kinds import Kind
 
 View = Literal["pieces", "standardised"]
@@ -101,6 +100,11 @@ class Column(ABC):
     def width(self) -> int:
         """The number of inputs."""
 
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, with duplicates for inputs of one kind."""
+        return list(map(str, range(self.width)))
+
     @abstractmethod
     def read(self, series) -> ndarray:
         """Return the values of a column as an array of shape (N,)."""
@@ -133,11 +137,11 @@ class Column(ABC):
         return repr(str(value))
 
     def simulated(self, count: int, rng: np.random.Generator) -> ndarray:
-        """Return values like the training values, which are not stored.
+        """Return inputs of a column whose training distribution is not stored.
 
-        By default, the values are missing.
+        By default, one random input of each row is 1.
         """
-        return self.read(pandas().Series([None] * count, dtype=object))
+        return np.eye(self.width)[rng.integers(self.width, size=count)]
 
     def for_trees(self, series) -> ndarray:
         """Convert a column to inputs of shape (N, K) for gradient-boosted trees."""

@@ -44,6 +44,15 @@ WAVES = 6
 """The number of sine waves that encode the time of day. The shortest wave has a
 period of four hours.
 """
+WEEKDAYS = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+]
 LARGEST_SCALED = 1e6
 """Scaled numbers are clipped to this limit before they are squared, so that the
 squares do not overflow.
@@ -169,6 +178,16 @@ class NumberInputs(Column):
         if self.scores is not None:
             width += 1
         return width
+
+    @property
+    def input_names(self):
+        names = ["clipped"] + ["piece"] * (self.bends - 1)
+        if self.marks_missing:
+            names.append("missing")
+        names.append("standardized")
+        if self.scores is not None:
+            names.append("rank")
+        return names
 
     def read(self, series):
         return read_numbers(series, self.reading)[0]
@@ -400,6 +419,11 @@ class Dates(Column):
     def width(self):
         return self.days.width + 4 + 2 * self.day_waves + 7
 
+    @property
+    def input_names(self):
+        waves = ["year", "month"] + ["day"] * self.day_waves
+        return self.days.input_names + waves + waves + ["weekday"] * 7
+
     def read(self, series):
         return read_days(series, self.reading)[0]
 
@@ -590,6 +614,12 @@ class Categories(Column):
             return self.marks
         return self.marks + self.means.width
 
+    @property
+    def input_names(self):
+        names = [name.lstrip(MISSING[0]) for name in self.names.tolist()]
+        names += ["other"] * self.buckets
+        return names + ["mean"] * (self.width - self.marks)
+
     def read(self, series):
         return as_names(series).astype(str)
 
@@ -630,11 +660,11 @@ class Categories(Column):
         return is_taken
 
     def simulated(self, count, rng):
-        """Return categories of a column with too many categories to count them."""
+        """Return inputs of categories that are too many to be counted."""
         names = self.names
         if self.means is not None:
             names = self.means.names
-        return rng.choice(np.append(names, MISSING), count)
+        return self.of_values(rng.choice(np.append(names, MISSING), count))
 
     def for_trees(self, series):
         names = self.read(series)

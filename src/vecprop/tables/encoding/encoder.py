@@ -55,6 +55,8 @@ MAX_STORED_INPUTS = 2**25
 tables are stored as packed rows.
 """
 
+NO_COLUMNS: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
@@ -78,15 +80,21 @@ class Encoder:
 
     @classmethod
     def of(
-        cls, frame: Frame, options: ColumnOptions = NO_OPTIONS
+        cls,
+        frame: Frame,
+        options: ColumnOptions = NO_OPTIONS,
+        aside: Mapping[str, str] = NO_COLUMNS,
     ) -> tuple["Encoder", list[str]]:
         """Return an encoder fitted to a table, and notes on formats and unused values.
+
+        ``aside`` contains the columns that are not inputs, each with a reason.
 
         Raises
         ------
         TableError
             If no column can be used.
         """
+        frame = frame.drop(columns=list(aside))
         if not frame.shape[1]:
             raise TableError(
                 "The table has no input columns: at least one column other than the"
@@ -132,7 +140,10 @@ class Encoder:
                 f"No column can be used as input: {', '.join(reasons[:5])}."
             )
         notes = [*encoder._notes_on_readings(), *ambiguities]
-        return encoder, notes + encoder.notes_on(encoder.misfits(frame))
+        notes += encoder.notes_on(encoder.misfits(frame))
+        encoder.dropped.update(aside)
+        notes += [unused_column(name, reason) for name, reason in aside.items()]
+        return encoder, notes
 
     def _notes_on_readings(self) -> list[Note]:
         """Return notes on unused columns and on unusual formats."""

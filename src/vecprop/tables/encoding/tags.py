@@ -64,6 +64,10 @@ class Tags(Column):
     def width(self):
         return len(self.names) + 1
 
+    @property
+    def input_names(self):
+        return [*self.names.tolist(), "other"]
+
     def read(self, series):
         return as_texts(series)
 
@@ -75,10 +79,6 @@ class Tags(Column):
             for name in tags_of(text, self.separator):
                 inputs[row, indices.get(name, -1)] = 1
         return inputs[codes]
-
-    def simulated(self, count, rng):
-        """Return texts with one of the frequent tags, or without tags."""
-        return rng.choice(np.append(self.names, ""), count).astype(object)
 
     def misfit(self, series):
         names = set()

@@ -114,9 +114,10 @@ class LatentTexts(Column):
         return np.where(lengths > NEGLIGIBLE, scaled, 0)
 
     def simulated(self, count, rng):
-        """Return texts of one word, drawn by the share of rows with this word."""
+        """Return inputs of one word, drawn by the share of rows with this word."""
         shares = np.exp(1 - self.idf)
-        return rng.choice(self.words, count, p=shares / shares.sum()).astype(object)
+        words = rng.choice(self.words, count, p=shares / shares.sum())
+        return self.of_values(words.astype(object))
 
     def for_trees(self, series):
         """Return the leading directions. Trees would fit noise in the others."""

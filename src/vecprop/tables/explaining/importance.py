@@ -12,7 +12,6 @@ from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
 from ..objectives import objective_of
-from ..reading.frames import names_of_array
 from .contributions import background_inputs, leading_class, output, output_name
 
 MIN_ASSOCIATION = 0.7
@@ -316,8 +315,10 @@ def feature_importances(model) -> ndarray:
         change = model._of_inputs(changed) - predicted
         effects[name] = float(np.square(change).sum())
     total = sum(effects.values())
-    names = getattr(model, "feature_names_in_", names_of_array(model.n_features_in_))
-    return np.array([effects.get(name, 0.0) / (total or 1.0) for name in names])
+    shares = []
+    for name in model._training_names:
+        shares.append(effects.get(name, 0.0) / (total or 1.0))
+    return np.array(shares)
 
 
 def _simulated_inputs(model, rows: int, rng: np.random.Generator) -> ndarray:
@@ -327,7 +328,7 @@ def _simulated_inputs(model, rows: int, rng: np.random.Generator) -> ndarray:
     for (name, part), profile in parts:
         if not len(profile.values):  # of text, tags or too many categories
             column = model.encoder_.places[name]
-            inputs[:, column] = part.of_values(part.simulated(rows, rng))
+            inputs[:, column] = part.simulated(rows, rng)
     return inputs
 
 
