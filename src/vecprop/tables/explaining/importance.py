@@ -305,31 +305,21 @@ def feature_importances(model) -> ndarray:
     rows = MAX_CHANGED // (encoder.width * len(slices))
     rows = min(max(rows, MIN_SIMULATED), ROWS)
     rng = np.random.default_rng(0)
-    inputs = _simulated_inputs(model, rows, rng)
-    other_inputs = _simulated_inputs(model, rows, rng)
+    inputs = background_inputs(model, None, rows, rng=rng)
+    for (name, part), profile in zip(encoder.columns, model.profiles_, strict=True):
+        if not len(profile.values):  # of text, tags or too many categories
+            inputs[:, slices[name]] = part.simulated(rows, rng)
+    shuffled = inputs[rng.permutation(rows)]
     predicted = model._of_inputs(inputs)
     effects = {}
     for name, column in slices.items():
         changed = inputs.copy()
-        changed[:, column] = other_inputs[:, column]
+        changed[:, column] = shuffled[:, column]
         change = model._of_inputs(changed) - predicted
         effects[name] = float(np.square(change).sum())
-    total = sum(effects.values())
-    shares = []
-    for name in model._training_names:
-        shares.append(effects.get(name, 0.0) / (total or 1.0))
-    return np.array(shares)
-
-
-def _simulated_inputs(model, rows: int, rng: np.random.Generator) -> ndarray:
-    """Return the inputs of rows whose columns are drawn independently."""
-    inputs = background_inputs(model, None, rows, rng=rng)
-    parts = zip(model.encoder_.columns, model.profiles_, strict=True)
-    for (name, part), profile in parts:
-        if not len(profile.values):  # of text, tags or too many categories
-            column = model.encoder_.places[name]
-            inputs[:, column] = part.simulated(rows, rng)
-    return inputs
+    total = sum(effects.values()) or 1.0
+    shares = [effects.get(name, 0.0) for name in model._training_names]
+    return np.array(shares) / total
 
 
 def _largest_first(importances: list[Importance]) -> list[Importance]:

@@ -64,6 +64,7 @@ def page_of(
     return template("report.html").render(
         title=printable(run.title),
         style=package_text("pictures/page.css"),
+        script=package_text("tables/evaluation/report/report.js"),
         summary=measured.summary if run.is_measured else "",
         verdict=verdict_box(measured, run),
         sections=sections,

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ....pictures.dependence import plot_dependence
+from ...encoding.column import Column
+from ...encoding.columns import ordinary
 from ...error import printable
 from ...explaining.contributions import Dependence, dependences
 from ...explaining.drift import comparisons, tallies
@@ -14,6 +16,8 @@ MAX_COLUMNS = 15
 """The number of columns that are visible before the reader unfolds the others."""
 LISTED = 500
 EXAMPLES = 3
+BINS = 20
+"""The number of bars in the histogram of a column."""
 LEADING = 6
 """The number of columns with a plot of their effect."""
 HEADS = {
@@ -22,7 +26,7 @@ HEADS = {
     "parsed as": "",
     "missing": "number",
     "distinct": "number",
-    "examples": "examples",
+    "values": "examples",
     "importance": "bars",
 }
 ROWS = {"table": "rows of the table", "test": "test rows"}
@@ -139,6 +143,21 @@ def _described(measured: Measured, name: str) -> list[Html]:
     values = series.dropna()
     missing = len(series) - len(values)
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"
-    examples = values.drop_duplicates().iloc[:EXAMPLES].map(shown)
     distinct = f"{values.nunique():,}"
-    return [title, kind, reading, empty, distinct, parts().examples(examples)]
+    distribution = _distribution(dict(encoder.columns).get(name), values)
+    return [title, kind, reading, empty, distinct, distribution]
+
+
+def _distribution(part: Column | None, series) -> Html:
+    """Return a histogram of numbers or dates, or the most frequent of other values."""
+    if part is not None and part.holds == "numbers":
+        x = ordinary(part.read(series))
+        x = x[~np.isnan(x)]
+        if len(x):
+            quantiles = np.quantile(x, (0, 0.5, 1), method="nearest")
+            edges = np.linspace(quantiles[0], quantiles[2], BINS + 1)
+            counts, _ = np.histogram(x, edges)
+            return parts().histogram(counts, list(map(part.shown, quantiles)))
+    counts = series.value_counts()
+    names = counts.index.map(shown)[:EXAMPLES]
+    return parts().frequencies(names, counts, len(series))

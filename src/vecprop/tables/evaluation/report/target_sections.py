@@ -7,11 +7,11 @@ import numpy as np
 from numpy import ndarray
 
 from ....system.estimates import percents
-from ...ensemble.calibration import positive_of
+from ...ensemble.calibration import ThresholdRule, positive_of
 from ...error import figures
 from ...objectives import levels_of
 from ..baselines import NAIVE
-from ..measured import Measured
+from ..measured import OURS, Measured
 from . import drawings as draw
 from .markup import Html, parts, picture
 from .sections import name_of
@@ -21,6 +21,8 @@ MAX_CLASSES = 20
 confusion matrix.
 """
 MAX_PAIRS = 15
+THRESHOLDS = 201
+"""The number of evenly spaced thresholds."""
 JUDGED = 0.9
 """The nominal coverage of the intervals in plots of groups of rows."""
 
@@ -60,7 +62,7 @@ def errors_of_classes(measured: Measured) -> Html:
     truth = measured.truth[is_known]
     decided = measured.decided[is_known]
     names = _names(measured)
-    curves = []
+    curves = ""
     if len(names) == 2 and len(np.unique(truth)) == 2:
         curves = curves_of_classes(measured, is_known)
     if len(names) <= MAX_CLASSES:
@@ -71,8 +73,8 @@ def errors_of_classes(measured: Measured) -> Html:
     return parts().errors_of_classes(confused, scores, curves)
 
 
-def curves_of_classes(measured: Measured, is_known: ndarray) -> list[Html]:
-    """Return the ROC curves and the precision-recall curves of rows with known classes."""
+def curves_of_classes(measured: Measured, is_known: ndarray) -> Html:
+    """Return the choice of the threshold, the ROC curves and the precision-recall curves."""
     positive = positive_of(measured.model)
     is_positive = measured.truth[is_known] == positive
     is_alarm = measured.decided[is_known] == positive
@@ -88,7 +90,35 @@ def curves_of_classes(measured: Measured, is_known: ndarray) -> list[Html]:
     if not is_alarm.any():  # the precision is undefined
         point = ""
     text = f"Precision against recall {guess}{point}."
-    return [roc, picture(text, draw.precision, is_positive, chances, is_alarm)]
+    precision = picture(text, draw.precision, is_positive, chances, is_alarm)
+    weight = measured.weight[is_known]
+    choice = choice_of_threshold(measured.model, chances[OURS], is_positive, weight)
+    return parts().curves(choice, [roc, precision])
+
+
+def choice_of_threshold(
+    model, p: ndarray, is_positive: ndarray, weight: ndarray
+) -> Html:
+    """Return the shares of the rows of both classes that are flagged at each threshold."""
+    from sklearn.metrics import roc_curve
+
+    alarm_rate, recall, scores = roc_curve(
+        is_positive, p, sample_weight=weight, drop_intermediate=False
+    )
+    chosen = getattr(model, "threshold_", 0.5)
+    end = max(p.max(), chosen)
+    thresholds = np.unique(np.append(np.linspace(0, end, THRESHOLDS), chosen))
+    # rows are flagged if their probability is above the threshold
+    numbers = np.searchsorted(-scores, -thresholds) - 1
+    return parts().thresholds(
+        thresholds.tolist(),
+        recall[numbers],
+        alarm_rate[numbers],
+        share=np.average(is_positive, weights=weight),
+        chosen=chosen,
+        rule=ThresholdRule.of(model.threshold or chosen),
+        positive=name_of(model.positive_),
+    )
 
 
 def confusion_matrix(truth: ndarray, decided: ndarray, names: Sequence[str]) -> Html:
