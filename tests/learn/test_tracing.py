@@ -111,6 +111,9 @@ def test_a_layer_of_layers_is_traced_inside():
         traced["delta_X"], traced["delta_F1"] + traced["delta_F1.X"]
     )
     assert traced["F1.mask_D1"].shape == (5, 5)
+    # the name 0W_F1 begins with a digit
+    assert r"\mathrm{0W}_{F_{1}}" in traced.to_latex()
+    assert "<i>0W</i><sub>F1</sub>" in traced.to_html()
 
 
 def test_shared_and_custom_layers_are_traced():

@@ -38,7 +38,7 @@ class EquationSymbol:
         >>> EquationSymbol("delta_Z2", ()).parts, EquationSymbol("M_W1_old", ()).parts
         (('delta', 'Z2', ''), ('M', 'W1', 'old'))
         """
-        match = re.fullmatch(r"(.*?)(?:_(.+?)|(\d\w*?))?(?:_(old|new))?", self.name)
+        match = re.fullmatch(r"(.+?)(?:_(.+?)|(\d\w*?))?(?:_(old|new))?", self.name)
         assert match
         letter, index, number, age = match.groups(default="")
         return letter, index or number, age
