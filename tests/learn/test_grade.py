@@ -196,6 +196,19 @@ def test_half_the_points_if_only_a_called_function_is_wrong(softmax):
     assert learn.grade_all(code, ["output_activations"]).points == 0
 
 
+def test_a_function_that_repeats_the_mistake_of_another_function_gets_no_points():
+    code = dict[str, object](np=np)
+    exec("def logistic(z):\n    return 1 / (1 + np.exp(z))", code)
+    exec(
+        "def hidden_activations(X, Wh, bh):\n    return 1 / (1 + np.exp(X @ Wh + bh))",
+        code,
+    )
+    grades = learn.grade_all(code, ["hidden_activations"])
+    mistake = "logistic: the sign in the exponent is wrong"
+    assert grades["hidden_activations"].mistake == mistake
+    assert grades.points == 0
+
+
 def test_a_second_test_does_not_reveal_solutions_of_functions_that_are_graded_later():
     code = dict[str, object](np=np, softmax=lambda z: None, seen={})
     exec(

@@ -29,7 +29,6 @@ from .tasks import (
     CASES,
     PARAMETERS,
     PRECISION,
-    Function,
     Task,
     as_list,
     functions,
@@ -46,21 +45,24 @@ OFTEN = {
 }
 """Changes that are also tried in combination with known mistakes."""
 
+LARGE_NUMBERS_PRECISION = {
+    "logistic": PRECISION,
+    "error_output": PRECISION,
+    "loss": 1e-3,
+}
+"""The tolerances of functions of large numbers, if float32 allows another than 2e-4."""
+
+NEGLIGIBLE = 1e-6
+"""The largest coefficient that counts as 0."""
+
+FEWEST_CLIPPED = 3
+"""The fewest clipped entries; fewer may be a coincidence."""
+
 
 def listed(words: Iterable[str]) -> str:
     """Join words for a sentence, such as "a, b and c"."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def follows(called: Sequence[str]) -> Mistake:
-    """Return the mistake of a function that is wrong only because of the functions that it calls."""
-    verb = "is" if len(called) == 1 else "are"
-    return Mistake(
-        f"it is correct except for {listed(called)}, which it calls and which {verb}"
-        " wrong",
-        "called",
-    )
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,10 @@ class Trial:
     def from_call(
         cls, task: Task, case: int, arguments: Mapping, outcome: Outcome
     ) -> "Trial":
-        """Return the trial of a tutorial function."""
+        """Return the trial of a tutorial function; large numbers need a larger tolerance."""
         precision = PRECISION
         if CASES[case].size > 1:
-            precision = {
-                "logistic": PRECISION,
-                "error_output": PRECISION,
-                "loss": 1e-3,
-            }.get(task.name, 2e-4)
+            precision = LARGE_NUMBERS_PRECISION.get(task.name, 2e-4)
         expected = functions()[task.name](*arguments.values())
         return cls(task, case, arguments, outcome, expected, precision)
 
@@ -119,18 +117,22 @@ class Trial:
         )
 
     def agrees(self, value) -> bool:
-        """Return whether a value equals the function's result in numbers and shape."""
+        """Return whether a value equals the function's result in numbers and shape.
+
+        Shapes matter if only the shape of the result is wrong, or for two matrices.
+        """
         result = self.value
         if not isinstance(result, ndarray) or isinstance(value, list):
             return same(result, value, self.precision)
         shape = np.shape(value)
-        if not result.ndim and np.size(value):
-            result = np.full(shape, result)  # empty sums are 0
+        if result.ndim == 0 and np.size(value) > 0:
+            # functions such as `reduced` return an array of equal entries for a number
+            result = np.full(shape, result)
         only_shape_is_wrong = not self.is_right and same(
             result, self.expected, self.precision
         )
-        compares_shapes = only_shape_is_wrong or min(result.ndim, len(shape)) >= 2
-        if compares_shapes and result.shape != shape:
+        has_matrices = result.ndim >= 2 and len(shape) >= 2
+        if (only_shape_is_wrong or has_matrices) and result.shape != shape:
             return False
         return same(result, value, self.precision)
 
@@ -148,17 +150,14 @@ class Trial:
         )
 
 
-def explained(
-    task: Task, trials: Sequence[Trial], wrong_functions: Mapping[str, Function]
-) -> Mistake | None:
+def explained(task: Task, trials: Sequence[Trial]) -> Mistake | None:
     """Return a mistake that explains all results, or None if no known mistake does."""
-    trials = sorted(
-        (trial for trial in trials if trial.is_finite), key=lambda trial: trial.is_right
-    )
+    trials = [trial for trial in trials if trial.has_value and trial.is_finite]
+    trials.sort(key=lambda trial: trial.is_right)  # wrong results exclude most mistakes
     if not trials or trials[0].is_right:
         return None
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
-        for mistake in _candidates(task, trials, wrong_functions):
+        for mistake in _candidates(task, trials):
             if mistake.function is None:
                 return mistake
             if explains(mistake.function, trials):
@@ -179,50 +178,42 @@ def explains(function, trials: Sequence[Trial]) -> bool:
 
 
 def _with_alternatives(mistake, task, trials):
-    """Add other numbers and changes of other factors that give the same results."""
+    """Name also the other changes of the same family that give the same results."""
     if not mistake.family:
         return mistake
-    names = [mistake.name]
-    simple_names = [
-        described(mistake.family, name) for name in (*task.arguments, "M", "P", "J")
-    ]
     is_number = "some number" in mistake.family
+    arguments = (*task.arguments, "M", "P", "J")
+    simple_names = [described(mistake.family, argument) for argument in arguments]
+    names = [mistake.name]
     for alternative in chain(mutated(task), with_numbers(task)):
         if alternative.family != mistake.family or alternative.name in names:
             continue
-        if (is_number or alternative.name in simple_names) and explains(
-            alternative.function, trials
-        ):
+        # a change without a number is named only if it changes an argument
+        if not is_number and alternative.name not in simple_names:
+            continue
+        if explains(alternative.function, trials):
             names.append(alternative.name)
     if is_number and len(names) > 1:
         return replace(mistake, name=mistake.family)
     return replace(mistake, name=" or ".join(names))
 
 
-def _candidates(task, trials, wrong_functions):
+def _candidates(task, trials):
     """Yield possible mistakes, the most likely first."""
-    yield from _other_order_of_arguments(task, trials[0].outcome.get("parameters", []))
-    if wrong_functions:
-        yield replace(
-            follows([*wrong_functions]), function=functions(wrong_functions)[task.name]
-        )
-    is_list = task.result == "list"
-    wrong_parts = []
-    if is_list:
-        wrong_parts = _wrong_parts(trials)
+    parameters = trials[0].outcome.get("parameters", [])
+    yield from _other_order_of_arguments(task, parameters)
+    wrong_parts = _wrong_parts(trials)
     changes = list(changed_result(task, wrong_parts))
-    if is_list:
-        yield from changes[:2]
+    if task.result == "list":
+        yield from changes[:2]  # all arrays, or the wrong ones, are 0
     yield from named(task)
     yield from inherited(task, named, wrong_parts)
     yield from changes
     yield from _with_few_rows(task)
-    if is_list:
+    if task.result == "list":
         exact = functions()[task.name]
         yield Mistake(
-            "the list is in reverse order",
-            "list",
-            lambda *arguments: exact(*arguments)[::-1],
+            "the list is in reverse order", "list", lambda *a: exact(*a)[::-1]
         )
     yield from mutated(task)
     yield from _relation(trials)
@@ -233,19 +224,22 @@ def _candidates(task, trials, wrong_functions):
         yield from _combined(mistake)
 
 
-def _other_order_of_arguments(task, names):
-    count = len(task.arguments)
-    if (
-        sorted(names[:count]) == sorted(task.arguments)
-        and tuple(names[:count]) != task.arguments
-    ):
-        exact = functions()[task.name]
-        yield Mistake(
-            f"its arguments are in another order: ({', '.join(names)}), not"
-            f" ({', '.join(task.arguments)})",
-            "argument",
-            lambda *arguments: exact(**dict(zip(names, arguments, strict=False))),
-        )
+def _other_order_of_arguments(task, parameters):
+    """Yield a mistake if a function's parameters are the task's arguments in another order."""
+    names = parameters[: len(task.arguments)]
+    if names == list(task.arguments) or sorted(names) != sorted(task.arguments):
+        return
+    exact = functions()[task.name]
+
+    def function(*arguments):
+        return exact(**dict(zip(names, arguments, strict=True)))
+
+    yield Mistake(
+        f"its arguments are in another order: ({', '.join(parameters)}), not"
+        f" ({', '.join(task.arguments)})",
+        "argument",
+        function,
+    )
 
 
 def _combined(mistake):
@@ -264,7 +258,9 @@ def _combined(mistake):
 
 
 def _wrong_parts(trials):
-    """Return the indices of list elements that are wrong in any trial."""
+    """Return the indices of list elements that are wrong in any trial, or [] for arrays."""
+    if trials[0].task.result != "list":
+        return []
     wrong_parts = set()
     for trial in trials:
         for k, (value, expected) in enumerate(trial.parts):
@@ -285,14 +281,17 @@ ROW_SUBSETS = {
 }
 """Subsets of rows that a wrong function may use."""
 
+ARGUMENTS_WITH_ROWS = {"z", "X", "T", "Y", "H", "Eo", "Eh"}
+
 
 def _with_few_rows(task):
+    """Yield mistakes that use only some data rows."""
     exact = functions()[task.name]
     for words, rows in ROW_SUBSETS.items():
 
         def function(*arguments, rows=rows):
             values = dict(zip(task.arguments, arguments, strict=True))
-            for name in {"z", "X", "T", "Y", "H", "Eo", "Eh"}.intersection(values):
+            for name in ARGUMENTS_WITH_ROWS.intersection(values):
                 values[name] = values[name][rows]
             return exact(**values)
 
@@ -337,20 +336,18 @@ def _repeats_earlier_results(trials):
 
 
 def _accumulates(trials):
-    """Return whether each result is the sum of the expected one and the previous result of the same shape."""
-    totals = {}
+    """Return whether each result is the expected one plus the previous result of its shape."""
+    previous_results = {}
     for trial in trials:
         shapes = str([np.shape(expected) for _, expected in trial.parts])
-        for (value, expected), total in zip(
-            trial.parts, totals.get(shapes, []), strict=False
-        ):
+        previous = previous_results.get(shapes, [])
+        for (value, expected), total in zip(trial.parts, previous, strict=False):
             if not isinstance(total, ndarray) or total.size != np.size(expected):
                 return False
-            if not same(
-                value, total.reshape(np.shape(expected)) + expected, trial.precision
-            ):
+            sum_with_previous = total.reshape(np.shape(expected)) + expected
+            if not same(value, sum_with_previous, trial.precision):
                 return False
-        totals[shapes] = [value for value, _ in trial.parts]
+        previous_results[shapes] = [value for value, _ in trial.parts]
     return True
 
 
@@ -367,140 +364,172 @@ class Pair(NamedTuple):
 
 
 def _relation(trials):
-    """Yield a mistake if the results have a simple relation to the expected results."""
+    """Yield mistakes if the results have a simple relation to the expected results."""
     task = trials[0].task
     parts = [0]
     prefix = ""
     if task.result == "list":
         parts = _wrong_parts(trials)
-        prefix = (
-            in_parts(parts) if len(parts) < len(trials[0].expected) else IN_ALL_PARTS
-        )
-    pairs = []
-    for trial, part in product(trials, parts):
-        if part >= len(trial.parts):
-            return
-        value, expected = trial.parts[part]
-        if not has_shape_of(value, expected):
-            return
-        pairs.append(
-            Pair(
-                trial,
-                part,
-                value.reshape(np.shape(expected)),
-                np.asarray(expected, float),
-            )
-        )
+        prefix = in_parts(parts)
+        if len(parts) == len(trials[0].expected):
+            prefix = IN_ALL_PARTS
+    pairs = _pairs(trials, parts)
     if all(same(pair.value, pair.expected, pair.trial.precision) for pair in pairs):
-        return  # the shapes are wrong
-    if task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
-        yield Mistake(prefix.replace(IN_ALL_PARTS, "") + words, "factors")
-        return
+        return  # only the shapes are wrong, or values are missing
+    if task.name == "update_momentum":
+        words = _sums_of_moments(pairs)
+        if words:
+            yield Mistake(f"{prefix.removeprefix(IN_ALL_PARTS)}{words}", "factors")
+            return
     terms = {
         name: [_argument(pair, name) for pair in pairs]
         for name in (*task.arguments, "the parameter")
     }
-    for words, look in relations(pairs, terms):
-        yield Mistake(prefix + words, look)
+    for mistake in relations(pairs, terms):
+        yield replace(mistake, name=f"{prefix}{mistake.name}")
+
+
+def _pairs(trials, parts):
+    """Pair the returned and the expected parts; return [] if any is missing or has another shape."""
+    pairs = []
+    for trial, part in product(trials, parts):
+        if part >= len(trial.parts):
+            return []
+        value, expected = trial.parts[part]
+        if not has_shape_of(value, expected):
+            return []
+        value = value.reshape(np.shape(expected))
+        expected = np.asarray(expected, float)
+        pairs.append(Pair(trial, part, value=value, expected=expected))
+    return pairs
 
 
 def _coefficients(pairs, *terms):
-    """Fit the results by a linear combination of terms; return None if the fit is inexact.
+    """Solve value = x[0] terms[0] + x[1] terms[1] + ... for x; return None without a solution.
 
-    A term is a sequence with one array or number per pair.
+    A term contains an array or a number for each pair.
     """
-    matrices = []
-    weighted_matrices = []
-    weighted_values = []
-    for pair, *values in zip(pairs, *terms, strict=True):
-        shape = pair.expected.shape
-        if any(value is None or np.shape(value) not in ((), shape) for value in values):
-            return None
-        matrix = np.stack(
-            [np.broadcast_to(value, shape).ravel() for value in values], axis=1
-        )
-        size = max(np.abs(pair.value).max(), 1e-300)
-        matrices.append(matrix)
-        weighted_matrices.append(matrix / size)
-        weighted_values.append(pair.value.ravel() / size)
-    A = np.concatenate(weighted_matrices)
-    b = np.concatenate(weighted_values)
-    if not np.isfinite(A).all() or len(b) <= A.shape[1]:
+    for term in terms:
+        for array, pair in zip(term, pairs, strict=True):
+            if array is None or np.shape(array) not in ((), pair.expected.shape):
+                return None
+    A = np.stack([_entries(term, pairs) for term in terms], axis=1)
+    b = _entries([pair.value for pair in pairs], pairs)
+    # least squares, after the values of each pair are divided by the largest
+    largest = [max(np.abs(pair.value).max(), 1e-300) for pair in pairs]
+    scale = _entries(largest, pairs)
+    if not np.isfinite(A / scale[:, None]).all() or len(b) <= len(terms):
         return None
-    x = np.linalg.lstsq(A, b, rcond=None)[0]
-    for pair, matrix in zip(pairs, matrices, strict=True):
-        if not same(pair.value.ravel(), matrix @ x, pair.trial.precision):
+    x = np.linalg.lstsq(A / scale[:, None], b / scale, rcond=None)[0]
+    start = 0
+    for pair in pairs:
+        end = start + pair.value.size
+        if not same(b[start:end], A[start:end] @ x, pair.trial.precision):
             return None
+        start = end
     return x
 
 
+def _entries(term, pairs):
+    """Return the entries of a term for all pairs; a number is repeated."""
+    arrays = []
+    for array, pair in zip(term, pairs, strict=True):
+        arrays.append(np.broadcast_to(array, pair.expected.shape).ravel())
+    return np.concatenate(arrays)
+
+
 def _sums_of_moments(pairs):
-    """Describe new moments as sums of old moments, gradients and parameters."""
-    sums = []
-    settings = []
-    wrong_trials = {
-        id(pair.trial): pair.trial for pair in pairs if not pair.trial.is_right
-    }
-    for trial in wrong_trials.values():
-        X, T, parameters, moments, momentum, learning_rate = trial.arguments.values()
-        gradients = functions()["backprop_gradients"](X, T, *parameters)
-        trial_pairs = [pair for pair in pairs if pair.trial is trial]
-        terms = [
-            [arrays[pair.part] for pair in trial_pairs]
-            for arrays in (moments, gradients, parameters)
-        ]
-        x = _coefficients(trial_pairs, *terms)
-        if x is None:
+    """Describe wrong moments by formulas such as "0.9 M -0.1 J"; return "" if there are none.
+
+    M are the old moments, J the gradients and P the parameters.
+    """
+    wrong_pairs = [pair for pair in pairs if not pair.trial.is_right]
+    formulas = []
+    for case in dict.fromkeys(pair.trial.case for pair in wrong_pairs):
+        pairs_of_case = [pair for pair in wrong_pairs if pair.trial.case == case]
+        formula = _sum_of_moments(pairs_of_case)
+        if not formula:
             return ""
-        words = " ".join(
-            f"{c:+.4g} {name}"
-            for c, name in zip(x, "MJP", strict=True)
-            if abs(c) > 1e-6
-        )
-        sums.append(re.sub(r"([+-])1 ", r"\1", words).removeprefix("+") or "0")
-        settings.append((f"{momentum:g}", f"{learning_rate:g}"))
-    if len(sums) > 1 and len(set(sums)) == 1:
-        return f"for each momentum_term and learning_rate it is {sums[0]}"
-    m, r = settings[0]
+        formulas.append(formula)
+    first = formulas[0]
+    if len(formulas) > 1 and set(formulas) == {first}:
+        return f"for each momentum_term and learning_rate it is {first}"
+    arguments = wrong_pairs[0].trial.arguments
+    m = f"{arguments['momentum_term']:g}"
+    r = f"{arguments['learning_rate']:g}"
     return (
-        f"with momentum_term {m} and learning_rate {r} it is {sums[0]}, not {m} M -"
-        f" {r} J"
+        f"with momentum_term {m} and learning_rate {r} it is {first}, not {m} M - {r} J"
     )
+
+
+def _sum_of_moments(pairs):
+    """Return the formula of the new moments in a trial; return "" without a formula."""
+    X, T, parameters, moments, *_ = pairs[0].trial.arguments.values()
+    gradients = functions()["backprop_gradients"](X, T, *parameters)
+    terms = []
+    for arrays in (moments, gradients, parameters):
+        terms.append([arrays[pair.part] for pair in pairs])
+    coefficients = _coefficients(pairs, *terms)
+    if coefficients is None:
+        return ""
+    summands = []
+    for coefficient, name in zip(coefficients, "MJP", strict=True):
+        if abs(coefficient) > NEGLIGIBLE:
+            summands.append(f"{coefficient:+.4g} {name}")
+    formula = " ".join(summands).removeprefix("+")
+    formula = re.sub(r"(^|[+-])1 ", r"\1", formula)  # M, not 1 M
+    return formula or "0"
 
 
 def relations(
     pairs: Sequence[Pair], terms: Mapping[str, Sequence]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Mistake]:
     """Yield simple relations between the results and the expected values, perhaps with another term."""
     expected = [pair.expected for pair in pairs]
-    x = _coefficients(pairs, expected)
-    if x is not None:
-        yield f"every entry is {x[0]:.6g} times what it should be", "size"
-    x = _coefficients(pairs, expected, [1.0] * len(pairs))
-    if x is not None and abs(x[0]) > 1e-6:
-        number = (
-            "the correct number"
-            if _is_one(x[0])
-            else f"{x[0]:.6g} times the correct number"
-        )
-        sign = "plus" if x[1] > 0 else "minus"
-        yield f"every entry is {number} {sign} {abs(x[1]):.6g}", "terms"
+    coefficients = _coefficients(pairs, expected)
+    if coefficients is not None:
+        (factor,) = coefficients
+        yield Mistake(f"every entry is {factor:.6g} times what it should be", "size")
+    yield from _with_constant(pairs, expected)
     yield from _clipped(pairs)
-    scaled_sums = []
-    for name, values in terms.items():
-        x = _coefficients(pairs, expected, values)
-        if x is None:
-            continue
-        words = f"{x[1]:.6g} times {name} is added to what it should be"
-        if _is_one(x[0]):
-            yield words, "terms"
-        else:
-            scaled_sums.append(f"it is {x[0]:.6g} times what it should be, and {words}")
-    for words in scaled_sums:
-        yield words, "terms"
+    yield from _with_terms(pairs, expected, terms)
     yield from _single_lines(pairs)
     if all(_is_float16(pair.value) for pair in pairs):
-        yield "the numbers are rounded to float16", "numbers"
+        yield Mistake("the numbers are rounded to float16", "numbers")
+
+
+def _with_constant(pairs, expected):
+    """Yield a mistake if value = factor * expected + constant."""
+    coefficients = _coefficients(pairs, expected, [1.0] * len(pairs))
+    if coefficients is None:
+        return
+    factor, constant = coefficients
+    if abs(factor) <= NEGLIGIBLE:
+        return
+    number = "the correct number"
+    if not _is_one(factor):
+        number = f"{factor:.6g} times the correct number"
+    sign = "plus" if constant > 0 else "minus"
+    yield Mistake(f"every entry is {number} {sign} {abs(constant):.6g}", "terms")
+
+
+def _with_terms(pairs, expected, terms):
+    """Yield mistakes if value = factor * expected + multiple * term, first with a factor of 1."""
+    scaled_sums = []
+    for name, term in terms.items():
+        coefficients = _coefficients(pairs, expected, term)
+        if coefficients is None:
+            continue
+        factor, multiple = coefficients
+        words = f"{multiple:.6g} times {name} is added to what it should be"
+        if _is_one(factor):
+            yield Mistake(words, "terms")
+        else:
+            scaled_sums.append(
+                f"it is {factor:.6g} times what it should be, and {words}"
+            )
+    for words in scaled_sums:
+        yield Mistake(words, "terms")
 
 
 def _is_one(number):
@@ -516,48 +545,51 @@ def _is_float16(values):
 
 
 def _clipped(pairs):
+    """Yield a mistake if the values are the expected ones, clipped to an interval."""
     values = np.concatenate([pair.value.ravel() for pair in pairs])
     expected = np.concatenate([pair.expected.ravel() for pair in pairs])
     low = values.min()
     high = values.max()
     below = (expected < low).sum()
     above = (expected > high).sum()
-    if low == high or below + above <= 2:
+    if low == high or below + above < FEWEST_CLIPPED:
         return
     for pair in pairs:
-        if not same(
-            pair.value, np.clip(pair.expected, low, high), pair.trial.precision
-        ):
+        clipped = np.clip(pair.expected, low, high)
+        if not same(pair.value, clipped, pair.trial.precision):
             return
     bounds = []
     if below:
         bounds.append(f"below {low:.6g}")
     if above:
         bounds.append(f"above {high:.6g}")
-    yield f"numbers {' and '.join(bounds)} are clipped", "function"
+    yield Mistake(f"numbers {' and '.join(bounds)} are clipped", "function")
 
 
 def _single_lines(pairs):
-    """Yield the only row or column that is wrong, or that is right."""
-    errors = []
+    """Yield a mistake if only the first or last row or column is wrong, or is right."""
+    wrong_entries = []
     for pair in pairs:
         if not pair.trial.is_right:
             tolerance = pair.trial.precision * np.abs(pair.expected).max(initial=0)
-            errors.append(np.abs(pair.value - pair.expected) > tolerance)
-    if len(errors) < 2 or any(is_wrong.ndim != 2 for is_wrong in errors):
+            wrong_entries.append(np.abs(pair.value - pair.expected) > tolerance)
+    if len(wrong_entries) < 2 or any(is_wrong.ndim != 2 for is_wrong in wrong_entries):
         return
     for noun, axis in (("column", 0), ("row", 1)):
-        wrong_lines = [is_wrong.any(axis=axis) for is_wrong in errors]
-        if any(len(line) == 1 for line in wrong_lines):
-            continue
-        right_lines = [~line for line in wrong_lines]
-        for position, k in (("first", 0), ("last", -1)):
-            for verdict, lines in (("wrong", wrong_lines), ("right", right_lines)):
-                if all(line[k] and line.sum() == 1 for line in lines):
-                    yield (
-                        f"only the {position} {noun} of the result is {verdict}",
-                        "axis",
-                    )
+        wrong_lines = [is_wrong.any(axis=axis) for is_wrong in wrong_entries]
+        if any(len(is_wrong) == 1 for is_wrong in wrong_lines):
+            continue  # the first line is also the last
+        right_lines = [~is_wrong for is_wrong in wrong_lines]
+        for position, index in (("first", 0), ("last", -1)):
+            words = f"only the {position} {noun} of the result is"
+            if _is_true_only_at(wrong_lines, index):
+                yield Mistake(f"{words} wrong", "axis")
+            if _is_true_only_at(right_lines, index):
+                yield Mistake(f"{words} right", "axis")
+
+
+def _is_true_only_at(masks, index):
+    return all(mask[index] and mask.sum() == 1 for mask in masks)
 
 
 def _argument(pair, name):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -240,24 +240,11 @@ class Grader:
                 absent(task, f"{mistake}: write your own", "Write your own."),
                 mistake=mistake,
             )
-        return judged(task, self.caller, self._wrong_function)
+        return judged(task, self.caller, self._is_wrong)
 
-    def _wrong_function(self, name):
-        """Return a function of the student if it is wrong."""
-        task = TASKS[name]
-        if self.defined.get(name) and not self.grade(task).right:
-            return partial(self._values, task)
-        return None
-
-    def _values(self, task, *values):
-        """Call a student's function that another function needs."""
-        outcome = self.caller(
-            task.name, dict(zip(task.arguments, values, strict=True)), False
-        )
-        # the name of an unsupported type
-        if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):
-            raise ValueError("The function must return numbers.")
-        return outcome["value"]
+    def _is_wrong(self, name):
+        """Return whether the student wrote a function that is wrong."""
+        return self.defined.get(name, False) and not self.grade(TASKS[name]).right
 
 
 def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:

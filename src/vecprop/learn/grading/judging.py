@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import chain, combinations
+from itertools import combinations
 
 import numpy as np
 from numpy import ndarray
 
-from .explaining import Trial, explained, follows, kept_state, listed
+from .explaining import Trial, explained, kept_state, listed
 from .grades import Grade
 from .mistakes import LOOK, Mistake
 from .student import Outcome
@@ -17,7 +17,6 @@ from .tasks import (
     AGAIN,
     CASES,
     TASKS,
-    Function,
     Task,
     arguments_of,
     as_list,
@@ -32,52 +31,66 @@ Caller = Callable[..., Outcome]
 requested; see `student.call`.
 """
 
-WrongFunctions = Callable[[str], Function | None]
-"""A function that returns the student's function of a name if it is wrong, and
-otherwise None.
-"""
-
 ENDED = ("time", "blocked", "crash", "untried")
 """The kinds of outcomes that end the student's process."""
 
 UNJUDGED = ("time", "blocked", "untried", "unset")
 """The kinds of outcomes that do not allow a judgment."""
 
+SHAPE_ERROR = (
+    "^error (ValueError|IndexError|AxisError|TypeError).*(matmul|broadcast|shapes"
+    "|aligned|dimension|core dim|axis|size|out of bounds|sequence)"
+)
+"""A pattern of outcomes with errors of array shapes."""
 
-def judged(task: Task, caller: Caller, wrong: WrongFunctions) -> Grade:
-    """Grade a function of the tutorial."""
+FOR_ARGUMENTS = ", for arguments of the shapes "
+
+
+def judged(task: Task, caller: Caller, is_wrong: Callable[[str], bool]) -> Grade:
+    """Grade a function of the tutorial.
+
+    `is_wrong` returns whether another function of the student is wrong.
+    """
     trials = _tried(task, caller)
-    if isinstance(trials, Grade):
-        return trials
-    wrong_functions = {}
-    for name in task.calls:
-        if function := wrong(name):
-            wrong_functions[name] = function
-    if wrong_functions and _is_right_with_solutions(
-        task, caller, wrong, [*wrong_functions]
-    ):
-        first = _first_wrong(trials)
-        return replace(
-            _with_hints(task, follows([*wrong_functions]), _last_hint(first)),
-            case=first.case,
+    last = trials[-1]
+    if last.outcome["kind"] in ENDED:
+        return replace(problem(task, last.outcome, last.arguments), case=last.case)
+    if all(trial.is_right for trial in trials):
+        return _right(task, trials)
+    wrong_names = [name for name in task.calls if is_wrong(name)]
+    if _is_right_with_solutions(task, caller, is_wrong, names=[*wrong_names]):
+        verb = "is" if len(wrong_names) == 1 else "are"
+        words = (
+            f"it is correct except for {listed(wrong_names)}, which it calls and which"
+            f" {verb} wrong"
         )
-    grade = _wrong(task, caller, trials, wrong_functions)
+        return _grade_of_trial(Mistake(words, "called"), _first_wrong(trials))
+    grade = _wrong(task, caller, trials, wrong_names=wrong_names)
     changed = _changed_arguments(task, trials)
     if changed and "in place" not in grade.mistake:
         return replace(grade, notes=(f"It also changes {changed} in place.",))
     return grade
 
 
-def _is_right_with_solutions(task, caller, wrong, names):
+def _grade_of_trial(mistake, trial):
+    """Build the grade of a mistake; the last hint describes a wrong trial."""
+    grade = _with_hints(trial.task, mistake, _last_hint(trial))
+    return replace(grade, case=trial.case)
+
+
+def _is_right_with_solutions(task, caller, is_wrong, names):
     """Return whether a function is right if it calls the solutions of wrong functions."""
+    if not names:
+        return False
     # the list grows; each function is judged before the student's code can see its
     # solution
     for name in names:
-        wrong(name)
+        is_wrong(name)
         names += [called for called in TASKS[name].calls if called not in names]
     solutions = "\n".join(TASKS[name].source for name in names)
-    result = _tried(task, partial(caller, instead=solutions))
-    return isinstance(result, Grade) and result.right
+    trials = _tried(task, partial(caller, instead=solutions))
+    is_right = all(trial.is_right for trial in trials)
+    return is_right and not _changed_arguments(task, trials)
 
 
 def _first_wrong(trials):
@@ -85,32 +98,38 @@ def _first_wrong(trials):
 
 
 def _tried(task, caller):
-    """Return the grade of a function that is right or ends its process, and otherwise its trials."""
-    best_trials = []
-    most_right = -1
-    formats = ["arrays", "vectors", "lists"]
-    if not {"bh", "bo", "ls_of_params"}.intersection(task.arguments):
-        formats.remove("vectors")
+    """Call a function in several formats of its arguments, and return the best trials.
+
+    If a call ends the student's process, it is the last trial.
+    """
+    formats = ["arrays"]
+    if {"bh", "bo", "ls_of_params"}.intersection(task.arguments):
+        formats.append("vectors")
+    formats.append("lists")
+    attempts = []
     for arguments_format in formats:
-        trials = []
-        for case in range(len(CASES)):
-            arguments = arguments_of(task, case)
-            passed = arguments
-            if arguments_format == "vectors":
-                passed = {
-                    name: _flat_bias(name, value) for name, value in arguments.items()
-                }
-            outcome = caller(task.name, passed, arguments_format == "lists")
-            if outcome["kind"] in ENDED:
-                return replace(problem(task, outcome, arguments), case=case)
-            trials.append(Trial.from_call(task, case, arguments, outcome))
-        right = sum(trial.is_right for trial in trials)
-        if right == len(trials):
-            return _right(task, trials)
-        if right > most_right:
-            best_trials = trials
-            most_right = right
-    return best_trials
+        trials = _tried_in_format(task, caller, arguments_format)
+        has_ended = trials[-1].outcome["kind"] in ENDED
+        if has_ended or all(trial.is_right for trial in trials):
+            return trials
+        attempts.append(trials)
+    return max(attempts, key=lambda trials: sum(trial.is_right for trial in trials))
+
+
+def _tried_in_format(task, caller, arguments_format):
+    trials = []
+    for case in range(len(CASES)):
+        arguments = arguments_of(task, case)
+        passed = arguments
+        if arguments_format == "vectors":
+            passed = {
+                name: _flat_bias(name, value) for name, value in arguments.items()
+            }
+        outcome = caller(task.name, passed, arguments_format == "lists")
+        trials.append(Trial.from_call(task, case, arguments=arguments, outcome=outcome))
+        if outcome["kind"] in ENDED:
+            break
+    return trials
 
 
 def _flat_bias(name, value):
@@ -153,51 +172,53 @@ def _right(task, trials):
     )
 
 
-def _wrong(task, caller, trials, wrong_functions):
+def _wrong(task, caller, trials, wrong_names):
     """Grade a wrong function from all its calls."""
     first = _first_wrong(trials)
-    trials_with_value = [trial for trial in trials if trial.has_value]
-    for trial in trials:
-        kind = trial.outcome["kind"]
-        if kind != "value":
-            if trial is trials[0] or kind not in ("error", "exit"):
-                return _without_result(task, trial, trials_with_value, wrong_functions)
-            break
-    if first.has_value and (grade := _wrong_type(first)):
-        return grade
-    if state := kept_state(trials):
-        mistake = Mistake(state, "kept")
-    else:
-        mistake = explained(task, trials_with_value, wrong_functions)
-    if not mistake and task.name == "loss":
+    failed = next((trial for trial in trials if not trial.has_value), None)
+    if failed is not None:
+        # errors in later cases may only be caused by wrong shapes
+        is_error = failed.outcome["kind"] in ("error", "exit")
+        if failed is trials[0] or not is_error:
+            return _without_result(task, failed, trials)
+    if first.has_value:
+        grade = _wrong_type(first)
+        if grade is not None:
+            return grade
+    mistake = _mistake(task, caller, trials, wrong_names=wrong_names)
+    return _grade_of_trial(mistake, first)
+
+
+def _mistake(task, caller, trials, wrong_names):
+    """Return a mistake that explains the results, or a description of the results."""
+    state = kept_state(trials)
+    if state:
+        return Mistake(state, "kept")
+    mistake = explained(task, trials)
+    if mistake is None and task.name == "loss":
         mistake = _mistake_with_soft_targets(task, caller)
-    if not mistake:
+    if mistake is None:
         mistake = _unknown(task, trials)
-        if wrong_functions:
-            names = listed(wrong_functions)
-            verb = "are" if len(wrong_functions) > 1 else "is"
+        if wrong_names:
+            names = listed(wrong_names)
+            verb = "are" if len(wrong_names) > 1 else "is"
             note = f"if it calls {names}, note that {names} {verb} wrong"
             mistake = replace(mistake, name=f"{mistake.name}; {note}")
-    return replace(_with_hints(task, mistake, _last_hint(first)), case=first.case)
+    return mistake
 
 
-def _without_result(task, trial, trials_with_value, wrong_functions):
-    """Grade a function that raises an error; other results may explain an error of shapes."""
-    outcome = trial.outcome
-    error = outcome.get("error", "")
-    grade = problem(task, outcome, trial.arguments)
-    words = (
-        "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of"
-        " bounds|sequence"
-    )
-    shape_error = rf"^error (ValueError|IndexError|AxisError|TypeError).*({words})"
+def _without_result(task, failed, trials):
+    """Grade a function by a failed trial; the other trials may explain an error of shapes."""
+    outcome = failed.outcome
     mistake = None
-    if re.search(shape_error, f"{outcome['kind']} {error}"):
-        mistake = explained(task, trials_with_value, wrong_functions)
-    if mistake:
-        last_hint = f"{_capital(error)}{_line_of(outcome)}; {_shapes(trial.arguments)}"
-        grade = _with_hints(task, mistake, last_hint)
-    return replace(grade, case=trial.case)
+    if re.search(SHAPE_ERROR, f"{outcome['kind']} {outcome.get('error')}"):
+        mistake = explained(task, trials)
+    if mistake is None:
+        grade = problem(task, outcome, failed.arguments)
+    else:
+        error = _capital(_error_with_line(outcome))
+        grade = _with_hints(task, mistake, f"{error}; {_shapes(failed.arguments)}")
+    return replace(grade, case=failed.case)
 
 
 def _mistake_with_soft_targets(task, caller):
@@ -207,63 +228,56 @@ def _mistake_with_soft_targets(task, caller):
         arguments = arguments_of(task, case)
         T = arguments["T"]
         arguments["T"] = 0.8 * T + 0.2 / T.shape[1]
-        trials.append(
-            Trial.from_call(task, case, arguments, caller(task.name, arguments, False))
-        )
+        outcome = caller(task.name, arguments, False)
+        trials.append(Trial.from_call(task, case, arguments=arguments, outcome=outcome))
     if all(trial.has_value for trial in trials):
-        return explained(task, trials, {})
+        return explained(task, trials)
     return None
 
 
 def _wrong_type(trial):
-    """Grade a function that returns a wrong type."""
+    """Grade a function that returns a wrong type; return None if the type is right."""
     task = trial.task
     value = trial.value
     if value is None:
-        name = "nothing is returned"
+        changed = " and ".join(trial.outcome["changed"])
+        mistake = "nothing is returned"
         if trial.outcome["printed"].strip():
-            name = "the result is printed, not returned"
-        elif trial.outcome["changed"]:
-            name = (
-                f"{' and '.join(trial.outcome['changed'])} is changed in place, and"
-                " nothing is returned"
-            )
+            mistake = "the result is printed, not returned"
+        elif changed:
+            mistake = f"{changed} is changed in place, and nothing is returned"
         look = "Look at the end of the function: what does it return?"
-        return with_step(
-            task, look, name, f"It returns None, but should return {task.shape}."
-        )
+        last_hint = f"It returns None, but should return {task.shape}."
+        return with_step(task, look, mistake, last_hint)
     is_array = isinstance(value, ndarray)
-    has_right_type = is_array
-    if task.result == "list":
-        has_right_type = as_list(value) is not None
-    if has_right_type:
+    is_list = as_list(value) is not None
+    if is_list if task.result == "list" else is_array:
         return None
     result = "a single array" if is_array else type_in_words(value)
     if isinstance(value, list) and len(value) == 1 and same(value[0], trial.expected):
         result = "a list or tuple that contains the array, not the array itself"
     look = "Look at the type of the returned value."
-    return with_step(
-        task, look, f"the result is {result}", f"It should be {task.shape}."
-    )
+    last_hint = f"It should be {task.shape}."
+    return with_step(task, look, f"the result is {result}", last_hint)
 
 
 def _last_hint(trial):
-    """Return the last hint: a wrong entry and its correct value, or the error."""
-    if trial.has_value:
-        hint = difference(
-            trial.value, trial.expected, trial.task.result, trial.precision
-        )
-    else:
-        hint = f"{trial.outcome['error']}{_line_of(trial.outcome)}"
-    hint = f"{_capital(hint)}, for arguments of the shapes {_shapes(trial.arguments)}"
+    """Return the last hint without a period: a wrong entry and its correct value, or the error."""
+    hint = _difference(trial) if trial.has_value else _error_with_line(trial.outcome)
+    hint = f"{_capital(hint)}{FOR_ARGUMENTS}{_shapes(trial.arguments)}"
     return f"{hint}: {CASES[trial.case].words}" if trial.case else hint
+
+
+def _difference(trial):
+    return difference(
+        trial.value, trial.expected, trial.task.result, precision=trial.precision
+    )
 
 
 def _unknown(task, trials):
     """Describe a mistake that no known mistake explains."""
     wrong_trials = [trial for trial in trials if not trial.is_right]
-    first = wrong_trials[0]
-    misfit = None
+    misfit = None  # the first array of a wrong shape
     if task.result != "list":
         for trial in reversed(wrong_trials):
             is_array = isinstance(trial.value, ndarray)
@@ -275,14 +289,16 @@ def _unknown(task, trials):
     if len(values) > 2 and all(isinstance(value, ndarray) for value in values):
         if not np.isfinite(values[0]).all():
             return Mistake("the result is not finite", "argument")
+        # the last case repeats the first
         if same(values[0], values[1]) and same(values[0], values[-2]):
             return Mistake("the result does not depend on the arguments", "argument")
-    if misfit:
+    if misfit is not None:
         words = f"for {CASES[misfit.case].words} " if misfit.case else ""
         return Mistake(
             f"the shape of the result is wrong: {words}it is {misfit.value.shape}",
             "shape",
         )
+    first = wrong_trials[0]
     if task.result == "list":
         count = len(as_list(first.value) or ())
         if count != len(first.expected):
@@ -294,20 +310,19 @@ def _unknown(task, trials):
 
 
 def _unknown_in_some_cases(wrong_trials, misfit):
-    """Describe the wrong cases of a function."""
+    """Describe the wrong cases; `misfit` is the first trial with a wrong shape, or None."""
     first = wrong_trials[0]
     is_correct = f"it is correct for {CASES[0].words}"
     cases = listed([CASES[trial.case].words for trial in wrong_trials])
     if not first.has_value:
-        error = first.outcome["error"].partition(":")[0]
-        return Mistake(f"{is_correct}, but raises {error} for {cases}", "cases")
+        error_type, *_ = first.outcome["error"].split(":")
+        return Mistake(f"{is_correct}, but raises {error_type} for {cases}", "cases")
     if _are_repetitions([trial.case for trial in wrong_trials]):
         return Mistake(LATER, "kept")
     if misfit is first:
-        return Mistake(
-            f"{is_correct}, but has the shape {np.shape(first.value)} for {cases}",
-            "shape",
-        )
+        shape = np.shape(first.value)
+        mistake = f"{is_correct}, but has the shape {shape} for {cases}"
+        return Mistake(mistake, "shape")
     return Mistake(f"{is_correct}, but wrong for {cases}", "cases")
 
 
@@ -318,38 +333,46 @@ LATER = (
 
 
 def _are_repetitions(wrong_cases):
-    """Return whether all cases that repeat some lengths of an earlier case are wrong, and no others."""
-    for axes in chain.from_iterable(
-        combinations(range(4), count) for count in (4, 3, 2, 1)
-    ):
-        lengths = [tuple(case.shape[axis] for axis in axes) for case in CASES]
-        if wrong_cases == [k for k in range(AGAIN) if lengths[k] in lengths[:k]]:
-            return True
+    """Return whether the wrong cases are those that repeat some lengths of an earlier case.
+
+    A function that keeps arrays by their shapes is wrong in these cases.
+    """
+    for count in (4, 3, 2, 1):
+        for axes in combinations(range(4), count):
+            if wrong_cases == _repetitions(axes):
+                return True
     return False
+
+
+def _repetitions(axes):
+    """Return the cases that repeat the lengths of an earlier case along some axes."""
+    earlier_lengths = []
+    cases = []
+    for number, case in enumerate(CASES[:AGAIN]):
+        lengths = [case.shape[axis] for axis in axes]
+        if lengths in earlier_lengths:
+            cases.append(number)
+        earlier_lengths.append(lengths)
+    return cases
 
 
 def _share(trial):
     """Describe the first wrong entry and the number or the size of the errors."""
     if trial.task.result == "number":
         return ""
-    errors = []
+    errors = []  # relative to the largest entry of each part
     for value, expected in trial.parts:
         if not isinstance(value, ndarray) or value.size != np.size(expected):
             return ""
-        errors.append(
-            np.abs(np.ravel(value) - np.ravel(expected))
-            / max(np.abs(expected).max(), 1e-300)
-        )
+        largest = max(np.abs(expected).max(), 1e-300)
+        errors.append(np.abs(np.ravel(value) - np.ravel(expected)) / largest)
     errors = np.concatenate(errors)
-    words = f"{(errors > trial.precision).sum()} of {errors.size} entries are wrong"
+    wrong_count = (errors > trial.precision).sum()
+    words = f"{wrong_count} of {errors.size} entries are wrong"
     if errors.max() < 0.1:
-        words = (
-            f"all errors are at most {100 * errors.max():.1g} % of the largest entry"
-        )
-    return (
-        f": {difference(trial.value, trial.expected, trial.task.result, trial.precision)};"
-        f" {words}"
-    )
+        percent = 100 * errors.max()
+        words = f"all errors are at most {percent:.1g} % of the largest entry"
+    return f": {_difference(trial)}; {words}"
 
 
 def _with_hints(task, mistake, last_hint):
@@ -359,7 +382,8 @@ def _with_hints(task, mistake, last_hint):
         points = 0.5
         look = f"{_capital(mistake.name)}."
     elif mistake.look == "entry":
-        look = f"{last_hint.partition(', for arg')[0]}."
+        wrong_entry, *_ = last_hint.split(FOR_ARGUMENTS)
+        look = f"{wrong_entry}."
     else:
         look = LOOK[mistake.look]
     return replace(with_step(task, look, mistake.name, f"{last_hint}."), points=points)
@@ -367,13 +391,10 @@ def _with_hints(task, mistake, last_hint):
 
 def with_step(task: Task, look: str, mistake: str, last_hint: str) -> Grade:
     """Build a grade with hints; if the mistake is in a called function, use the derivation of that function."""
-    step = TASKS.get(mistake.partition(": ")[0], task).step
-    return Grade(
-        task.name,
-        0,
-        mistake=mistake,
-        hints=(look, f"{step} Here, {mistake}.", last_hint),
-    )
+    called, *_ = mistake.split(": ")
+    step = TASKS.get(called, task).step
+    hints = (look, f"{step} Here, {mistake}.", last_hint)
+    return Grade(task.name, 0, mistake=mistake, hints=hints)
 
 
 def absent(task: Task, mistake: str, advice: str, judged: bool = True) -> Grade:
@@ -404,38 +425,38 @@ def _shapes(arguments):
     return ", ".join(arrays + lists)
 
 
-def _line_of(outcome):
-    """Describe the line of an error."""
-    if not outcome.get("line"):
-        return ""
-    line = f", in line {outcome['line']}"
-    return f"{line}: {outcome['code']}" if outcome.get("code") else line
+def _error_with_line(outcome):
+    text = outcome.get("error", "")
+    if outcome.get("line"):
+        text += f", in line {outcome['line']}"
+        if outcome.get("code"):
+            text += f": {outcome['code']}"
+    return text
 
 
 def problem(task: Task, outcome: Outcome, arguments: Mapping) -> Grade:
     """Build the grade of a function from a call without a result."""
+    kind = outcome["kind"]
     error = outcome.get("error", "")
-    name = "it raises an error"
-    advice = "Read the error message."
-    for pattern, *description in _PROBLEMS:
-        if re.search(pattern, f"{outcome['kind']} {error}"):
-            name, advice = description
-            break
-    if name == "it has the wrong arguments":
+    mistake, advice = next(
+        (mistake, advice)
+        for pattern, mistake, advice in _PROBLEMS
+        if re.search(pattern, f"{kind} {error}")
+    )
+    if mistake == "it has the wrong arguments":
         advice = advice.format(", ".join(task.arguments))
         if outcome.get("line"):  # the error comes from a call inside the function
-            name = "it calls a function with wrong arguments"
+            mistake = "it calls a function with wrong arguments"
             advice = "Look at the call in this line."
-    first_hint = f"{_capital(name)}."
+    first_hint = f"{_capital(mistake)}."
     if error:
-        first_hint = f"{_capital(name)}: {error}{_line_of(outcome)}."
+        first_hint = f"{_capital(mistake)}: {_error_with_line(outcome)}."
     last_hint = (
         f"The arguments were {_shapes(arguments)}; it should return {task.shape}."
     )
     hints = (first_hint, f"{advice} {task.step}", last_hint)
-    return Grade(
-        task.name, 0, mistake=name, hints=hints, judged=outcome["kind"] not in UNJUDGED
-    )
+    is_judged = kind not in UNJUDGED
+    return Grade(task.name, 0, mistake=mistake, hints=hints, judged=is_judged)
 
 
 _PROBLEMS = [
@@ -461,6 +482,7 @@ can't multiply sequence ; a list is multiplied by a number ; Multiply each array
 IndexError|AxisError ; an index or axis is out of range ; Look at the shape of the indexed array.
 read-only|assignment destination ; it changes an argument ; Compute a new array instead.
 NotImplementedError ; it is not implemented yet ; Implement it.
+^ ; it raises an error ; Read the error message.
 """.strip().splitlines()
 ]
 """Patterns of outcomes and errors, the mistake, and advice."""

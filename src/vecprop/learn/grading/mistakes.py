@@ -316,9 +316,9 @@ def named(task: Task) -> list[Mistake]:
     mistakes = []
     for line in NAMED[task.name].strip().splitlines():
         look, name, formula = line.split(" | ")
-        mistakes.append(
-            Mistake(name, look, eval(f"lambda {arguments}: {formula}", _SCOPE))
-        )
+        # the formulas of `NAMED` are part of this file
+        function = eval(f"lambda {arguments}: {formula}", _SCOPE)
+        mistakes.append(Mistake(name, look, function))
     if task.name == "backprop_gradients":
         mistakes.extend(_other_orders(task))
         mistakes.extend(_same_mistake_in_both_layers())
@@ -335,9 +335,8 @@ def _other_orders(task):
             gradients = exact(*arguments)
             return [gradients[k] for k in order]
 
-        yield Mistake(
-            f"the order is [{', '.join(names[k] for k in order)}]", "list", reordered
-        )
+        names_in_order = ", ".join(names[k] for k in order)
+        yield Mistake(f"the order is [{names_in_order}]", "list", reordered)
 
 
 def _same_mistake_in_both_layers():

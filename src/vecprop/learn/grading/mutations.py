@@ -348,16 +348,23 @@ NUMBER_CHANGES = _changes_by_numbers(
 
 
 def described(words: str, name: str) -> str:
-    """Describe a change of a named part of a formula, or of its result if the name is empty."""
+    """Describe a change of a part of a formula; an empty name stands for the result.
+
+    Examples
+    --------
+    >>> described("the square root of {} is taken", "T")
+    'the square root of T is taken'
+    >>> described("the square root of {} is taken", "")
+    'the square root is taken'
+    """
     if not name:
-        words = (
-            words.replace(" of {}", "")
-            .replace("{0} is used", "the result is used")
-            .replace("of {0}", "of it")
-        )
-    elif words.startswith(("1 -", "1 /")) and " " in name:
+        words = words.replace(" of {}", "")
+        words = words.replace("{0} is used", "the result is used")
+        words = words.replace("of {0}", "of it")
+        return words.format("it")
+    if words.startswith(("1 -", "1 /")) and " " in name:
         name = f"({name})"
-    return words.format(name or "it")
+    return words.format(name)
 
 
 def row_count(arguments: Iterable[Any]) -> int:
@@ -386,7 +393,7 @@ def _expressions(node, parent) -> Iterator[tuple[Any, Any]]:
         yield node, parent
     children = ast.iter_child_nodes(node)
     if isinstance(node, ast.Call):
-        children = node.args
+        children = node.args  # without the function and axis=...
     elif isinstance(node, ast.ListComp):
         children = [node.elt, node.generators[0].iter]
     for child in children:
@@ -394,13 +401,28 @@ def _expressions(node, parent) -> Iterator[tuple[Any, Any]]:
 
 
 def _parts(task):
-    """Return the parts of a formula, shortest first. Repeated parts are also returned one by one."""
-    line_starts = list(
-        accumulate(map(len, task.source.splitlines(keepends=True)), initial=0)
-    )
-    occurrences = {}
-    body: Any = ast.parse(task.source).body[0]
-    for statement in body.body:
+    """Return the parts of a formula, shortest first: all equal parts together, then one by one."""
+    parts_by_text = {}
+    for part in _single_parts(task):
+        parts_by_text.setdefault(part.text, []).append(part)
+    parts = []
+    for text in sorted(parts_by_text, key=len):
+        equal_parts = parts_by_text[text]
+        first = equal_parts[0]
+        spans = [part.spans[0] for part in equal_parts]
+        name = _in_words(text) if first.name else ""
+        parts.append(first._replace(name=name, spans=spans))
+        if len(equal_parts) > 1:
+            parts.extend(equal_parts)
+    return parts
+
+
+def _single_parts(task):
+    """Yield the expressions of a formula with their positions in its source code."""
+    lines = task.source.splitlines(keepends=True)
+    line_starts = list(accumulate(map(len, lines), initial=0))
+    definition: Any = ast.parse(task.source).body[0]
+    for statement in definition.body:
         for node, parent in _expressions(statement.value, statement):
             start = line_starts[node.lineno - 1] + node.col_offset
             end = line_starts[node.end_lineno - 1] + node.end_col_offset
@@ -408,17 +430,7 @@ def _parts(task):
             name = f"{_in_words(text)} in {_in_words(ast.unparse(parent))}"
             if isinstance(parent, ast.Return):
                 name = ""
-            occurrences.setdefault(text, []).append(
-                FormulaPart(name, text, node, [(start, end)])
-            )
-    parts = []
-    for text in sorted(occurrences, key=len):
-        first, *repetitions = occurrences[text]
-        spans = [part.spans[0] for part in occurrences[text]]
-        parts.append(first._replace(name=first.name and _in_words(text), spans=spans))
-        if repetitions:
-            parts.extend(occurrences[text])
-    return parts
+            yield FormulaPart(name, text, node, [(start, end)])
 
 
 def _in_words(text):
@@ -426,7 +438,10 @@ def _in_words(text):
 
 
 class ChangedFormula:
-    """A task's function with one part of its formula replaced; the new code may call `changed`."""
+    """A task's function after new code has replaced a part of the formula.
+
+    The code may call `changed`, which `with_change` defines.
+    """
 
     def __init__(self, task: Task, part: FormulaPart, code: str):
         source = task.source
@@ -476,34 +491,32 @@ def _rewritten(task, part, descriptions):
 
 
 def _changed(task, part, changes):
-    """Yield changes of a part of a formula."""
+    """Yield mistakes that apply a change to the value of a part."""
     if not part.name:
         return
     formula = ChangedFormula(task, part, f"changed({part.text})")
     for words, look, change, family in changes:
+        name = described(words, part.name)
         family = described(family, part.name) if family else words
-        yield Mistake(
-            described(words, part.name), look, formula.with_change(change), family
-        )
+        yield Mistake(name, look, formula.with_change(change), family)
 
 
 def _other_functions(task, part):
-    """Yield other functions of the argument of a function call."""
+    """Yield mistakes that apply another function to the argument of a call."""
     argument = ""
     if not part.name and len(task.arguments) == 1:
         argument = task.arguments[0]
     elif isinstance(part.node, ast.Call):
-        argument = part.text.partition("(")[2][:-1]
+        argument = part.text.partition("(")[2].removesuffix(")")
     if not argument or "," in argument:
         return
     changes = FUNCTIONS
     if part.name.startswith("exp("):
         changes = FUNCTIONS + BASES
+    ending = f"instead of {part.name}" if part.name else "instead"
     formula = ChangedFormula(task, part, f"changed({argument})")
     for words, look, change, _ in changes:
-        name = f"{described(words, _in_words(argument))} instead of {part.name}".removesuffix(
-            " of "
-        )
+        name = f"{described(words, _in_words(argument))} {ending}"
         yield Mistake(name, look, formula.with_change(change))
 
 
@@ -516,9 +529,9 @@ def with_numbers(task: Task) -> Iterator[Mistake]:
         yield from _changed(task, part, NUMBER_CHANGES)
     if "backprop_gradients" in task.calls:
         return
-    parts.sort(key=lambda part: bool(part.name))  # the whole formula first
+    parts.sort(key=lambda part: part.name != "")  # the whole formula first
     for part, argument in product(parts, task.arguments):
-        if argument not in (part.name or "it").split():
+        if argument not in part.name.split():
             yield from _rewritten(task, part, _with_argument(part, argument))
 
 
@@ -538,6 +551,17 @@ OPERATORS = {
     "/": "divided",
     "@": "multiplied as matrices",
 }
+REDUCTIONS = (
+    "max",
+    "min",
+    "prod",
+    "mean",
+    "median",
+    "std",
+    "var",
+    "argmax",
+    "linalg.norm",
+)
 SYMBOLS: dict[Any, str] = {
     ast.Add: "+",
     ast.Sub: "-",
@@ -573,9 +597,8 @@ def _replacements(task, part):
     if part.text.startswith("np.sum("):
         yield from _other_reductions(part)
     if isinstance(node, ast.Name):
-        for name in dict.fromkeys(
-            re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", task.source)
-        ):
+        variables = re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", task.source)
+        for name in dict.fromkeys(variables):
             if name != node.id:
                 yield f"{name} is used instead of {part.name}", "argument", name
 
@@ -601,18 +624,9 @@ def _other_operators(node):
 
 
 def _other_reductions(part):
+    """Yield replacements of a sum by other functions and along other axes."""
     argument = ast.unparse(part.node.args[0])
-    for function in (
-        "max",
-        "min",
-        "prod",
-        "mean",
-        "median",
-        "std",
-        "var",
-        "argmax",
-        "linalg.norm",
-    ):
+    for function in REDUCTIONS:
         for axis in ("0", "1", ""):
             option = f", axis={axis}, keepdims=True" if axis else ""
             words = function.removeprefix("linalg.")
@@ -644,16 +658,17 @@ def changed_result(task: Task, wrong_parts: Sequence[int]) -> Iterator[Mistake]:
 def with_changed_result(
     function: Function, change: ChangeFunction, parts: Sequence[int] = range(4)
 ) -> Function:
-    """Return a function whose result is changed, or some parts of a list."""
+    """Return a function that changes another function's result, or some parts of its list."""
 
     def changed_function(*arguments):
         result = function(*arguments)
         rows = row_count(arguments)
         if not isinstance(result, list):
             return change(np.asarray(result), rows)
-        return [
-            change(part, rows) if k in parts else part for k, part in enumerate(result)
-        ]
+        changed_parts = []
+        for k, part in enumerate(result):
+            changed_parts.append(change(part, rows) if k in parts else part)
+        return changed_parts
 
     return changed_function
 
@@ -681,16 +696,14 @@ def inherited(
 ) -> Iterator[Mistake]:
     """Yield mistakes of called functions that affect the wrong parts of a list."""
     for name in task.calls:
-        called = TASKS[name]
-        if not AFFECTED.get(name, set(wrong_parts)).issuperset(wrong_parts):
+        affected_parts = AFFECTED.get(name, wrong_parts)
+        if not set(wrong_parts).issubset(affected_parts):
             continue
-        for mistake in chain(
-            mistakes_of(called), inherited(called, mistakes_of, wrong_parts)
-        ):
-            wrong_functions = functions({name: mistake.function})
-            yield Mistake(
-                f"{name}: {mistake.name}", mistake.look, wrong_functions[task.name]
-            )
+        called = TASKS[name]
+        mistakes = mistakes_of(called)
+        for mistake in chain(mistakes, inherited(called, mistakes_of, wrong_parts)):
+            wrong = functions({name: mistake.function})[task.name]
+            yield Mistake(f"{name}: {mistake.name}", mistake.look, wrong)
 
 
 def any_of(task: Task) -> Iterator[Mistake]:

@@ -16,8 +16,10 @@ from .mutations import (
     CHANGES,
     NUMBER_CHANGES,
     ChangeFunction,
+    constant,
     described,
     mutated,
+    with_constants,
     with_numbers,
 )
 from .tasks import TASKS
@@ -28,16 +30,13 @@ Mistakes = Iterator[tuple[str, Callable[..., Any]]]
 
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
     """Describe a mistake that explains all losses or gradients, or return "" if none does."""
-    trials = sorted(
-        (trial for trial in trials if trial.has_value), key=lambda trial: trial.is_right
-    )
+    trials = [trial for trial in trials if trial.has_value]
+    trials.sort(key=lambda trial: trial.is_right)  # wrong results exclude most mistakes
     if trials[0].is_right:
         return ""
-    if not all(
-        trial.is_finite and trial.value.shape == trial.expected.shape
-        for trial in trials
-    ):
-        return ""
+    for trial in trials:
+        if not trial.is_finite or trial.value.shape != trial.expected.shape:
+            return ""
     mistakes = wrong_losses(network) if is_loss else wrong_gradients(network)
     with np.errstate(all="ignore"):
         for words, function in chain(mistakes, changed_values(network, is_loss)):
@@ -48,22 +47,23 @@ def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
 
 def _relation(network, trials, is_loss):
     """Describe a simple relation between the results and the expected values, or return ""."""
-    subject = "loss" if is_loss else "gradient"
+    subject = "loss"
     entries: Any = ...
     if not is_loss:
-        wrong_tensors = [
-            tensor for tensor in network.layout.tensors if _is_wrong(tensor, trials)
-        ]
-        if 0 < len(wrong_tensors) < len(network.layout.tensors):
-            subject = f"gradient of {' and '.join(map(str, wrong_tensors))}"
+        subject = "gradient"
+        tensors = network.layout.tensors
+        wrong_tensors = [tensor for tensor in tensors if _is_wrong(tensor, trials)]
         if wrong_tensors:
             entries = np.concatenate([_indices(tensor) for tensor in wrong_tensors])
+            if len(wrong_tensors) < len(tensors):
+                subject = f"gradient of {' and '.join(map(str, wrong_tensors))}"
     pairs = []
     parameters = []
     squares = []
     absolute_values = []
     for trial in trials:
-        pairs.append(Pair(trial, 0, trial.value[entries], trial.expected[entries]))
+        value = trial.value[entries]
+        pairs.append(Pair(trial, 0, value, expected=trial.expected[entries]))
         theta = trial.arguments["theta"]
         parameters.append(theta[entries])
         squares.append(np.sum(theta**2))
@@ -73,8 +73,8 @@ def _relation(network, trials, is_loss):
         "the sum of the squares of theta": squares,
         "the sum of the absolute values of theta": absolute_values,
     }
-    for words, _ in relations(pairs, terms):
-        return f"in the {subject}, {words}"
+    for mistake in relations(pairs, terms):
+        return f"in the {subject}, {mistake.name}"
     return ""
 
 
@@ -92,6 +92,12 @@ def _indices(tensor):
 
 
 ERROR, BACK = "the error at the output", " in the backward pass"
+
+MOST_ORDERS = 120
+"""The largest number of permutations of tensors that are tried."""
+
+MOST_DIFFERENCES = 200
+"""The most parameters for finite differences, which need two losses per parameter."""
 
 
 class ChangedPass:
@@ -121,36 +127,35 @@ class ChangedPass:
     def __call__(self, theta, X, T) -> Array:
         network = self.network
         rows = len(X)
-        used_theta = self.changed_tensors("{}", theta, rows)
+        changed_theta = self.changed_tensors("{}", theta, rows)
         batch = network._batch(theta, X, T)
         targets = self.changed("T", batch.T, rows)
 
         Z = self.changed("X", X, rows)
         caches = []
-        for number, (layer, p) in enumerate(
-            zip(network.layers, network.layout.views(used_theta), strict=True)
-        ):
-            Z, cache = layer.forward(p, Z, None)
+        layer_parameters = network.layout.views(changed_theta)
+        for number, layer in enumerate(network.layers):
+            Z, cache = layer.forward(layer_parameters[number], Z, None)
             Z = self.changed(_output_name(network, number), Z, rows)
             caches.append(cache)
         weight = 1 if network.reduction == "sum" else 1 / rows
         if self.is_loss:
             losses = weight * network.loss_function.value(Z, targets)
-            return np.sum(losses) + network._penalty(used_theta, batch)
+            return np.sum(losses) + network._penalty(changed_theta, batch)
 
         delta = weight * network.loss_function.delta(Z, targets)
         delta = self.changed(ERROR, delta, rows)
         backward_theta = self.changed_tensors(f"{{}}{BACK}", theta, rows)
-        parameters = network.layout.views(backward_theta)
+        layer_parameters = network.layout.views(backward_theta)
         gradient = np.zeros_like(theta)
-        gradients = network.layout.views(gradient)
+        layer_gradients = network.layout.views(gradient)
         for number in reversed(range(len(network.layers))):
             delta = network.layers[number].backward(
-                parameters[number], caches[number], delta, gradients[number]
+                layer_parameters[number], caches[number], delta, layer_gradients[number]
             )
             delta = self.changed(_error_name(network, number), delta, rows)
         gradient = self.changed_tensors("the gradient of {}", gradient, rows)
-        network._add_penalty_gradient(used_theta, gradient, batch)
+        network._add_penalty_gradient(changed_theta, gradient, batch)
         return self.changed("the gradient", gradient, rows)
 
 
@@ -168,24 +173,23 @@ def _error_name(network, number):
 
 def changed_values(network: Network, is_loss: bool) -> Mistakes:
     """Yield losses or gradients with one value changed."""
-    numbers = range(len(network.layers))
+    layers = range(len(network.layers))
     tensors = [str(tensor) for tensor in network.layout.tensors]
-    names = []
+    outputs = [_output_name(network, number) for number in layers]
+    names = ["X", "T", *tensors, *outputs]
+    names_without_tensors = ["X", "T", *outputs]
     if not is_loss:
-        names += ["the gradient", ERROR]
-        names += [f"the gradient of {tensor}" for tensor in tensors]
-        names += [_error_name(network, number) for number in numbers]
-        names += [f"{tensor}{BACK}" for tensor in tensors]
-    names += ["X", "T", *tensors]
-    names += [_output_name(network, number) for number in numbers]
+        gradient = ["the gradient", ERROR]
+        errors = [_error_name(network, number) for number in layers]
+        gradients = [f"the gradient of {tensor}" for tensor in tensors]
+        backward_tensors = [f"{tensor}{BACK}" for tensor in tensors]
+        names = gradient + gradients + errors + backward_tensors + names
+        names_without_tensors = gradient + errors + names_without_tensors
     # `relations` covers tensors that change by a number
-    other_names = [
-        name for name in names if not any(tensor in name for tensor in tensors)
-    ]
     for name, change in chain(
-        product(names, CHANGES), product(other_names, NUMBER_CHANGES)
+        product(names, CHANGES), product(names_without_tensors, NUMBER_CHANGES)
     ):
-        function = ChangedPass(network, name, change.function, is_loss)
+        function = ChangedPass(network, name, change.function, is_loss=is_loss)
         yield described(change.words, name), function
 
 
@@ -219,24 +223,30 @@ def _other_parameters(network):
             _reading_theta(network, np.argsort(indices)),
         )
     matrices = _matrices(network)
-    for words, tensors in {
-        "each matrix": matrices,
-        **{str(tensor): [tensor] for tensor in matrices},
-    }.items():
-        indices = np.arange(network.layout.size)
-        for tensor in tensors:
-            indices[tensor.span] = (
-                _indices(tensor).reshape(tensor.shape[::-1]).T.ravel()
-            )
+    misread_matrices = {"each matrix": matrices}
+    for matrix in matrices:
+        misread_matrices[str(matrix)] = [matrix]
+    for words, tensors in misread_matrices.items():
         yield (
             f"{words} is read in column-major order, not row-major order",
-            _reading_theta(network, indices),
+            _reading_theta(network, _column_major_indices(network, tensors)),
         )
+    set_to_zero = with_constants(constant, 0)
     for tensor in network.layout.tensors:
         yield (
             f"{tensor} is left out",
-            ChangedPass(network, str(tensor), CHANGES[0].function, is_loss=True),
+            ChangedPass(network, str(tensor), set_to_zero, is_loss=True),
         )
+
+
+def _column_major_indices(network, matrices):
+    """Return the indices of theta if some matrices are read in column-major order."""
+    indices = np.arange(network.layout.size)
+    for matrix in matrices:
+        rows, columns = matrix.shape
+        transposed = _indices(matrix).reshape(columns, rows)
+        indices[matrix.span] = transposed.T.ravel()
+    return indices
 
 
 def _other_parts(network):
@@ -303,10 +313,15 @@ def _with_penalty(network, tensors, factor=1.0, rows_power=0):
 
 
 def _with_sum(network, loss_sum, rows_power=0, outputs_power=0):
-    """Return the loss of a network with another sum of the row losses, a function of Z and T."""
+    """Return the loss of a network with another sum of the row losses.
+
+    `loss_sum` is a function of the last layer's outputs Z and the targets T. The sum is
+    multiplied by N^rows_power O^outputs_power, with N rows and O outputs.
+    """
 
     def wrong_loss(theta, X, T):
-        Z = network.forward(theta, X)[0][-1]
+        layer_outputs, _ = network.forward(theta, X)
+        Z = layer_outputs[-1]
         rows, outputs = Z.shape
         scale = float(rows) ** rows_power * float(outputs) ** outputs_power
         total = loss_sum(Z, T) * scale
@@ -349,30 +364,38 @@ SCALES = [
 def _other_sums(network):
     """Yield losses that combine rows or classes wrongly."""
     if network.reduction == "mean":
-        for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100):
-            yield f"N is always {c}", _with_sum(network, _with_row_count(network, c))
-            yield (
-                f"N is at most {c}",
-                _with_sum(network, _with_row_count(network, c, is_limit=True)),
+        yield from _wrong_row_counts(network)
+    yield from _wrong_softmax_axes(network)
+    loss_task = TASKS["loss"]
+    for words, wrong_sum in chain(LOSS_SUMS, _mistakes(named(loss_task))):
+        loss_sum = _of_predictions(network, wrong_sum)
+        for ending, rows_power, outputs_power in SCALES:
+            loss = _with_sum(
+                network, loss_sum, rows_power=rows_power, outputs_power=outputs_power
             )
+            yield f"{words}{ending}", loss
+    mutations = chain(mutated(loss_task), with_numbers(loss_task))
+    for words, wrong_sum in _mistakes(mutations):
+        yield words, _with_sum(network, _of_predictions(network, wrong_sum))
+
+
+def _wrong_row_counts(network):
+    """Yield losses that are divided by a constant, not by the number N of rows."""
+    for count in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100):
+        loss_sum = _with_row_count(network, count)
+        yield f"N is always {count}", _with_sum(network, loss_sum)
+        loss_sum = _with_row_count(network, count, is_limit=True)
+        yield f"N is at most {count}", _with_sum(network, loss_sum)
+
+
+def _wrong_softmax_axes(network):
     for is_shifted in (False, True):
-        for axis, words in ((0, "the rows"), (None, "all entries")):
+        for axis, entries in ((0, "the rows"), (None, "all entries")):
             words = (
-                f"the softmax is computed over {words}, not over the classes of"
+                f"the softmax is computed over {entries}, not over the classes of"
                 " each row"
             )
             yield words, _with_sum(network, _cross_entropy(axis, is_shifted))
-    for words, wrong_sum in chain(LOSS_SUMS, _mistakes(named(TASKS["loss"]))):
-        loss_sum = _of_predictions(network, wrong_sum)
-        for ending, rows_power, outputs_power in SCALES:
-            yield (
-                words + ending,
-                _with_sum(network, loss_sum, rows_power, outputs_power),
-            )
-    for words, wrong_sum in _mistakes(
-        chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"]))
-    ):
-        yield words, _with_sum(network, _of_predictions(network, wrong_sum))
 
 
 def _mistakes(mistakes):
@@ -411,9 +434,7 @@ def wrong_gradients(network: Network) -> Mistakes:
     for words, indices in _orders(network):
         yield (
             f"the parts of the gradient are in another order than theta: {words}",
-            lambda theta, X, T, indices=indices: network.loss_and_gradient(theta, X, T)[
-                1
-            ][indices],
+            _reordered_gradient(network, indices),
         )
     for words, rows in ROW_SUBSETS.items():
         yield f"in the gradient, {words}", _gradient_of_rows(network, rows)
@@ -421,7 +442,7 @@ def wrong_gradients(network: Network) -> Mistakes:
             f"in the gradient, {words}, divided by N",
             _gradient_of_rows(network, rows, divides_by_all=True),
         )
-    if network.layout.size > 200:  # two losses per parameter
+    if network.layout.size > MOST_DIFFERENCES:
         return
     for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0):
         words = f"difference with a step of {h:g}, which is too large"
@@ -429,13 +450,24 @@ def wrong_gradients(network: Network) -> Mistakes:
         yield f"it is a central {words}", _differences(network, h, h)
 
 
-def _gradient_of_rows(network, rows, divides_by_all=False):
+def _reordered_gradient(network, indices):
     def wrong_gradient(theta, X, T):
-        if not len(X[rows]):
+        _, gradient = network.loss_and_gradient(theta, X, T)
+        return gradient[indices]
+
+    return wrong_gradient
+
+
+def _gradient_of_rows(network, rows, divides_by_all=False):
+    """Return the gradient of some rows, whose sum may be divided by the number of all rows."""
+
+    def wrong_gradient(theta, X, T):
+        count = len(X[rows])
+        if count == 0:
             return 0 * theta
-        gradient = network.loss_and_gradient(theta, X[rows], T[rows])[1]
+        _, gradient = network.loss_and_gradient(theta, X[rows], T[rows])
         if divides_by_all:
-            gradient = gradient * (len(X[rows]) / len(X))
+            gradient = gradient * (count / len(X))
         return gradient
 
     return wrong_gradient
@@ -460,19 +492,16 @@ def _orders(network):
     tensors = list(network.layout.tensors)
     weights = _matrices(network)
     biases = [tensor for tensor in tensors if tensor not in weights]
+    last_layer_first = sorted(tensors, key=lambda tensor: -tensor.layer)
+    bias_first = sorted(tensors, key=lambda tensor: (tensor.layer, -tensor.start))
     orders = [
-        ("the last layer is first", sorted(tensors, key=lambda tensor: -tensor.layer)),
-        (
-            "the bias of each layer precedes its weights",
-            sorted(tensors, key=lambda t: (t.layer, -t.start)),
-        ),
+        ("the last layer is first", last_layer_first),
+        ("the bias of each layer precedes its weights", bias_first),
         ("all weights precede all biases", weights + biases),
         ("all biases precede all weights", biases + weights),
         ("all tensors are reversed", tensors[::-1]),
     ]
-    orders += [
-        (", ".join(map(str, order)), order)
-        for order in islice(permutations(tensors), 1, 120)
-    ]
+    for order in islice(permutations(tensors), 1, MOST_ORDERS):
+        orders.append((", ".join(map(str, order)), list(order)))
     for words, order in orders:
         yield words, np.concatenate([_indices(tensor) for tensor in order])

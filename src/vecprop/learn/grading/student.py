@@ -30,11 +30,20 @@ LONGEST, LARGEST = 2_000, 100_000
 """The maximum length of printed text, and the maximum size of a result."""
 
 IMPORTS = (ast.Import, ast.ImportFrom)
-DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+DEFINITIONS = (*IMPORTS, *BLOCKS)
 SIMPLE = (ast.Constant, ast.Lambda, ast.Name, ast.Attribute)
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+NOT_ARRAYS = (dict, set, str, bytes, types.GeneratorType)
 
 Outcome = dict
+
+
+class OtherType(NamedTuple):
+    """The name of the type of an unsupported result."""
+
+    name: str
+
 
 # These names remain valid if the student's code overwrites functions of NumPy or json.
 array_equal = np.array_equal
@@ -99,6 +108,10 @@ def call(
 
 
 def _copied(value, buffers, key):
+    """Copy an argument; every second call returns the same buffer.
+
+    `buffers` maps names and shapes to the number of calls and the buffer.
+    """
     if isinstance(value, list):
         return [
             _copied(part, buffers, (*key, number)) for number, part in enumerate(value)
@@ -106,11 +119,11 @@ def _copied(value, buffers, key):
     if not isinstance(value, ndarray):
         return value
     key = (*key, value.shape)
-    count, buffer = buffers.get(key, (0, value.copy()))
-    buffers[key] = count + 1, buffer
-    if count % 2:
+    calls, buffer = buffers.get(key, (0, value.copy()))
+    buffers[key] = (calls + 1, buffer)
+    if calls % 2 == 1:
         return value.copy()
-    buffer.setflags(write=True)
+    buffer.setflags(write=True)  # the student's code may have changed it
     buffer[...] = value
     return buffer
 
@@ -151,45 +164,45 @@ def described(error: BaseException, file: str) -> Outcome:
 
 
 def simple(value, texts: bool = False):
-    """Convert a result to an array, list, string, None, or a tuple with a type name."""
+    """Convert a result to an array, list, string, None or an `OtherType`."""
     if value is None or (texts and isinstance(value, str)):
         return value
-    type_name = (type(value).__name__,)
+    other_type = OtherType(type(value).__name__)
     if hasattr(value, "detach"):  # PyTorch tensors that require gradients
         value = value.detach()
-    if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(
-        value
-    ):
-        return type_name
+    if isinstance(value, NOT_ARRAYS) or callable(value):
+        return other_type
     array = None
     with (
         suppress(TypeError, ValueError, RuntimeError),
         warnings.catch_warnings(action="ignore"),
     ):
         array = _numbers(asarray(value), texts)
-    if isinstance(array, str):
-        return (array,)
+    if isinstance(array, OtherType):
+        return array
     is_list = isinstance(value, Sequence)
     if isinstance(value, ndarray):
-        is_list = value.ndim and value.dtype.kind in "OU"
+        is_list = value.ndim > 0 and value.dtype.kind in "OU"
+    # a list of matrices of equal shapes remains a list
     if array is not None and not (is_list and array.ndim == 3):
         return array
     if not is_list or len(value) > 100:
-        return type_name
-    return [simple(part, texts) for part in value]  # arrays of different shapes
+        return other_type
+    return [simple(part, texts) for part in value]
 
 
 def _numbers(array, texts):
-    """Convert an array to floats; return None or a description if it has no real numbers."""
+    """Convert an array to floats; return None for objects and texts."""
+    kind = array.dtype.kind
     if array.size > LARGEST:
-        return "array of too many numbers"
-    if array.dtype.kind == "c" and not np.imag(array).any():
-        array = np.real(array)
-    if array.dtype.kind == "c":
-        return "array of complex numbers"
-    if array.dtype.kind == "S" or (array.dtype.kind == "U" and not texts):
-        return "array of strings"
-    return new_array(array, float) if array.dtype.kind in "biufO" else None
+        return OtherType("array of too many numbers")
+    if kind == "c":
+        if np.imag(array).any():
+            return OtherType("array of complex numbers")
+        return new_array(np.real(array), float)
+    if kind == "S" or (kind == "U" and not texts):
+        return OtherType("array of strings")
+    return new_array(array, float) if kind in "biufO" else None
 
 
 def is_own(function) -> bool:
@@ -200,12 +213,15 @@ def is_own(function) -> bool:
 
 
 def encoded(value):
-    if isinstance(value, tuple):
-        return {"type": str(value[0])[:LONGEST]}
+    """Convert a simple value to JSON; `decoded` reverses this."""
+    if isinstance(value, OtherType):
+        return {"type": value.name[:LONGEST]}
     if isinstance(value, list):
         return [encoded(part) for part in value]
-    if value is None or isinstance(value, str):
-        return value and value[:LONGEST]
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value[:LONGEST]
     array = asarray(value)
     return {
         "shape": list(array.shape),
@@ -214,13 +230,14 @@ def encoded(value):
 
 
 def decoded(value):
-    if isinstance(value, dict):
-        if "type" in value:
-            return (str(value["type"]),)
-        return new_array(value["numbers"], float).reshape(
-            [int(length) for length in value["shape"]]
-        )
-    return [decoded(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [decoded(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if "type" in value:
+        return OtherType(str(value["type"]))
+    shape = [int(length) for length in value["shape"]]
+    return new_array(value["numbers"], float).reshape(shape)
 
 
 def chunks_of(text: str, ending: str) -> list[str]:
@@ -262,8 +279,9 @@ def outline(chunks: Sequence[str]) -> set[str]:
 
 
 def _defined(node):
+    """Yield the names that a node of a syntax tree defines."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, DEFINITIONS[2:]):
+        if isinstance(child, BLOCKS):
             yield child.name
         elif isinstance(child, ast.alias):
             yield child.asname or child.name
@@ -459,27 +477,27 @@ def watch(package: str, used: list[str]):
     """Record imports of this library, reads of its files, and commands that import it."""
 
     def note(event, details):
-        use = ""
-        if event == "import":
-            if re.match(r"vecprop(\.|$)", str(details[0])):
-                use = f"it imports {details[0]}"
-        elif event == "open":
-            path = os.path.abspath(details[0]) if isinstance(details[0], str) else ""
-            if path.startswith(package + os.sep) and path != __file__:
-                name = os.path.basename(path)
-                use = (
-                    "it imports vecprop"
-                    if name.endswith(".pyc")
-                    else f"it reads {name}"
-                )
-        elif event in COMMANDS and re.search(
-            r"(?:import|from|-m)['\", ]+vecprop\b", str(details)
-        ):
-            use = "it starts a program that imports vecprop"
+        use = _use(event, details, package)
         if use and use not in used and len(used) < 10:
             used.append(use)
 
     sys.addaudithook(note)
+
+
+def _use(event, details, package):
+    """Describe an audit event that uses this library, or return ""."""
+    if event == "import" and re.match(r"vecprop(\.|$)", str(details[0])):
+        return f"it imports {details[0]}"
+    if event == "open" and isinstance(details[0], str):
+        path = os.path.abspath(details[0])
+        if path.startswith(package + os.sep) and path != __file__:
+            if path.endswith(".pyc"):
+                return "it imports vecprop"
+            return f"it reads {os.path.basename(path)}"
+    command = r"(?:import|from|-m)['\", ]+vecprop\b"
+    if event in COMMANDS and re.search(command, str(details)):
+        return "it starts a program that imports vecprop"
+    return ""
 
 
 def plain(value, as_lists: bool):
@@ -499,19 +517,7 @@ class Process(NamedTuple):
 
 def descendants(root: int) -> dict[int, Process]:
     """Return the direct and indirect child processes; none on systems without /proc."""
-    processes = {}
-    with suppress(OSError):
-        # /proc shows another namespace
-        if os.readlink("/proc/self") != str(os.getpid()):
-            return {}
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            with (
-                suppress(OSError, ValueError),
-                open(f"/proc/{name}/stat", "rb") as file,
-            ):
-                state, parent, *details = file.read().rpartition(b")")[2].split()
-                seconds = sum(map(int, details[9:13])) / os.sysconf("SC_CLK_TCK")
-                processes[int(name)] = Process(int(parent), state.decode(), seconds)
+    processes = _processes()
     family = {}
     parents = {root}
     while parents:
@@ -523,6 +529,27 @@ def descendants(root: int) -> dict[int, Process]:
         parents = children.keys() - family.keys()
         family.update(children)
     return family
+
+
+def _processes():
+    processes = {}
+    with suppress(OSError):
+        # /proc shows another namespace
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError, ValueError), open(f"/proc/{pid}/stat", "rb") as file:
+                # after the name in parentheses: fields 3 (state), 4 (parent), ...
+                _, _, text = file.read().rpartition(b")")
+                fields = text.split()
+                # fields 14 to 17: user and system time, also of ended children
+                ticks = sum(map(int, fields[11:15]))
+                processes[int(pid)] = Process(
+                    parent=int(fields[1]),
+                    state=fields[0].decode(),
+                    seconds=ticks / os.sysconf("SC_CLK_TCK"),
+                )
+    return processes
 
 
 def kill(processes: Iterable[int]):

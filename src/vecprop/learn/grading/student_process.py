@@ -19,6 +19,7 @@ from . import student
 from .judging import ENDED
 from .student import Outcome, decoded, descendants, encoded, kill
 
+MOST_PROCESSES = 200
 STARTING, LOOK = 300, 0.2
 """The time limit for starting Python and NumPy, and the interval between checks, in
 seconds.
@@ -64,6 +65,7 @@ class StudentProcess:
     def __enter__(self) -> "StudentProcess":
         loaded = self._load()
         if loaded["kind"] != "value":
+            # the file is loaded again, without statements that may take long or exit
             reason = self._reason(loaded["kind"])
             self.notes.append(f"The file {reason}: only its functions are graded.")
             self.only_definitions = True
@@ -215,25 +217,31 @@ class StudentProcess:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         watch = _Watch(self.process.pid, self.seconds)
-        while not (kind := watch.verdict()):
+        kind = ""
+        while not kind:
             try:
-                line = self.answers.get(timeout=LOOK)
-                answer = _nothing("value") | json.loads(line)
-                self.used |= dict.fromkeys(map(str, answer.get("used", ())))
-                if "contained" in answer:
-                    self.unset = dict.fromkeys(map(str, answer["contained"]), "")
-                elif "place" in answer:
-                    self.place = str(answer["place"])
-                    watch.importing(bool(answer.get("imports")))
-                else:
-                    return answer
+                message = _nothing("value") | json.loads(self.answers.get(timeout=LOOK))
+                if not self._is_progress(message, watch):
+                    return message
+                kind = watch.verdict()
             except queue.Empty:
-                continue
+                kind = watch.verdict()
             except (ValueError, TypeError, RecursionError):
-                kind = "crash"
-                break
+                kind = "crash"  # the process has ended or written something else
         self._end()
         return _nothing(kind)
+
+    def _is_progress(self, message, watch):
+        """Return whether a message is sent while the file is loaded, and store its content."""
+        self.used |= dict.fromkeys(map(str, message.get("used", ())))
+        if "contained" in message:
+            self.unset = dict.fromkeys(map(str, message["contained"]), "")
+            return True
+        if "place" in message:
+            self.place = str(message["place"])
+            watch.importing(bool(message.get("imports")))
+            return True
+        return False
 
     def _end(self):
         """End the process and its descendants."""
@@ -254,13 +262,17 @@ class StudentProcess:
 
 
 class _Watch:
-    """Measures the processor time and the idle time of the student's processes."""
+    """Measures the processor time and the idle time of the student's processes.
+
+    `used` is the processor time of all processes, `since` its value when imports or
+    other code began, and `counted` the earlier time without imports.
+    """
 
     def __init__(self, root: int, seconds: float):
         self.root = root
         self.seconds = seconds
         self.started = self.looked = time.monotonic()
-        self.waited = 0.0
+        self.idle = 0.0
         self.used = 0.0
         self.counted = 0.0
         self.since: float | None = None
@@ -289,28 +301,29 @@ class _Watch:
 
     def verdict(self) -> str:
         """Return the kind of outcome if the call must be stopped, or an empty string."""
-        now = time.monotonic()
-        elapsed = now - self.looked
+        time_now = time.monotonic()
+        elapsed = time_now - self.looked
         if elapsed < LOOK:
             return ""
         used_before = self.used
         processes = self._look()
-        self.looked = now
+        self.looked = time_now
         seconds = self._recent()
-        most = STARTING
+        limit = STARTING
         if not self.imports:
             seconds += self.counted
-            most = self.seconds
+            limit = self.seconds
         # wall time; shorter if processes cannot be inspected
-        longest = 100 if processes else 10
-        if seconds > most or now - self.started > longest * max(self.seconds, 1):
+        wall_limit = max(self.seconds, 1) * (100 if processes else 10)
+        if seconds > limit or time_now - self.started > wall_limit:
             return "time"
-        if len(processes) > 200:
+        if len(processes) > MOST_PROCESSES:
             return "crash"
         is_running = any(process.state in "RD" for process in processes.values())
-        if processes and not is_running and self.used - used_before < elapsed / 10:
-            self.waited += elapsed
-        return "blocked" if self.waited > self.seconds else ""
+        is_idle = self.used - used_before < elapsed / 10
+        if processes and not is_running and is_idle:
+            self.idle += elapsed
+        return "blocked" if self.idle > self.seconds else ""
 
 
 def _read(process, answers):

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from .student import OtherType
+
 Function = Callable[..., Any]
 
 
@@ -316,29 +318,22 @@ def difference(value, expected, result: str, precision: float = PRECISION) -> st
 
 
 def _difference_of_lists(value, expected, precision):
+    """Describe the first wrong array of a list."""
+    requirement = f"should be a list of {len(expected)} arrays"
     parts = as_list(value)
     if parts is None:
-        return (
-            f"the result is {type_in_words(value)}, but should be a list of"
-            f" {len(expected)} arrays"
-        )
+        return f"the result is {type_in_words(value)}, but {requirement}"
     if len(parts) != len(expected):
-        return (
-            f"the result is {len(parts)} parts, but should be a list of {len(expected)}"
-            " arrays"
-        )
-    pairs = enumerate(zip(parts, expected, strict=True))
-    number, pair = next(
-        (number, pair)
-        for number, pair in pairs
-        if not is_right(*pair, "bias", precision)
-    )
-    return f"in part {number} of the list, {difference(*pair, 'bias', precision)}"
+        return f"the result is {len(parts)} parts, but {requirement}"
+    number = 0
+    while is_right(parts[number], expected[number], "bias", precision):
+        number += 1
+    words = difference(parts[number], expected[number], "bias", precision)
+    return f"in part {number} of the list, {words}"
 
 
 def type_in_words(value) -> str:
     """Describe a result that is not an array."""
-    if isinstance(value, tuple):
-        (name,) = value
-        return f"an {name}" if " " in name else f"of type {name}"
+    if isinstance(value, OtherType):
+        return f"an {value.name}" if " " in value.name else f"of type {value.name}"
     return f"a list of {len(value)}" if isinstance(value, list) else "None"
