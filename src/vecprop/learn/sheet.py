@@ -25,6 +25,9 @@ LAST, WORKING = 1e-3, 0.5e-4
 decimal.
 """
 
+VISIBLE = 0.02
+"""The smallest largest error of a unit on an instructive sheet."""
+
 NUMBER = re.compile(
     r"([+-]?) ?(?:(\d+) (?=\d+ ?/))?([\d.]+(?:e[+-]?\d+)?|inf)(?: ?/ ?([\d.]+))? ?(%?)"
 )
@@ -235,12 +238,10 @@ def _is_instructive(drawn):
     for name, array in drawn.items():
         if re.fullmatch(r"Z\d+", name) and not np.all(array):
             return False
-        if (
-            name.startswith("delta_")
-            and name != "delta_X"
-            and not (np.abs(array).max(axis=0) > 0.02).all()
-        ):
-            return False
+        if name.startswith("delta_") and name != "delta_X":
+            largest_errors = np.abs(array).max(axis=0)
+            if (largest_errors <= VISIBLE).any():
+                return False
     return True
 
 
@@ -296,19 +297,24 @@ class _Grader:
 
     def _add_intervals(self, value, inputs, numbers, is_wrong):
         """Bound the value for the grading of later values."""
-        follows = _bounds(value, {key: self.intervals[key][:2][-1] for key in inputs})
-        unseen = np.stack([follows[0] - LAST / 2, follows[1] + LAST / 2])
+        # the second interval bounds the student's value; given values have only one
+        student_inputs = {key: self.intervals[key][:2][-1] for key in inputs}
+        computed_bounds = _bounds(value, student_inputs)
+        low, high = computed_bounds
+        unseen = np.stack([low - LAST / 2, high + LAST / 2])
         is_unseen = np.isnan(numbers)
         rounded = value.array.round(3)
-        distinct = len(np.unique(numbers[~is_unseen]))
-        if is_wrong.sum() > max(1, is_wrong.size / 2) and distinct == 1 < len(
-            np.unique(rounded)
-        ):
-            is_unseen = is_unseen | is_wrong  # a guess, for example 0 in all entries
-        answered = np.where(is_unseen, unseen, _interval(numbers, follows))
-        self.intervals[value.name] = [_interval(rounded, _point(value.array)), answered]
+        if is_wrong.sum() > max(1, is_wrong.size / 2):
+            has_equal_answers = len(np.unique(numbers[~is_unseen])) == 1
+            if has_equal_answers and len(np.unique(rounded)) > 1:
+                is_unseen = (
+                    is_unseen | is_wrong
+                )  # a guess, for example 0 in all entries
+        answered = np.where(is_unseen, unseen, _interval(numbers, computed_bounds))
+        intervals = [_interval(rounded, _point(value.array)), answered]
         if is_wrong.any():
-            self.intervals[value.name].append(np.where(is_wrong, unseen, answered))
+            intervals.append(np.where(is_wrong, unseen, answered))
+        self.intervals[value.name] = intervals
 
 
 def _hints(value, numbers, is_wrong, messages):
@@ -324,15 +330,18 @@ def _hints(value, numbers, is_wrong, messages):
             entries = [*entries[:3], "…"]
         if entries:
             hints.append(f"{words}{', '.join(entries)}.")
-    first = last = " ".join(hints)
+    first_hint = " ".join(hints)
+    equation = re.sub("[{}]", "", value.equation)
+    equation_hint = f"{first_hint} {value.name} = {equation}, in Python."
+    last_hint = first_hint
     if is_wrong.any():
         index = tuple(np.argwhere(is_wrong)[0].tolist())
-        last = (
-            f"Now {value.name}{[*index] or ''} is {numbers[index]:.6g}, but should be"
+        entry = f"{value.name}{[*index] or ''}"
+        last_hint = (
+            f"Now {entry} is {numbers[index]:.6g}, but should be"
             f" {value.array[index]:.6g}."
         )
-    equation = re.sub("[{}]", "", value.equation)
-    return first, f"{first} {value.name} = {equation}, in Python.", last
+    return first_hint, equation_hint, last_hint
 
 
 def _point(array):
@@ -341,33 +350,44 @@ def _point(array):
 
 
 def _bounds(value, inputs):
-    """Bound the result of an equation over intervals, varying one input at a time."""
-    middle = {name: box.mean(axis=0) for name, box in inputs.items()}
+    """Bound a value's equation if each input is between its bounds, (2, *shape).
 
-    def result(changed):
-        numbers = computed(value.name, value.equation, middle | changed)
+    Each input is moved from the center of its interval to both ends, one column (or
+    row) at a time. The bounds of the result are its center plus the sums of all
+    decreases and of all increases.
+    """
+    centers = {name: box.mean(axis=0) for name, box in inputs.items()}
+
+    def result(moved_inputs):
+        numbers = computed(value.name, value.equation, centers | moved_inputs)
         # sums may contain several log(0)
         return np.clip(numbers, -1e3 * INFINITE, 1e3 * INFINITE)
 
-    centre = result({})
-    reach = _point(centre)
+    center = result({})
+    bounds = _point(center)
     for name, box in inputs.items():
         if not np.ptp(box, axis=0).any():
             continue
-        for number in range(box.shape[-1 if value.of_rows else 1]):
-            # vary columns if the result has independent rows
+        # with independent rows, a column affects all rows of the result only once
+        count = box.shape[-1] if value.of_rows else box.shape[1]
+        for number in range(count):
             line = (..., number) if value.of_rows else (slice(None), number)
-            ends = _point(middle[name])
+            ends = _point(centers[name])
             ends[line] = box[line]
-            changes = [0 * centre, *(result({name: end}) - centre for end in ends)]
-            reach += np.min(changes, axis=0), np.max(changes, axis=0)
-    return reach
+            changes = [0 * center, *(result({name: end}) - center for end in ends)]
+            bounds += np.min(changes, axis=0), np.max(changes, axis=0)
+    return bounds
 
 
-def _interval(written, follows):
-    """Return bounds of the numbers a student may use in later equations."""
-    low = np.maximum(follows[0] - WORKING, written - LAST)
-    high = np.minimum(follows[1] + WORKING, written + LAST)
+def _interval(written, computed_bounds):
+    """Return bounds of the numbers that a student may use in later equations.
+
+    A number with more decimals than written lies in both the computed bounds and the
+    rounding interval of the written number.
+    """
+    low, high = computed_bounds
+    low = np.maximum(low - WORKING, written - LAST)
+    high = np.minimum(high + WORKING, written + LAST)
     box = np.minimum(low, written), np.maximum(high, written)
     return np.where(low <= high, box, (written - LAST / 2, written + LAST / 2))
 
@@ -394,9 +414,8 @@ def as_answer(
     is_flat = isinstance(answer, list) and entries.shape == (numbers.size,)
     if not is_flat and np.squeeze(entries).shape != np.squeeze(numbers).shape:
         answered = entries.shape if entries.ndim else reprlib.repr(entries.item())
-        return numbers, dict.fromkeys(
-            np.ndindex(shape), f"It should have the shape {shape}, got {answered}."
-        )
+        message = f"It should have the shape {shape}, got {answered}."
+        return numbers, dict.fromkeys(np.ndindex(shape), message)
     for index, entry in zip(np.ndindex(shape), entries.ravel(), strict=True):
         try:
             if isinstance(entry, str):

@@ -42,6 +42,11 @@ COLUMNS = (
     "notes",
 )
 
+SOLUTION = re.compile(
+    r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)"
+)
+"""Uses of the library's solutions in a file."""
+
 
 def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
     """Return the content of a worksheet file with this suffix."""
@@ -106,30 +111,28 @@ def graded_sheet(
     if path.suffix.lower() == ".json":
         return _graded_answers(path)
     text, ending = read_source(path)
+    sheet = _sheet(_settings(text, ending), path)
+    flags = []
+    solution = SOLUTION.search(text)
+    if solution:
+        flags.append(f"The file uses the library's solutions: {solution[0]}.")
+    with StudentProcess(text, ending, seconds, megabytes) as student:
+        answers = student.values([value.name for value in sheet.blanks])
+    grades = sheet.grade(answers)
+    is_judged = not student.only_definitions
+    judged = [replace(grade, judged=is_judged) for grade in grades.grades]
+    return sheet, Grades(tuple(judged), tuple(student.notes), tuple(flags))
+
+
+def _settings(text, ending):
+    """Return the settings of a worksheet in a notebook's metadata or in its code, or None."""
     settings = None
     with suppress(SyntaxError, ValueError, AttributeError, TypeError, RecursionError):
         if ending == ".ipynb":
             settings = json.loads(text).get("metadata", {}).get("vecprop_worksheet")
         if settings is None:
             settings = _settings_in_code("\n".join(chunks_of(text, ending)))
-    sheet = _sheet(settings, path)
-    solution = re.search(
-        r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import"
-        r" [^\n]*(tutorial|trace)",
-        text,
-    )
-    flags = (
-        (f"The file uses the library's solutions: {solution[0]}.",) if solution else ()
-    )
-    with StudentProcess(text, ending, seconds, megabytes) as student:
-        grades = sheet.grade(student.values([value.name for value in sheet.blanks]))
-        judged = tuple(
-            replace(grade, judged=not student.only_definitions)
-            for grade in grades.grades
-        )
-        return sheet, replace(
-            grades, grades=judged, notes=tuple(student.notes), flags=flags
-        )
+    return settings
 
 
 def _graded_answers(path):

@@ -77,12 +77,12 @@ def _as_array(values, name):
 
 def _takes_arrays(function):
     """Decorate a function to validate its arguments with `_AXES` and to accept lists."""
-    names = signature(function)
+    parameters = signature(function)
 
     @wraps(function)
     def checked(*arguments, **options):
-        bound = names.bind(*arguments, **options)
-        lengths = {}
+        bound = parameters.bind(*arguments, **options)
+        lengths = {}  # filled by `_check_lengths`
         for name, value in bound.arguments.items():
             if name in _AXES or name == "z":
                 array = _as_array(value, name)
@@ -94,24 +94,25 @@ def _takes_arrays(function):
 
 
 def _check_lengths(name, array, lengths):
-    """Raise a ValueError if the length of an axis differs from an earlier argument."""
+    """Raise a ValueError if an axis has another length than in an earlier argument.
+
+    `lengths` maps each axis to the first argument with this axis: its name, its array
+    and the length.
+    """
     axes = _AXES.get(name, ())
     shape = tuple(array.shape)
-    is_bias = name.startswith("b")
-    fewest_axes = min(len(axes), 1)
-    if is_bias:
-        fewest_axes = 0
-    elif name.startswith("W"):
-        fewest_axes = 2
+    # a single row may omit its axis, and biases may be numbers
+    fewest_axes = {"W": 2, "b": 0, "z": 0}.get(name[0], 1)
     if len(shape) < fewest_axes:
         raise ValueError(f"{name} must have shape ({', '.join(axes)}), got {shape}.")
     for axis, length in zip(reversed(axes), reversed(shape), strict=False):
-        if is_bias and length == 1:
-            continue
+        if name.startswith("b") and length == 1:
+            continue  # it is broadcast
         if axis == "1":
-            axis = "rows"
+            axis = "rows"  # a bias for each row
         earlier, other_array, expected = lengths.setdefault(axis, (name, array, length))
-        if length != expected and not (axis == "rows" and 1 in (length, expected)):
+        is_broadcast = axis == "rows" and 1 in (length, expected)
+        if length != expected and not is_broadcast:
             raise ValueError(
                 f"{name} has shape {shape} and {earlier} has shape"
                 f" {tuple(other_array.shape)}, but expected {name} ({', '.join(axes)})"
@@ -354,8 +355,10 @@ def _rows(X):
 def _affine(X, W, b):
     """Return X W + b; b has the shape (1, 3), (3,), () or one row per row of X."""
     X = _rows(X)
-    if b.ndim > 1 and b.shape[-2] > 1:  # each row is a separate network
-        return layers.affine(X[..., None, :], W, b)[..., 0, :]
+    if b.ndim > 1 and b.shape[-2] > 1:
+        # one network per row: X (N, 1, I), b (N, O)
+        Z = layers.affine(X[..., None, :], W, b)
+        return Z[..., 0, :]
     if b.ndim == 0:
         b = b[None]
     elif b.ndim > 1:

@@ -154,18 +154,18 @@ PLANTED = {
 
 def with_mistake(network: Network, mistake: str) -> Network:
     """Return a copy of a network with a mistake; "none" returns the network itself."""
-    layers, loss = list(network.layers), network.loss_function
-    match mistake:
-        case "slope_forgotten":
-            last = network._activations[-1]
-            layers[last] = WithoutSlope(cast(Activation, layers[last]))
-        case "no_transpose":
-            layers = [
-                NotTransposed(layer.outputs) if isinstance(layer, Dense) else layer
-                for layer in layers
-            ]
-        case "sum_for_mean":
-            loss = SumForMean(loss)
-        case _:
-            return network
+    if mistake == "none":
+        return network
+    layers = list(network.layers)
+    loss = network.loss_function
+    if mistake == "slope_forgotten":
+        last_activation = network._activations[-1]
+        activation = cast(Activation, layers[last_activation])
+        layers[last_activation] = WithoutSlope(activation)
+    elif mistake == "no_transpose":
+        for number, layer in enumerate(layers):
+            if isinstance(layer, Dense):
+                layers[number] = NotTransposed(layer.outputs)
+    else:
+        loss = SumForMean(loss)
     return Network(network.inputs, layers, loss, network.penalties)

@@ -54,24 +54,31 @@ def script(session: Session) -> str:
     for action in session.actions:
         writer.act(*action)
     writer.inputs()
-    definitions = [*writer.sets, *writer.mistakes]
+    sources = ""
+    for definition in (*writer.sets, *writer.mistakes):
+        sources += f"{inspect.getsource(definition)}\n\n"
     content = {
-        "sources": "".join(
-            f"{inspect.getsource(definition)}\n\n" for definition in definitions
-        ),
+        "sources": sources,
         "seed": initial.start,
         "lines": "\n".join(writer.lines),
     }
-    imports = []
-    if writer.mistakes:
-        imports += ["from dataclasses import dataclass, field", ""]
-    imports += ["import numpy as np", ""]
-    nodes = ast.walk(ast.parse(SCRIPT.format(imports="", **content)))
+    imports = _imports(SCRIPT.format(imports="", **content))
+    return SCRIPT.format(imports=imports, **content)
+
+
+def _imports(code):
+    """Return the imports of a script."""
+    nodes = ast.walk(ast.parse(code))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    lines = []
+    if "dataclass" in names:
+        lines += ["from dataclasses import dataclass, field", ""]
+    lines += ["import numpy as np", ""]
     for package in (vecprop, vecprop.extend):
-        if public := sorted(names & set(package.__all__)):
-            imports.append(f"from {package.__name__} import {', '.join(public)}")
-    return SCRIPT.format(imports="\n".join(imports), **content)
+        public_names = sorted(names & set(package.__all__))
+        if public_names:
+            lines.append(f"from {package.__name__} import {', '.join(public_names)}")
+    return "\n".join(lines)
 
 
 class _Writer:
@@ -118,6 +125,7 @@ class _Writer:
         points = self.session.drawn(settings)
         self.classes = len(points.class_names)
         rows = len(points.t)
+        # shuffled points begin with the test points
         is_test = f"is_test = np.arange({rows}) < {points.is_test.sum()}"
         if settings.data not in SETS:
             return [
@@ -125,12 +133,12 @@ class _Writer:
                 f"t = np.array({_rows_of(points.t)})",
                 is_test,
             ]
-        drawn = (
+        sample = (
             f"XY, t = {settings.data}(seed={settings.seed}, rows={rows},"
             f" noise={settings.noise!r})"
         )
         order = f"order = np.random.default_rng({settings.seed}).permutation({rows})"
-        return [drawn, order, "XY, t = XY[order], t[order]", is_test]
+        return [sample, order, "XY, t = XY[order], t[order]", is_test]
 
     def inputs(self):
         """Write the training inputs and targets if they have changed."""
@@ -147,41 +155,45 @@ class _Writer:
         self.write("inputs", lines)
 
     def act(self, *action):
-        """Write an action of a session."""
+        """Write an action of a session; see `Session`."""
         batch = self.settings.batch
-        if action[0] in ("epochs", "steps"):
-            self.inputs()
-        elif action[0] in ("add", "move", "remove"):
-            self.defined.pop("inputs", None)
+        lines = []
         match action:
             case "epochs", count:
+                self.inputs()
                 size = f", batch_size={batch}" if batch else ""
-                self.lines += [f"theta, state = run(X, T, epochs={count}{size})"]
+                lines = [f"theta, state = run(X, T, epochs={count}{size})"]
             case "steps", first, count:
-                rows = f"    rows = slice(batch * {batch}, (batch + 1) * {batch})"
-                self.lines += [f"for batch in range({first}, {first + count}):", rows]
-                self.lines += ["    theta, state = run(X[rows], T[rows], epochs=1)"]
+                self.inputs()
+                lines = [
+                    f"for batch in range({first}, {first + count}):",
+                    f"    rows = slice(batch * {batch}, (batch + 1) * {batch})",
+                    "    theta, state = run(X[rows], T[rows], epochs=1)",
+                ]
             case "weight", index, value:
-                self.lines += [f"theta[{index}] = {value!r}"]
+                lines = [f"theta[{index}] = {value!r}"]
             case "change", settings, keeps_state:
                 if settings.of_points != self.settings.of_points:
                     self.defined.pop("points")
                 self.define(settings)
                 if not keeps_state:
-                    self.lines.append("state = None")
+                    lines = ["state = None"]
             case "add", x, y, target:
-                self.lines += [
+                lines = [
                     f"XY, t = np.append(XY, [[{x!r}, {y!r}]], axis=0), np.append(t,"
-                    f" {target!r})"
+                    f" {target!r})",
+                    "is_test = np.append(is_test, False)",
                 ]
-                self.lines += ["is_test = np.append(is_test, False)"]
             case "move", index, x, y:
-                self.lines += [f"XY[{index}] = {x!r}, {y!r}"]
+                lines = [f"XY[{index}] = {x!r}, {y!r}"]
             case "remove", index:
-                self.lines += [
+                lines = [
                     f"XY, t, is_test = (np.delete(values, {index}, axis=0) for values"
                     " in (XY, t, is_test))"
                 ]
+        if action[0] in ("add", "move", "remove"):
+            self.defined.pop("inputs", None)
+        self.lines += lines
 
 
 def _rows_of(values):

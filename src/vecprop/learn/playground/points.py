@@ -108,25 +108,25 @@ class Points:
                         f"There are already {MOST_ROWS:,} points, the maximum: remove"
                         " one first."
                     )
-                return replace(
-                    self,
-                    XY=np.concatenate([self.XY, [_place(x, y)]]),
-                    t=np.append(self.t, self._target(target)),
-                    is_test=np.append(self.is_test, False),
-                )
+                XY = np.concatenate([self.XY, [_place(x, y)]])
+                t = np.append(self.t, self._target(target))
+                return replace(self, XY=XY, t=t, is_test=np.append(self.is_test, False))
             case "move", index, x, y:
                 XY = self.XY.copy()
                 XY[self.index(index)] = _place(x, y)
                 return replace(self, XY=XY)
-        remains = np.arange(len(self.t)) != self.index(edit[1])
-        if self.is_test[remains].all():
-            raise SettingsError(
-                "This is the only training point left: add another before you"
-                " remove it."
-            )
-        return replace(
-            self, XY=self.XY[remains], t=self.t[remains], is_test=self.is_test[remains]
-        )
+            case _, index:  # remove
+                remains = np.arange(len(self.t)) != self.index(index)
+                is_test = self.is_test[remains]
+                if is_test.all():
+                    raise SettingsError(
+                        "This is the only training point left: add another before you"
+                        " remove it."
+                    )
+                return replace(
+                    self, XY=self.XY[remains], t=self.t[remains], is_test=is_test
+                )
+        raise ValueError(f"Unknown edit {edit!r}.")
 
     def described(self, index: int) -> str:
         """Describe a point."""
@@ -266,13 +266,7 @@ def tutorial(seed: int, rows: int, noise: float):
 
 
 SETS: dict[str, Callable[..., tuple[Array, Array]]] = {
-    "circles": circles,
-    "moons": moons,
-    "spirals": spirals,
-    "xor": xor,
-    "blobs": blobs,
-    "wave": wave,
-    "plane": plane,
-    "tutorial": tutorial,
+    sample.__name__: sample
+    for sample in (circles, moons, spirals, xor, blobs, wave, plane, tutorial)
 }
 """The data sets by name."""

@@ -45,8 +45,10 @@ class Curves:
     def add(self, epochs, values):
         """Append the values, (E, width), of several epochs."""
         entries = np.column_stack([epochs, values])
-        first = -self._added % self._stride
-        self._entries = np.concatenate([self._entries, entries[first :: self._stride]])
+        # of all entries, those at multiples of the stride are retained
+        first_retained = -self._added % self._stride
+        retained = entries[first_retained :: self._stride]
+        self._entries = np.concatenate([self._entries, retained])
         self._added += len(entries)
         self._last = entries[-1:]
         while len(self._entries) >= MOST_ENTRIES:
@@ -276,20 +278,13 @@ class Session:
 
     def _note(self, *action):
         """Record an action; merge it with the previous action if possible."""
-        match self.actions[-1:], action:
-            case [("epochs", before)], ("epochs", count):
-                self.actions[-1] = "epochs", before + count
-            case [("steps", first, before)], ("steps", second, count) if (
-                second == first + before
-            ):
-                self.actions[-1] = "steps", first, before + count
-            case [(("weight" | "move") as last, index, *_)], (kind, same, *_) if (
-                kind,
-                same,
-            ) == (last, index):
-                self.actions[-1] = action
-            case _:
-                self.actions.append(action)
+        merged = None
+        if self.actions:
+            merged = _merged(self.actions[-1], action)
+        if merged is None:
+            self.actions.append(action)
+        else:
+            self.actions[-1] = merged
 
     def _call(self, X, T, epochs, **options):
         return train(
@@ -307,32 +302,35 @@ class Session:
         )
 
     def _train(self, epochs):
+        """Train for complete epochs; if training diverges, only for those before."""
         X, T = self.rows
         test_rows = self.test_rows if len(self.test_rows[1]) else None
-        batch_size = self.settings.batch or None
         try:
             result = self._call(
                 X,
                 T,
                 epochs,
-                batch_size=batch_size,
+                batch_size=self.settings.batch or None,
                 training_loss="exact",
                 validation=test_rows,
             )
         except DivergenceError as error:
-            if done := max(len(error.result.history.loss) - 1, 0):
-                self._train(done)
+            finite_epochs = len(error.result.history.loss) - 1
+            if finite_epochs > 0:
+                self._train(finite_epochs)
             self.trouble = DIVERGED.format(self.settings.learning_rate)
             return
         self._accept(result)
-        done = len(result.history.loss) - 1
-        losses = np.full((done, 2), np.nan)
-        losses[:, 0] = result.history.loss[1:]
+        # the history begins with the loss before the first epoch
+        history = result.history
+        count = len(history.loss) - 1
+        losses = np.full((count, 2), np.nan)
+        losses[:, 0] = history.loss[1:]
         if test_rows:
-            losses[:, 1] = result.history.validation_loss[1:]
-        self.history.add(np.arange(self.epoch + 1, self.epoch + done + 1), losses)
-        self.epoch += done
-        self._note("epochs", done)
+            losses[:, 1] = history.validation_loss[1:]
+        self.history.add(np.arange(self.epoch + 1, self.epoch + count + 1), losses)
+        self.epoch += count
+        self._note("epochs", count)
 
     def _take_step(self):
         """Take one training step on the next batch."""
@@ -378,6 +376,23 @@ class Session:
                     float(length(np.concatenate([part.ravel() for part in p.values()])))
                 )
         return norms
+
+
+def _merged(previous, action):
+    """Return the action that has the effect of two consecutive actions, or None."""
+    kind = action[0]
+    if previous[0] != kind:
+        return None
+    if kind == "epochs":
+        return kind, previous[1] + action[1]
+    if kind == "steps":
+        _, first, count = previous
+        _, batch, more = action
+        if batch == first + count:
+            return kind, first, count + more
+    if kind in ("weight", "move") and action[1] == previous[1]:
+        return action
+    return None
 
 
 def _shapes(network):

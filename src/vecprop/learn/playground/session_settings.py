@@ -197,7 +197,7 @@ class Settings:
                 raise SettingsError(
                     f"The settings contain {name} twice: write it once."
                 )
-            values[name] = _read(name, value, hints[name])
+            values[name] = _read(value, hints[name])
         return cls(**values)
 
 
@@ -242,15 +242,16 @@ def _check_allowed(name, value):
 
 def _typed(name, value, kind):
     """Convert a value to the type of its setting; raise if it has another type."""
-    if kind in PLAIN and (
-        type(value) is kind or (kind is float and type(value) is int)
-    ):
-        return kind(value)
-    if kind not in PLAIN and isinstance(value, tuple | list):
-        return tuple(_typed(name, part, get_args(kind)[0]) for part in value)
-    raise SettingsError(
-        f"{name} must be {PLAIN.get(kind, 'a list')}, got {_shown(value)}.", name, value
-    )
+    if kind in PLAIN:
+        is_integer_for_float = kind is float and type(value) is int
+        if type(value) is kind or is_integer_for_float:
+            return kind(value)
+    elif isinstance(value, tuple | list):
+        (kind_of_parts, _) = get_args(kind)
+        return tuple(_typed(name, part, kind_of_parts) for part in value)
+    expected = PLAIN.get(kind, "a list")
+    message = f"{name} must be {expected}, got {_shown(value)}."
+    raise SettingsError(message, name, value)
 
 
 def _wanted(name):
@@ -268,19 +269,20 @@ def _wanted(name):
     return f"{kind} from {least:,} to {most:,}"
 
 
-def _read(name, text, kind):
-    """Parse the value of a setting."""
+def _read(text, kind):
+    """Parse the value of a setting; return an unreadable text unchanged."""
     if kind not in PLAIN:
+        (kind_of_parts, _) = get_args(kind)
         parts = text.split(",") if text else []
-        return tuple(_read(name, part, get_args(kind)[0]) for part in parts)
+        return tuple(_read(part, kind_of_parts) for part in parts)
     if kind is str:
         return unquote(text)
+    if kind is bool:
+        return SWITCH.get(text, text)
     try:
-        return SWITCH[text] if kind is bool else kind(text)
-    except (ValueError, KeyError):
-        raise SettingsError(
-            f"{name} must be {PLAIN[kind]}, got {_shown(text)}."
-        ) from None
+        return kind(text)
+    except ValueError:
+        return text
 
 
 def _written(value):

@@ -87,18 +87,17 @@ def edges(session: Session) -> list[Edge]:
         if tensor.name == "W":
             layer += 1
         for index, entry in enumerate(np.ndindex(tensor.shape), tensor.start):
+            # (source, target) for weights, (target,) for biases
             *sources, target = entry
-            source = sources[0] if sources else None
-            edges.append(
-                Edge(
-                    layer,
-                    source,
-                    target,
-                    index,
-                    float(session.theta[index]),
-                    f"{tensor}{[*entry]}",
-                )
+            edge = Edge(
+                layer=layer,
+                source=sources[0] if sources else None,
+                target=target,
+                index=index,
+                value=float(session.theta[index]),
+                name=f"{tensor}{[*entry]}",
             )
+            edges.append(edge)
     return edges
 
 
@@ -136,21 +135,28 @@ def loss_surface(session: Session, size: int) -> Surface:
     """
     X, T = (rows[:MOST_CHECKED] for rows in session.rows)
     moves = np.array(session.path) - session.theta
-    _, s, Vt = np.linalg.svd(moves, full_matrices=False)
-    main = Vt[:2][s[:2] > 1e-9 * max(s.max(), 1e-300)]
-    random = np.random.default_rng(0).standard_normal((2, moves.shape[1]))
-    axes = np.linalg.qr(np.concatenate([main, random])[:2].T)[0].T
-    path = moves @ axes.T
-    reach = 1.3 * np.abs(path).max(axis=0)
-    reach = np.maximum(reach, max(0.3 * reach.max(), 0.1))
-    first, second = (np.linspace(-most, most, size) for most in reach)
-    positions = _grid(first, second)
+    axes = _main_directions(moves)
+    path = moves @ axes.T  # theta is at (0, 0)
+    half_widths = 1.3 * np.abs(path).max(axis=0)
+    half_widths = np.maximum(half_widths, max(0.3 * half_widths.max(), 0.1))
+    first, second = (np.linspace(-width, width, size) for width in half_widths)
+    thetas = session.theta + _grid(first, second) @ axes
     with np.errstate(over="ignore", invalid="ignore"):
-        parts = np.array_split(
-            session.theta + positions @ axes, len(positions) // TOGETHER + 1
-        )
-        loss = np.concatenate([session.network.loss(thetas, X, T) for thetas in parts])
-    return Surface(loss.reshape(size, size), first, second, path)
+        losses = [
+            session.network.loss(part, X, T)
+            for part in np.array_split(thetas, len(thetas) // TOGETHER + 1)
+        ]
+    return Surface(np.concatenate(losses).reshape(size, size), first, second, path=path)
+
+
+def _main_directions(moves):
+    """Return two orthonormal rows: the main directions of moves, or random directions."""
+    _, s, Vt = np.linalg.svd(moves, full_matrices=False)
+    is_significant = s[:2] > 1e-9 * max(s.max(), 1e-300)
+    random = np.random.default_rng(0).standard_normal((2, moves.shape[1]))
+    directions = np.concatenate([Vt[:2][is_significant], random])[:2]
+    Q, _ = np.linalg.qr(directions.T)
+    return Q.T
 
 
 def losses_of_starts(session: Session, count: int, epochs: int) -> Array:

@@ -142,53 +142,54 @@ class PlaygroundTable:
         # both import scikit-learn, which other data sets do not need
         from ...tables.rows import row_numbers
 
-        sample = PlaygroundTable(
-            self.frame.iloc[:: -(-len(self.frame) // MOST_EXAMINED)]
-        )
+        step = -(-len(self.frame) // MOST_EXAMINED)
+        sample = PlaygroundTable(self.frame.iloc[::step])
         counters = row_numbers(self.frame)
         target = sample._likely_target(counters)
-        t = sample._examined(target, counters, is_target=True)
+        t = sample._examined(target, counters, is_target=True).column
         has_target = np.isfinite(t.numbers)
         y = np.unique(t.numbers[has_target], return_inverse=True)[1].astype(float)
+        other_columns = [name for name in self.columns if name != target]
         ranks = {}
-        for name in [name for name in self.columns if name != target][:LOOKED_AT]:
+        for name in other_columns[:LOOKED_AT]:
             x = sample._examined(name, counters)
-            related = 0.0
+            numbers = x.column.numbers
+            relation = 0.0
             if y.any():
-                related = explained(
-                    x.numbers[has_target], y, is_classes=bool(t.categories)
-                )
-            share = np.isfinite(x.numbers).mean()
-            if x.has_dates:
-                share *= 0.5
-            ranks[name] = (
-                x.is_suitable,
-                x.distinct > FEW and not x.categories,
-                related * share,
-            )
+                is_classes = bool(t.categories)
+                relation = explained(numbers[has_target], y, is_classes=is_classes)
+            relation *= np.isfinite(numbers).mean()
+            if x.column.has_dates:
+                relation *= 0.5
+            is_numeric = x.distinct > FEW and not x.column.categories
+            ranks[name] = (x.is_suitable, is_numeric, relation)
         first, second, *_ = sorted(ranks, key=ranks.__getitem__, reverse=True)
         return first, second, target
 
     def _likely_target(self, counters):
-        """Return the column with a typical name, or the last suitable column, preferably with few distinct values."""
+        """Return the column with a typical name, or the last suitable column.
+
+        A column without a typical name has few distinct values if possible.
+        """
         names = {name.casefold(): name for name in reversed(self.columns)}
-        typical_names = [names[name] for name in TARGETS.split() if name in names]
+        likely = [names[name] for name in TARGETS.split() if name in names]
         if "x" in names and "y" in names:
-            typical_names.remove(names["y"])
-        likely = [*typical_names, self.columns[-1]]
-        candidates = likely + self.columns[: -LOOKED_AT - 1 : -1]
+            likely.remove(names["y"])  # it is an axis
+        likely.append(self.columns[-1])
+        last_columns = self.columns[::-1][:LOOKED_AT]
         for most in (FEW, np.inf):
-            for name in candidates:
-                column = self._examined(name, counters, is_target=True)
-                if column.is_suitable and (name in likely or column.distinct <= most):
+            for name in likely + last_columns:
+                x = self._examined(name, counters, is_target=True)
+                if x.is_suitable and (name in likely or x.distinct <= most):
                     return name
         return self.columns[-1]
 
     def _examined(self, name, counters, is_target=False):
+        """Return a column and whether it is a suitable default; `counters` are row numbers."""
         try:
             column = self._values(name, is_target)
         except ValueError:  # the column cannot be drawn
-            return ExaminedColumn(np.full(len(self.frame), np.nan))
+            return ExaminedColumn(ColumnValues(np.full(len(self.frame), np.nan)))
         numbers = column.numbers
         distinct = len(np.unique(numbers[np.isfinite(numbers)]))
         if column.categories:
@@ -201,9 +202,7 @@ class PlaygroundTable:
         is_identifier = (
             _IDENTIFIER.fullmatch(name) or name in counters or identifies_rows
         )
-        return ExaminedColumn(
-            *column, distinct=distinct, is_suitable=distinct > 1 and not is_identifier
-        )
+        return ExaminedColumn(column, distinct, distinct > 1 and not is_identifier)
 
     def points(self, columns: tuple[str, ...], test: float, seed: int) -> Points:
         """Convert the rows to points, skipping rows with missing or unreadable values.
@@ -265,21 +264,15 @@ class PlaygroundTable:
     def _values(self, name, is_target=False):
         series = self.frame[name]
         if not series.notna().any():
-            raise TableError(
-                f"Column {name!r} has no values: choose"
-                f" another{' target' if is_target else ''}."
-            )
-        reading = None
-        if not is_target:
-            reading = kind_of(
-                series, name, NO_OPTIONS, lambda: common_decimal(self.frame, NO_OPTIONS)
-            ).reading
-        elif guess_task(series) == "regression":
-            reading = target_reading(series, name, self.frame, NO_OPTIONS)[0]
+            another = "another target" if is_target else "another"
+            raise TableError(f"Column {name!r} has no values: choose {another}.")
+        reading = self._reading(series, name, is_target)
         if isinstance(reading, NumberReading):
-            return ColumnValues(read_numbers(series, reading)[0])
+            numbers, *_ = read_numbers(series, reading)
+            return ColumnValues(numbers)
         if isinstance(reading, DateReading):
-            return ColumnValues(read_days(series, reading)[0], has_dates=True)
+            days, *_ = read_days(series, reading)
+            return ColumnValues(days, has_dates=True)
         names = as_names(series)
         categories = sorted(set(names) - {MISSING})
         if len(categories) > MOST_CLASSES:
@@ -290,6 +283,21 @@ class PlaygroundTable:
         indices = {category: index for index, category in enumerate(categories)}
         numbers = np.array([indices.get(category, np.nan) for category in names], float)
         return ColumnValues(numbers, tuple(map(_shown, categories)))
+
+    def _reading(self, series, name, is_target):
+        """Return how a column is read as numbers or dates, or another value for categories."""
+        if not is_target:
+            kind = kind_of(
+                series,
+                name,
+                NO_OPTIONS,
+                decimal=lambda: common_decimal(self.frame, NO_OPTIONS),
+            )
+            return kind.reading
+        if guess_task(series) == "regression":
+            reading, *_ = target_reading(series, name, self.frame, NO_OPTIONS)
+            return reading
+        return None
 
 
 class ColumnValues(NamedTuple):
@@ -303,9 +311,7 @@ class ColumnValues(NamedTuple):
 class ExaminedColumn(NamedTuple):
     """A column, the number of its distinct values, and whether it is a suitable default."""
 
-    numbers: Array
-    categories: tuple[str, ...] = ()
-    has_dates: bool = False
+    column: ColumnValues
     distinct: int = 0
     is_suitable: bool = False
 

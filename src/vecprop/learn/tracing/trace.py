@@ -219,8 +219,9 @@ class Trace(Mapping[str, ndarray]):
                 "This trace already has a step: trace the network at its theta for the"
                 " next step."
             )
+        *_, parameters = self.point
         theta, state, values = step_values(
-            optimizer, state, self.theta, self.gradient, self.point[3]
+            optimizer, state, self.theta, self.gradient, parameters=parameters
         )
         return replace(
             self,

@@ -33,19 +33,26 @@ Parameter = tuple[str, Tensor]
 
 @dataclass(frozen=True)
 class Value:
-    """A named value with an optional equation; names in the equation are in braces."""
+    """A named value; names in its equation are in braces.
+
+    With `of_rows`, the first axis of the array contains the data rows.
+    """
 
     name: str
     array: Array
-    equation: str
     stage: Stage
+    equation: str = ""
     layer: str = ""
     of_rows: bool = False
 
 
 @dataclass
 class LayerPass:
-    """The recorded values of one layer in a pass, and the names of the values."""
+    """The recorded values of one layer in a pass, and the names of the values.
+
+    `inside` contains the passes of the layers of a composite layer. `names` maps the
+    roles in the layer's equations, such as "X" and "dX", to names such as "H1".
+    """
 
     layer: Layer
     p: dict[str, Array]
@@ -59,6 +66,13 @@ class LayerPass:
     title: str = ""
     names: dict[str, str] = field(default_factory=dict)
     equations: LayerEquations = field(default_factory=LayerEquations)
+
+    def value(self, role: str, array: Array, stage: Stage, template: str = "") -> Value:
+        """Return the value of a role, which has a row for each data row."""
+        equation = filled(template, self.names, self.layer)
+        return Value(
+            self.names[role], array, stage, equation, layer=self.title, of_rows=True
+        )
 
 
 def record(
@@ -80,68 +94,74 @@ def record(
     )
     loss, gradient = twin._batch_loss_and_gradient(theta, batch, noise)
     _give_names(layers, [(batch.X, "X")], "")
-    parameters = [
-        (layers[tensor.layer].names[tensor.name], tensor)
-        for tensor in network.layout.tensors
-    ]
-    T = one_hot(batch.T, layers[-1].Y) if batch.of_classes else batch.T
+    last = layers[-1]
+    T = one_hot(batch.T, last.Y) if batch.of_classes else batch.T
     values = [
-        Value("X", batch.X, "", "given", of_rows=True),
-        Value("T", T, "", "given", of_rows=True),
+        Value("X", batch.X, "given", of_rows=True),
+        Value("T", T, "given", of_rows=True),
     ]
-    for name, tensor in parameters:
-        values.append(
-            Value(name, theta[tensor.span].reshape(tensor.shape), "", "given")
-        )
+    parameters = []
+    for tensor in network.layout.tensors:
+        name = layers[tensor.layer].names[tensor.name]
+        parameters.append((name, tensor))
+        values.append(Value(name, _entries(theta, tensor), "given"))
     for layer in layers:
         values += _forward(layer)
     values += _loss_values(
-        network, theta, batch, layers[-1], row_losses[0], loss if row is None else None
+        network,
+        theta,
+        batch,
+        last=last,
+        row_losses=row_losses[0],
+        loss=loss if row is None else None,
     )
 
-    gradients: Sequence[Mapping[str, Array]] = [layer.J for layer in layers]
     penalty_gradients = {}
     if twin.penalties:
-        gradients = network.layout.views(gradient)
         R = np.zeros_like(theta)
         network._add_penalty_gradient(theta, R, batch)
         for name, tensor in parameters:
             if tensor.penalized:
-                penalty_gradients[name] = R[tensor.span].reshape(tensor.shape)
+                penalty_gradients[name] = _entries(R, tensor)
+    gradients = network.layout.views(gradient)
     for layer, J in zip(reversed(layers), reversed(gradients), strict=True):
         values += _backward(layer, J, penalty_gradients)
     return _with_unique_names(values, row), parameters, gradient
 
 
+def _entries(vector, tensor):
+    """Return the array of a tensor in a vector such as theta."""
+    return vector[tensor.span].reshape(tensor.shape)
+
+
 def _loss_values(network, theta, batch, last, row_losses, loss):
-    """Yield the predictions, the losses and the error of the last layer; a single row has no total loss."""
+    """Yield the predictions, the losses and the gradient at the last layer's output.
+
+    `last` is the last layer's pass. The total loss is None for a single row.
+    """
     function = network.loss_function
     equations = LOSSES.get(type(function), LossEquations())
     names = {"Y": "Y", "T": "T", "Z": last.names["Y"]}
-    error = filled(equations.d, names, function)
-    total = "sum({l})"
-    yield Value(
-        "Y",
-        function.predict(last.Y),
-        filled(equations.Y, names, function),
-        "loss",
-        of_rows=True,
-    )
-    yield Value(
-        "l", row_losses, filled(equations.l, names, function), "loss", of_rows=True
-    )
+    predictions = function.predict(last.Y)
+    equation = filled(equations.Y, names, function)
+    yield Value("Y", predictions, "loss", equation, of_rows=True)
+    equation = filled(equations.l, names, function)
+    yield Value("l", row_losses, "loss", equation, of_rows=True)
+    delta_equation = filled(equations.d, names, function)
+    loss_equation = "sum({l})"
     if network.reduction == "mean" or batch.weight is not None:
-        error = f"{{w}} * ({error})"
-        total = "sum({w} * {l})"
+        delta_equation = f"{{w}} * ({delta_equation})"
+        loss_equation = "sum({w} * {l})"
         weight = np.asarray(network._row_weight(batch))
         equation = "" if weight.ndim else f"1 / {batch.rows}"
-        yield Value("w", weight, equation, "loss", of_rows=weight.ndim > 0)
+        yield Value("w", weight, "loss", equation, of_rows=weight.ndim > 0)
     if loss is not None:
         if network.penalties:
-            total += " + {R}"
-            yield Value("R", np.asarray(network._penalty(theta, batch)), "", "loss")
-        yield Value("L", loss, total, "loss")
-    yield Value(last.names["dY"], last.delta, error, "backward", last.title, True)
+            loss_equation += " + {R}"
+            yield Value("R", np.asarray(network._penalty(theta, batch)), "loss")
+        yield Value("L", loss, "loss", loss_equation)
+    delta = last.value("dY", last.delta, "backward")
+    yield replace(delta, equation=delta_equation)
 
 
 def _with_unique_names(values, row):
@@ -159,42 +179,49 @@ def _with_unique_names(values, row):
 
 
 def filled(template: str, names: Mapping[str, str], part, **numbers) -> str:
-    """Replace roles by names, and words such as epsilon by numbers."""
-    settings = {
-        name: value
-        for name, value in vars(part).items()
-        if isinstance(value, int | float)
-    } | numbers
+    """Replace roles by names, and words such as epsilon by numbers or attributes of a part.
 
-    def number(word):
-        return f"{settings[word[0]]:.6g}" if word[0] in settings else word[0]
+    Examples
+    --------
+    >>> filled("{old} - rate * {J}", {"old": "W1", "J": "J_W1"}, None, rate=0.1)
+    '{W1} - 0.1 * {J_W1}'
+    """
+    for name, value in getattr(part, "__dict__", {}).items():
+        if isinstance(value, int | float):
+            numbers.setdefault(name, value)
 
-    template = re.sub(r"(?<![\w{])[A-Za-z]\w*(?![\w(}′])", number, template)
-    return re.sub(r"\{(\w+)\}", lambda role: f"{{{names[role[1]]}}}", template)
+    def number_or_word(match):
+        word = match[0]
+        return f"{numbers[word]:.6g}" if word in numbers else word
+
+    # words that are neither roles in braces nor functions
+    template = re.sub(r"(?<![\w{])[A-Za-z]\w*(?![\w(}′])", number_or_word, template)
+    return re.sub(r"\{(\w+)\}", lambda match: f"{{{names[match[1]]}}}", template)
 
 
-def _give_names(steps, named, prefix):
-    """Set the title, names and equations of each layer's pass.
+def _give_names(steps, named_arrays, prefix):
+    """Set the title, names and equations of the passes of consecutive layers.
 
-    `named` contains the arrays with names. Names inside a composite layer start with
-    the name of the layer's output.
+    `named_arrays` contains pairs of an array and its name. Inside a composite layer,
+    the prefix is the name of the layer's output and a period.
     """
     outputs = []
-    count = 0
+    count = 0  # of dense layers and of layers without known equations
     for number, step in enumerate(steps):
+        step.title = f"{number} {type(step.layer).__name__}"
         step.equations = layer_equations(step.layer, step.p, step.saved)
         is_dense = isinstance(step.layer, Dense)
         if is_dense or step.equations.letter == "F":
             count += 1
-        X = next(
-            (name for array, name in reversed(named) if array is step.X),
-            f"{prefix}X{number}",
-        )
+        X = f"{prefix}X{number}"
+        for array, name in named_arrays:
+            if array is step.X:
+                X = name
         Y = _unused(f"{prefix}{step.equations.letter}{count}", outputs)
         outputs.append(Y)
-        index = (
-            Y.removeprefix(f"{prefix}Z") if is_dense else f"_{Y.removeprefix(prefix)}"
-        )
+        # dense layers have W1 and Z1, and other layers g_N1 and N1
+        short_Y = Y.removeprefix(prefix)
+        index = short_Y.removeprefix("Z") if is_dense else f"_{short_Y}"
         step.names = {
             "X": X,
             "Y": Y,
@@ -207,9 +234,8 @@ def _give_names(steps, named, prefix):
             step.names[role] = f"{prefix}{role}{index}"
         for role in step.p:
             step.names[f"J_{role}"] = f"J_{step.names[role]}"
-        step.title = f"{number} {type(step.layer).__name__}"
-        _give_names(step.inside, named, f"{Y}.")
-        named = [*named, (step.Y, Y)]
+        _give_names(step.inside, named_arrays, f"{Y}.")
+        named_arrays = [*named_arrays, (step.Y, Y)]
 
 
 def _unused(name, taken):
@@ -219,26 +245,21 @@ def _unused(name, taken):
 
 
 def _forward(step):
+    """Yield the values of a layer's forward pass, after the values of inner layers."""
     for inner in step.inside:
-        for name, array in inner.p.items():
+        for role, array in inner.p.items():
+            equation = _outer_parameter(step, array)
             yield Value(
-                inner.names[name],
-                array,
-                _outer_parameter(step, array),
-                "forward",
-                inner.title,
+                inner.names[role], array, "forward", equation, layer=inner.title
             )
         yield from _forward(inner)
     arrays = {"Y": step.Y}
     if step.equations is LAYER_NORM:
         arrays |= dict(zip(LAYER_NORM.saved, step.saved, strict=True))
     elif step.equations is DROPOUT:
-        yield Value(step.names["mask"], step.saved, "", "forward", step.title, True)
+        yield step.value("mask", step.saved, "forward")
     for role, template in step.equations.forward.items():
-        equation = filled(template, step.names, step.layer)
-        yield Value(
-            step.names[role], arrays[role], equation, "forward", step.title, True
-        )
+        yield step.value(role, arrays[role], "forward", template=template)
 
 
 def _outer_parameter(step, array):
@@ -250,30 +271,37 @@ def _outer_parameter(step, array):
 
 
 def _backward(step, J, penalty_gradients):
-    """Yield the gradients of a layer."""
+    """Yield the gradients of a layer; J contains the gradients of its parameters."""
     for inner in reversed(step.inside):
-        yield Value(inner.names["dY"], inner.delta, "", "backward", step.title, True)
+        yield replace(inner.value("dY", inner.delta, "backward"), layer=step.title)
         yield from _backward(inner, inner.J, {})
     for role, template in step.equations.backward.items():
-        equation = filled(template, step.names, step.layer)
         if role.startswith("J_"):
-            parameter = role.removeprefix("J_")
-            equation = equation or _inner_gradient(step, step.J[parameter])
-            name = step.names[parameter]
-            if name in penalty_gradients:
-                yield Value(
-                    f"R_{name}", penalty_gradients[name], "", "backward", step.title
-                )
-                equation = equation and f"{equation} + {{R_{name}}}"
-            yield Value(f"J_{name}", J[parameter], equation, "backward", step.title)
+            yield from _parameter_gradient(step, role, J, penalty_gradients)
             continue
         if role == "S":
-            array = np.asarray(step.layer.derivative(*step.saved))  # pyright: ignore[reportAttributeAccessIssue]
+            array = np.asarray(step.layer.derivative(*step.saved))
         elif role == "dU":
             array = step.p["g"] * step.delta
         else:
             array = step.delta_X
-        yield Value(step.names[role], array, equation, "backward", step.title, True)
+        yield step.value(role, array, "backward", template=template)
+
+
+def _parameter_gradient(step, role, J, penalty_gradients):
+    """Yield the gradient of a parameter, after the gradient of its penalty."""
+    parameter = role.removeprefix("J_")
+    name = step.names[parameter]
+    equation = filled(step.equations.backward[role], step.names, step.layer)
+    if not equation:
+        equation = _inner_gradient(step, step.J[parameter])
+    if name in penalty_gradients:
+        penalty = f"R_{name}"
+        gradient = penalty_gradients[name]
+        yield Value(penalty, gradient, "backward", layer=step.title)
+        if equation:
+            equation += f" + {{{penalty}}}"
+    yield Value(f"J_{name}", J[parameter], "backward", equation, layer=step.title)
 
 
 def _inner_gradient(step, gradient):
@@ -297,44 +325,35 @@ def step_values(
     theta = theta.copy()
     state = {name: copy(value) for name, value in old_state.items()}
     optimizer.step(theta, gradient, state)
-    arrays = {**state, "theta": theta}
+    # vectors of all parameters by role, and the names of their entries for a parameter
+    vectors = {**state, "theta": theta}
     names = {}
     for moment in optimizer.moments:
-        arrays[f"{moment}_old"] = old_state[moment]
+        vectors[f"{moment}_old"] = old_state[moment]
         names[f"{moment}_old"] = f"{moment}_{{}}_old"
     for moment in optimizer.moments:
         names[moment] = f"{moment}_{{}}"
     names["theta"] = "{}_new"
     equations = OPTIMIZERS.get(type(optimizer), {"theta": "update({old}, {J})"})
+    numbers = {"rate": optimizer.learning_rate, "t": state["t"]}
     values = []
     for parameter, tensor in parameters:
-        roles = {role: name.format(parameter) for role, name in names.items()}
-        roles_in_equations = roles | {"old": parameter, "J": f"J_{parameter}"}
-        for role, name in roles.items():
+        names_of_roles = {"old": parameter, "J": f"J_{parameter}"}
+        for role, name in names.items():
+            names_of_roles[role] = name.format(parameter)
+        for role in names:
             template = equations.get(role, "")
-            equation = filled(
-                template,
-                roles_in_equations,
-                optimizer,
-                rate=optimizer.learning_rate,
-                t=state["t"],
-            )
-            values.append(
-                Value(
-                    name,
-                    arrays[role][tensor.span].reshape(tensor.shape),
-                    equation,
-                    "step",
-                )
-            )
+            equation = filled(template, names_of_roles, optimizer, **numbers)
+            array = _entries(vectors[role], tensor)
+            values.append(Value(names_of_roles[role], array, "step", equation))
     return theta, state, values
 
 
 def _twin(layer, enclosing):
     """Copy a layer so that the copy records its passes.
 
-    The copy appends each pass to the last list in `enclosing`, which belongs to the
-    enclosing layer.
+    `enclosing` is a stack of lists. The copy appends each pass to the last list, which
+    belongs to the enclosing layer.
     """
     twin = copy(layer)
     cls = type(layer)
@@ -385,12 +404,12 @@ def _loss_twin(loss, row_losses, row):
         return row_losses[-1]
 
     def delta(Z, T):
-        whole = loss.delta(Z, T)
+        all_rows = loss.delta(Z, T)
         if row is None:
-            return whole
-        part = 0 * whole
-        part[..., row, :] = whole[..., row, :]
-        return part
+            return all_rows
+        single_row = 0 * all_rows
+        single_row[..., row, :] = all_rows[..., row, :]
+        return single_row
 
     object.__setattr__(twin, "value", value)  # the dataclass may be frozen
     object.__setattr__(twin, "delta", delta)

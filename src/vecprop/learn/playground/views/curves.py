@@ -57,26 +57,23 @@ class GradientsView:
 
     def update(self, session: Session):
         """Draw the current curves, without zeros because the axis is logarithmic."""
-        drawn: dict[str, list] = {name: [] for name in self._curves.data}
-        numbers = [
-            number
-            for number, layer in enumerate(session.network.layers)
-            if isinstance(layer, Dense)
-        ]
+        layers = session.network.layers
+        dense = [k for k, layer in enumerate(layers) if isinstance(layer, Dense)]
+        columns: dict[str, list] = {name: [] for name in self._curves.data}
         for curves, noun, dash in (
             (session.gradient_norms, "gradient", "solid"),
             (session.moves, "update", "dashed"),
         ):
-            for layer, values in enumerate(curves.values.T):
+            for number, values in enumerate(curves.values.T):
                 entries = np.flatnonzero(values > 0)
                 entries = entries[_thinned(len(entries), MOST_OF_NORMS)]
-                drawn["xs"].append(curves.epochs[entries].astype(float))
-                drawn["ys"].append(values[entries])
-                drawn["colour"].append(colour(layer))
-                drawn["dash"].append(dash)
-                drawn["name"].append(f"layer {numbers[layer]} {noun}")
-        self._curves.data = drawn
-        fit_log_axis(self.figure, np.concatenate(drawn["ys"]))
+                columns["xs"].append(curves.epochs[entries].astype(float))
+                columns["ys"].append(values[entries])
+                columns["colour"].append(colour(number))
+                columns["dash"].append(dash)
+                columns["name"].append(f"layer {dense[number]} {noun}")
+        self._curves.data = columns
+        fit_log_axis(self.figure, np.concatenate(columns["ys"]))
 
 
 class StartsView:

@@ -111,56 +111,45 @@ class NetworkView:
     def choose(self, step: int):
         """Select the next (1) or previous (-1) weight or bias."""
         indices = list(self._edges_by_index)
-        position = step // 2
+        position = min(step, 0)  # the first or the last
         if self._chosen is not None:
             position = indices.index(self._chosen) + step
         self._chosen = indices[position % len(indices)]
         for source in (self._edges, self._biases):
-            source.selected.indices = np.flatnonzero(
-                np.asarray(source.data["index"]) == self._chosen
-            ).tolist()
+            is_chosen = np.asarray(source.data["index"]) == self._chosen
+            source.selected.indices = np.flatnonzero(is_chosen).tolist()
 
     def update(self, session: Session):
         """Draw the current weights and units."""
-        images = units_of(session, UNIT_SIZE)
-        columns = _unit_columns(images)
+        layers = units_of(session, UNIT_SIZE)
+        columns = _unit_columns(layers)
         self._draw_edges(edges(session), columns)
-        *hidden_images, output_images = images
-        pixels = [
-            _pixels(image) for layer_images in hidden_images for image in layer_images
-        ]
-        for k, image in enumerate(output_images):
-            if session.class_count:
-                pixels.append(rgba(bytes_of(colour(k)), 0.8 * image))
-            else:
-                pixels.append(_pixels(image))
         x, y = np.concatenate(
             [column.centers - column.side / 2 for column in columns]
         ).T
-        squares = {
-            "x": x,
-            "y": y,
-            "side": np.concatenate([np.full(len(c.centers), c.side) for c in columns]),
-        }
+        sizes = [len(column.centers) for column in columns]
+        sides = np.repeat([column.side for column in columns], sizes)
+        squares = {"x": x, "y": y, "side": sides}
+        pixels = _pixels_of_units(layers, has_classes=session.class_count > 0)
         self._units.data = {"image": pixels, **squares}
         x_axis, y_axis = session.points.axes
         names = {"x": x_axis.name, "y": y_axis.name}
         inputs = [names.get(name, name) for name in session.settings.features]
         outputs = session.points.class_names or (session.points.target.name,)
-        sizes = [len(column.centers) for column in columns]
         if self._placed != (sizes, inputs, outputs):
             self._placed = sizes, inputs, outputs
             self._chosen = None
             self._edges.selected.indices = self._biases.selected.indices = []
             self._frames.data = squares
-            self._draw_names(columns[0], inputs, columns[-1], outputs)
+            self._draw_names(columns[0], inputs, columns[-1], outputs=outputs)
 
     def _draw_names(self, first, inputs, last, outputs):
-        lines = 3 if max(len(inputs), len(outputs)) <= 4 else 1
-        texts = [
-            "\n".join(wrap(name, 9, max_lines=lines, placeholder="…"))
-            for name in (*inputs, *outputs)
-        ]
+        """Draw names to the left of the first column and to the right of the last column."""
+        has_space = max(len(inputs), len(outputs)) <= 4
+        texts = []
+        for name in (*inputs, *outputs):
+            lines = wrap(name, 9, max_lines=3 if has_space else 1, placeholder="…")
+            texts.append("\n".join(lines))
         x0, y0 = first.centers.T
         x1, y1 = last.centers.T
         self._names.data = {
@@ -171,6 +160,7 @@ class NetworkView:
         }
 
     def _draw_edges(self, edges, columns):
+        """Draw weights as lines between units, and biases as dots at corners of units."""
         self._edges_by_index = {edge.index: edge for edge in edges}
         weights = [edge for edge in edges if edge.source is not None]
         weights = sorted(weights, key=lambda edge: -abs(edge.value))[:MOST_EDGES]
@@ -178,7 +168,8 @@ class NetworkView:
         weights.sort(key=lambda edge: edge.index)
         lines = _edge_looks(weights) | {"xs": [], "ys": []}
         for edge in weights:
-            source, target = columns[edge.layer : edge.layer + 2]
+            source = columns[edge.layer]
+            target = columns[edge.layer + 1]
             x0, y0 = source.centers[edge.source]
             x1, y1 = target.centers[edge.target]
             lines["xs"].append([x0 + source.side / 2, x1 - target.side / 2])
@@ -229,6 +220,20 @@ def _edge_looks(edges):
         )
         looks["index"].append(edge.index)
     return looks
+
+
+def _pixels_of_units(layers, has_classes):
+    """Color the images of all units; output units of classes have the classes' colors."""
+    *hidden_layers, outputs = layers
+    pixels = []
+    for images in hidden_layers:
+        pixels += map(_pixels, images)
+    if has_classes:
+        for k, image in enumerate(outputs):
+            pixels.append(rgba(bytes_of(colour(k)), 0.8 * image))
+    else:
+        pixels += map(_pixels, outputs)
+    return pixels
 
 
 def _pixels(image):

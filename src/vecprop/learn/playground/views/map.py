@@ -72,8 +72,8 @@ class MapView:
             pixels = class_pixels(predictions, self.smooth)
         else:
             pixels = number_pixels(predictions[..., 0], points.t.min(), points.t.max())
-        if self._drawn[0] is not points or self._drawn[1] is not self.shows_test:
-            self._drawn = points, self.shows_test
+        if self._drawn != (points, self.shows_test):
+            self._drawn = (points, self.shows_test)
             self._place(session)
             self.draw_points(session)
         self._image.data = {"image": [pixels]}

@@ -63,33 +63,33 @@ class HiddenView:
         rows = evenly_spaced(len(H))
         H = H[rows]
         units = H.shape[1]
-        low, high = BOUNDED.get(
-            session.settings.activation,
-            (float(H.min(initial=0)), float(H.max(initial=1))),
-        )
-        corners = np.array(list(product((-1.0, 1.0), repeat=units))).reshape(-1, units)
-        box = {"xs": [], "ys": []}
-        for (a, flat_a), (b, flat_b) in combinations(
-            zip(corners, self._flat(corners), strict=True), 2
-        ):
-            if np.sum(a != b) == 1:
-                x, y = zip(flat_b, flat_a, strict=True)
-                box["xs"].append(x)
-                box["ys"].append(y)
-        self._box.data = box
-        cut = self._flat(_cut(session, units, low, high))
-        self._cut.data = {"xs": [cut[:, 0]], "ys": [cut[:, 1]]}
-        x, y = self._flat((H - low) / max(high - low, 1e-300) * 2 - 1).T
+        limits = (float(H.min(initial=0)), float(H.max(initial=1)))
+        low, high = BOUNDED.get(session.settings.activation, limits)
+        self._box.data = self._edges_of_box(units)
+        x, y = self._flat(_cut(session, units, low=low, high=high)).T
+        self._cut.data = {"xs": [x], "ys": [y]}
+        scaled = (H - low) / max(high - low, 1e-300) * 2 - 1
+        x, y = self._flat(scaled).T
         self._points.data = {"x": x, "y": y, **columns_of_points(session, rows)}
+        # names at the ends of the axes, or of the edges from the corner (-1, -1, -1)
         tips = 1.15 * np.eye(units)
         if units == 3:
             tips = np.where(tips > 0, tips, -1.0)
         x, y = self._flat(tips).T
-        self._names.data = {
-            "x": x,
-            "y": y,
-            "text": [f"unit {k + 1}" for k in range(units)],
-        }
+        names = [f"unit {k + 1}" for k in range(units)]
+        self._names.data = {"x": x, "y": y, "text": names}
+
+    def _edges_of_box(self, units):
+        """Project the edges of the box [-1, 1]^units to the screen."""
+        corners = np.array(list(product((-1.0, 1.0), repeat=units))).reshape(-1, units)
+        x, y = self._flat(corners).T
+        edges = {"xs": [], "ys": []}
+        for start, end in combinations(range(len(corners)), 2):
+            # the ends of an edge differ in one coordinate
+            if np.sum(corners[start] != corners[end]) == 1:
+                edges["xs"].append((x[end], x[start]))
+                edges["ys"].append((y[end], y[start]))
+        return edges
 
     def _flat(self, positions):
         """Project positions, (K, units), to the screen, (K, 2)."""
