@@ -661,9 +661,7 @@ class Categories(Column):
 
     def simulated(self, count, rng):
         """Return inputs of categories that are too many to be counted."""
-        names = self.names
-        if self.means is not None:
-            names = self.means.names
+        names = getattr(self.means, "names", self.names)
         return self.of_values(rng.choice(np.append(names, MISSING), count))
 
     def for_trees(self, series):

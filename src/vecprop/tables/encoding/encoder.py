@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, starmap
 
 import numpy as np
 from numpy import ndarray
@@ -142,12 +142,12 @@ class Encoder:
         notes = [*encoder._notes_on_readings(), *ambiguities]
         notes += encoder.notes_on(encoder.misfits(frame))
         encoder.dropped.update(aside)
-        notes += [unused_column(name, reason) for name, reason in aside.items()]
+        notes += starmap(unused_column, aside.items())
         return encoder, notes
 
     def _notes_on_readings(self) -> list[Note]:
         """Return notes on unused columns and on unusual formats."""
-        notes = [unused_column(*reason) for reason in self.dropped.items()]
+        notes = list(starmap(unused_column, self.dropped.items()))
         readings = self.readings
         names_by_format = defaultdict(list)
         for name, part in self.columns:

@@ -3,7 +3,6 @@
 import numpy as np
 
 from ....pictures.dependence import plot_dependence
-from ...encoding.column import Column
 from ...encoding.columns import ordinary
 from ...error import printable
 from ...explaining.contributions import Dependence, dependences
@@ -148,8 +147,11 @@ def _described(measured: Measured, name: str) -> list[Html]:
     return [title, kind, reading, empty, distinct, distribution]
 
 
-def _distribution(part: Column | None, series) -> Html:
-    """Return a histogram of numbers or dates, or the most frequent of other values."""
+def _distribution(part, series) -> Html:
+    """Return a histogram of numbers or dates, or the most frequent of other values.
+
+    ``part`` is the encoder of the column, or None if the column is not used.
+    """
     if part is not None and part.holds == "numbers":
         x = ordinary(part.read(series))
         x = x[~np.isnan(x)]

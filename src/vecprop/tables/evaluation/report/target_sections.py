@@ -21,8 +21,6 @@ MAX_CLASSES = 20
 confusion matrix.
 """
 MAX_PAIRS = 15
-THRESHOLDS = 201
-"""The number of evenly spaced thresholds."""
 JUDGED = 0.9
 """The nominal coverage of the intervals in plots of groups of rows."""
 
@@ -107,7 +105,7 @@ def choice_of_threshold(
     )
     chosen = getattr(model, "threshold_", 0.5)
     end = max(p.max(), chosen)
-    thresholds = np.unique(np.append(np.linspace(0, end, THRESHOLDS), chosen))
+    thresholds = np.unique(np.append(np.linspace(0, end, 201), chosen))
     # rows are flagged if their probability is above the threshold
     numbers = np.searchsorted(-scores, -thresholds) - 1
     return parts().thresholds(
