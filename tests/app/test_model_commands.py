@@ -3,6 +3,7 @@
 import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -523,3 +524,33 @@ def test_a_single_row_is_predicted_as_among_others():
     pd.testing.assert_frame_equal(
         predictions(network, X.iloc[:1]), whole.iloc[:1], check_exact=True
     )
+
+
+def test_commands_accept_models_with_several_targets(vecprop, people, tmp_path):
+    people.to_csv("people.csv", index=False)
+    settings: Any = {"n_estimators": 2, "max_iter": 2, "random_state": 0}
+    numbers = vp.TabularRegressor(["age", "spends"], **settings).fit(people)
+    labels = people.assign(often=people["visits"] > 3).drop(columns="visits")
+    classes = vp.TabularClassifier(["buys", "often"], **settings).fit(labels)
+    labels.to_csv("labels.csv", index=False)
+    vp.save(numbers, "numbers.npz")
+    vp.save(classes, "classes.npz")
+    assert "['age', 'spends']" in vecprop("info", "numbers.npz").stdout
+    assert "['buys', 'often']" in vecprop("info", "classes.npz").stdout
+    vecprop("predict", "numbers.npz", "people.csv", "--interval", 0.8, "-o", "p.csv")
+    expected = ["prediction of age", "prediction of spends", "low of age"]
+    predicted = pd.read_csv("p.csv")
+    assert predicted.columns.tolist()[:3] == expected
+    np.testing.assert_allclose(predicted.iloc[:, :2], numbers.predict(people))
+    header = vecprop("predict", "classes.npz", "labels.csv").stdout.splitlines()[0]
+    assert header.endswith("probability of buys,probability of often")
+    result = json.loads(
+        vecprop("evaluate", "numbers.npz", "people.csv", "--json").stdout
+    )
+    assert list(result["targets"]) == ["age", "spends"]
+    assert result["targets"]["age"]["scores"]["r2"]["value"] < 1
+    text = vecprop("evaluate", "classes.npz", "labels.csv").stdout
+    assert text.index("\noften\n") > text.index("log loss")
+    for command in ("explain", "check-gradients"):
+        done = vecprop(command, "numbers.npz", "people.csv", code=3)
+        assert "several targets cannot be" in done.stderr

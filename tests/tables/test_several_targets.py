@@ -298,7 +298,7 @@ def test_functions_of_one_target_name_the_models(regressor):
         regressor.plot.dependence,
         lambda table: vp.export.to_numpy(regressor),
     ):
-        with pytest.raises(vp.TableError, match=r"use one of its models_, such as"):
+        with pytest.raises(vp.TableError, match=r"one of its models_, such as"):
             function(NUMBERS)
     model = vp.TabularRegressor("price", **FAST).fit(NUMBERS)
     with pytest.raises(AttributeError, match="one target"):
@@ -319,6 +319,10 @@ def test_each_target_is_evaluated_like_a_single_target(regressor, tmp_path):
     assert frame.columns.tolist() == ["model", "metric", "price", "weight"]
     assert frame["weight"].tolist() == alone.to_frame()["value"].tolist()
     heads, rmse, *_ = str(result).splitlines()
+    one = vp.tables.evaluate(regressor, test, target="weight", baselines=False)
+    assert one.metrics == alone.metrics
+    with pytest.raises(vp.TableError, match=r"There is no target 'x': choose one of"):
+        vp.tables.evaluate(regressor, test, target="x", baselines=False)
     assert heads.split() == [
         *["on", "40", "rows", "(95", "%", "interval)"],
         "price",

@@ -18,6 +18,7 @@ from ..tables.evaluation.targets import (
     as_learned,
     classes_of,
     errors_of_steps,
+    has_several_targets,
     known_rows,
     plain_target,
     positive_class,
@@ -57,7 +58,7 @@ def described(model, document: dict) -> dict:
             "target": model.target,
             "networks": sum(map(len, model._ensembles)),
         }
-    if hasattr(model, "classes_"):
+    if hasattr(model, "classes_") and not has_several_targets(model):
         description["classes"] = model.classes_.tolist()
     positive = positive_class(model)
     if positive is not None:
@@ -84,6 +85,8 @@ def described(model, document: dict) -> dict:
 
 def check_model(model, table: Path, target: str | None) -> Report:
     """Check the training gradients of a model, or of an ensemble's first network, on a table."""
+    if has_several_targets(model):
+        model._require_one_target("be checked")
     frame, target, _ = known_rows(model, table, target)
     sample = np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))
     frame = frame.iloc[sample]
@@ -264,6 +267,7 @@ def _require_table_model(model):
             f"The file contains a {type(model).__name__}: only tabular models, as"
             " written by `vecprop train`, can be explained."
         )
+    model._require_one_target("be explained")
 
 
 def _no_row(table: str, number: int, last: int) -> TableError:

@@ -585,7 +585,7 @@ class TableModel(SharedSettings):
         >>> bool(np.isclose(explanation.base + total, model.predict(table[3:4])[0]))
         True
         """
-        self._require_one_target("explain")
+        self._require_one_target("be explained")
         if background is not None:
             background = self._table(background)
         return explanations(self, self._table(X), background)
@@ -661,8 +661,8 @@ class TableModel(SharedSettings):
         if self._has_heads:
             names = [single.target for single in self.models_]
             raise TableError(
-                f"A model with several targets cannot {action}: use one of its"
-                f" models_, such as models_[0] for {names[0]!r}."
+                f"A model with several targets cannot {action}: use or save one of"
+                f" its models_, such as models_[0] for {names[0]!r}."
             )
 
     @property

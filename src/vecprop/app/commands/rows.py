@@ -2,6 +2,7 @@
 
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from typer import Argument, Option
 
@@ -109,24 +110,47 @@ def evaluate(
     Example: vecprop evaluate titanic.npz passengers-of-1913.csv
     """
     from ... import load
-    from ...tables.evaluation import evaluate
-    from ...tables.evaluation.targets import positive_class
+    from ...tables.evaluation import EvaluationOfTargets, evaluate
 
-    evaluation = evaluate(
+    evaluation: Any = evaluate(
         load(model), table, target=target, weight=weight, baselines=False
     )
-    rows = len(evaluation.truth)
-    if not quiet:
-        say_notes(evaluation.notes)
-    if not as_json:
-        scores = evaluation._text(f"on {rows} rows of {table.name}", model.name)
-        show(f"{evaluation.summary}\n\n{scores}")
+    if not isinstance(evaluation, EvaluationOfTargets):
+        if not quiet:
+            say_notes(evaluation.notes)
+        if as_json:
+            print(to_json(_evaluation_as_json(evaluation)))
+        else:
+            show(_evaluation_as_text(evaluation, model, table))
         return
-    result = {"rows": rows, "summary": evaluation.summary, "scores": evaluation.metrics}
+    results = {}
+    texts = []
+    for name, part in evaluation.evaluations.items():
+        results[name] = _evaluation_as_json(part)
+        texts.append(f"{name}\n{_evaluation_as_text(part, model, table)}")
+    if as_json:
+        print(to_json({"targets": results}))
+    else:
+        show("\n\n".join(texts))
+
+
+def _evaluation_as_text(evaluation, model: Path, table: Path) -> str:
+    where = f"on {len(evaluation.truth)} rows of {table.name}"
+    return f"{evaluation.summary}\n\n{evaluation._text(where, model.name)}"
+
+
+def _evaluation_as_json(evaluation) -> dict:
+    from ...tables.evaluation.targets import positive_class
+
+    result = {
+        "rows": len(evaluation.truth),
+        "summary": evaluation.summary,
+        "scores": evaluation.metrics,
+    }
     positive = positive_class(evaluation.model)
     if positive is not None:
         result["positive"] = positive
-    print(to_json(result | {"notes": evaluation.notes}))
+    return result | {"notes": evaluation.notes}
 
 
 def explain(

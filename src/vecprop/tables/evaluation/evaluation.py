@@ -250,7 +250,8 @@ def evaluate(
         "seed": seed,
     }
     if has_several_targets(model):
-        return evaluate_targets(model, table, y, training, settings)
+        evaluations = evaluate_targets(model, table, y, training, settings)
+        return evaluations if target is None else evaluations[target]
     return evaluate_one(model, table, y, target=target, training=training, **settings)
 
 

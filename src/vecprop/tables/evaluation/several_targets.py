@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..error import pandas
+from ..error import RequestError, pandas
 from ..reading.frames import as_frame
 from ..several_targets import true_targets
 from .measured import OURS
@@ -27,6 +27,9 @@ class EvaluationOfTargets:
 
     def __getitem__(self, target: str) -> Any:
         """Return the evaluation of a target."""
+        if target not in self.evaluations:
+            names = ", ".join(map(repr, self.evaluations))
+            raise RequestError(f"There is no target {target!r}: choose one of {names}.")
         return self.evaluations[target]
 
     def to_frame(self) -> Any:

@@ -54,7 +54,9 @@ def classes_of(model, as_text: Callable[[object], str] = str) -> list[str]:
 def positive_class(model):
     """Return the positive class of a binary classifier, or None for other models."""
     classes = getattr(model, "classes_", ())
-    return classes.tolist()[positive_of(model)] if len(classes) == 2 else None
+    if len(classes) != 2 or has_several_targets(model):
+        return None
+    return classes.tolist()[positive_of(model)]
 
 
 def target_of(
