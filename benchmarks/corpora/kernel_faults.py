@@ -68,24 +68,25 @@ DENSE = [
     Fault("compiled.run.dense._loops", "p[o:], O, I + 1", "p[o:], O, I", SMALL, "loops"),
     Fault("compiled.run.dense._put_weighted_rows", "+ d * D[s])", "- d * D[s])", SMALL, "loops"),
     Fault("compiled.run.dense._loops_back", "A_k[s] * delta_o[s]", "A_k[s] * delta_o[s] * (k < I)", SMALL, "loops"),
-    Fault("compiled.run.dense._blocks", "I + 1, A_at", "I, A_at", SMALL),
+    Fault("compiled.run.dense._blocks", "S, I + 1, A=p", "S, I, A=p", SMALL),
     Fault("compiled.run.dense._blocks_back", "delta, row, J, column, add",
           "delta, row, J, column, 0 * add", SEVERAL_TILES),
     Fault("compiled.gemm.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
     Fault("compiled.gemm.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
     Fault(
-        "compiled.gemm.vectors.dots_block",
-        "builder.fadd(previous, v.shuffle(total, total, indices))",
-        "previous",
+        "compiled.gemm.vectors._dots",
+        "builder.fadd(previous_rows[m], row)",
+        "previous_rows[m]",
         SMALL,
     ),
-    Fault("compiled.run.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
+    Fault("compiled.run.dense._packed", "S, I + 1, A=p", "S, I, A=p", LARGE, "packed"),
     Fault("compiled.gemm.packed.multiply", "add != 0 or k > 0", "add != 0", LARGE, "packed"),
-    Fault("compiled.gemm.vectors.packed_block", "builder.fadd(v.load(address, mask), sum)", "sum", LARGE, "packed"),
+    Fault("compiled.gemm.vectors.packed_block", "[v.all_lanes] * len(C_at), add)",
+          "[v.all_lanes] * len(C_at), _WORD(0))", LARGE, "packed"),
     Fault("compiled.run.dense._through_blas", "p[I * O + o]", "p[o]", SMALL, "BLAS"),
     Fault("compiled.run.dense._through_blas_back", "J_o = total", "J_o = -total", SMALL, "BLAS"),
     Fault("compiled.run.parallelism.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
-    Fault("compiled.run.batches.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
+    Fault("compiled.run.batches.backward_by_inputs", "add = shard > 0", "add = 0", BY_INPUTS),
     Fault("compiled.run.batches._multiply_weights", "row.inputs + 1", "row.inputs", BY_RESULTS, "packed"),
 ]  # fmt: skip
 
@@ -111,7 +112,7 @@ LOSSES = [
 ]  # fmt: skip
 
 NORMALIZATION = [
-    Fault("compiled.lower.loops._norm", "* stored[k, s] + b[k]", "* stored[k, s]", NORM),
+    Fault("compiled.lower.loops._norm", "* x_hat[k, s] + b[k]", "* x_hat[k, s]", NORM),
     Fault("compiled.lower.loops._norm_back", "delta[k, s] *= g[k]", "delta[k, s] *= g[k] * g[k]", NORM),
 ]  # fmt: skip
 
@@ -131,7 +132,7 @@ ROWS = [
 
 PENALTIES = [
     Fault("compiled.run.steps.penalize", "number(l2) * W[i]", "number(l2 / 2) * W[i]", PENALIZED),
-    Fault("compiled.run.steps.penalize", "scale * c.l2_averaged", "c.l2_averaged", AVERAGED),
+    Fault("compiled.run.steps.penalize", "scale * fit.l2_averaged", "fit.l2_averaged", AVERAGED),
     Fault("compiled.run.steps.penalize", "l2 / 2 * squares", "l2 * squares", PENALIZED),
 ]  # fmt: skip
 
@@ -177,7 +178,7 @@ OF_STEPS = [
           "theta[i], first[0] = formula", {"optimizer": vp.Momentum(0.05)}),
     Fault("compiled.lower.loops._update2", "t, first[i], second[i]\n", "t, first[0], second[i]\n", ADAM),
     Fault("compiled.run.steps.move_block", "J.dtype.type(shorten)", "J.dtype.type(1)", CLIPPED),
-    Fault("compiled.run.epochs.run_epochs", "_shortening(c.clip, slope)", "_shortening(c.clip, slope**2)", CLIPPED),
+    Fault("compiled.run.epochs.run_epochs", "_shortening(fit.clip, slope)", "_shortening(fit.clip, slope**2)", CLIPPED),
 ]  # fmt: skip
 
 SUMMED = point(

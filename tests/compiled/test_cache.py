@@ -177,7 +177,7 @@ def chosen(monkeypatch, tmp_path):
     monkeypatch.setattr(
         platformdirs, "user_cache_path", lambda *of, **options: tmp_path / "own"
     )
-    monkeypatch.setattr(cache, "_said", [])
+    monkeypatch.setattr(cache, "_warned", [])
     kept = FOLDER()
     monkeypatch.setattr(cache, "folder", lambda: kept)
     return kept

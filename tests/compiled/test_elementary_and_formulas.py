@@ -192,7 +192,7 @@ def test_the_formulas_of_core_are_compiled(monkeypatch):
     )
     compiled = called_with_two(
         formulas._compiled.__wrapped__(
-            vp.Logistic, "derivative", vp.Logistic, np.float64, True, True
+            vp.Logistic.derivative, vp.Logistic, vp.Logistic, np.float64, True, True
         )
     )
     np.testing.assert_array_equal(

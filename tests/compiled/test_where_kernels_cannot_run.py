@@ -50,7 +50,7 @@ def without_sources(of):
 
 def forget():
     for known in (
-        trial._known.clear,
+        trial._reasons.clear,
         program._tried.clear,
         trainer._warned.clear,
         compiled.missing.cache_clear,

@@ -49,8 +49,11 @@ class BatchLoss:
 
     def __init__(
         self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None
-    ) -> None:
-        self.network, self.F, self.batch = network, F, batch
+    ):
+        """Prepare kernels of type F for a network and a batch, with the noise of a training step if it is given."""
+        self.network = network
+        self.F = F
+        self.batch = batch
         program = program_of(network, F)
         N = batch.rows
         operations = N * program.operations
@@ -63,9 +66,8 @@ class BatchLoss:
             self.workers = min(threads.usable_threads(), self.shards)
         self.scale = 1.0
         if network.reduction == "mean":
-            self.scale = 1 / float(
-                N if batch.weight is None else batch.weight.sum(dtype=float)
-            )
+            weights = batch.weight
+            self.scale = 1 / float(N if weights is None else weights.sum(dtype=float))
         self.context = program.training_context(self.workers)
         self.context.clear("tile_contents")
         self.context.set(all_rows=self.rows, training=batch_fields(batch, F))
@@ -86,27 +88,10 @@ class BatchLoss:
 
     def evaluate(self, theta: ndarray, gradient: ndarray) -> float:
         """Return the loss, and write its gradient to a nonempty array. The number of threads does not affect bits."""
-        N = self.batch.rows
         gradients = np.empty((self.shards, gradient.size), self.F)
         losses = np.empty(self.shards)
         self.context.set(theta=theta)
-
-        def work(worker: int) -> None:
-            for shard in range(worker, self.shards, self.workers):
-                rows = self.rows[
-                    shard * N // self.shards : (shard + 1) * N // self.shards
-                ]
-                losses[shard] = self.gradient_of_rows(
-                    self.context.address,
-                    worker,
-                    0,
-                    rows.ctypes.data,
-                    rows.size,
-                    self.scale,
-                    self.step,
-                    gradients[shard].ctypes.data if gradient.size else 0,
-                )
-
+        work = partial(self._compute_shards, losses, gradients)
         in_parallel = partial(threads.run_in_parallel, work, self.workers)
         all_work = partial(
             threads.with_single_threaded_blas, in_parallel, self.uses_blas
@@ -123,8 +108,26 @@ class BatchLoss:
             self.network._add_penalty_gradient(theta, gradient, self.batch)
         return float(sum(losses) + self.network._penalty(theta, self.batch))
 
+    def _compute_shards(self, losses: ndarray, gradients: ndarray, worker: int):
+        """Compute the losses and gradients of a worker's shards of rows; see `tiles.gradient_of_rows`."""
+        is_validation = 0
+        for shard in range(worker, self.shards, self.workers):
+            low = shard * len(self.rows) // self.shards
+            high = (shard + 1) * len(self.rows) // self.shards
+            losses[shard] = self.gradient_of_rows(
+                self.context.address,
+                worker,
+                is_validation,
+                self.rows[low:high].ctypes.data,
+                high - low,
+                self.scale,
+                self.step,
+                gradients[shard].ctypes.data if gradients.size else 0,
+            )
+
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
+"""Its moment is -J after the first step."""
 
 
 def gradient_of_a_step(
@@ -148,26 +151,28 @@ def gradient_of_a_step(
         network,
         np.array(theta),
         batch,
-        None,
-        _OPTIMIZER,
-        [moment],
-        np.array(theta),
-        plan,
+        validation_batch=None,
+        optimizer=_OPTIMIZER,
+        moments=[moment],
+        last_finite=np.array(theta),
+        plan=plan,
     )
     epochs.context.set(noisy=network._random and noise is not None)
     threads.defer_sigint(
-        lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1))
+        lambda received: epochs.run(
+            count=1, first_epoch=0, first_step=step, steps_before=0, rates=np.ones(1)
+        )
     )
     record = epochs.context.record[0]
     # The recorded loss is this sum, but no loss is recorded if the gradient is not
     # finite.
-    losses = (ctypes.c_double * int(record["shards"])).from_address(
-        int(record["partial_losses"])
-    )
-    penalties = (ctypes.c_double * int(record["block_count"])).from_address(
-        int(record["penalties"])
-    )
+    losses = _doubles_at(record["partial_losses"], record["shards"])
+    penalties = _doubles_at(record["penalties"], record["block_count"])
     return theta.dtype.type(sum(losses) + sum(penalties)), 0 - moment
+
+
+def _doubles_at(address, count):
+    return (ctypes.c_double * int(count)).from_address(int(address))
 
 
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
@@ -238,7 +243,7 @@ class CompiledNetwork(SuggestsNames):
     True
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network):
         self.network = network
 
     def loss(
@@ -282,8 +287,8 @@ class CompiledNetwork(SuggestsNames):
         if not _has_kernels(theta, X):
             return self.network.predict(theta, X)
         members = np.broadcast_shapes(theta.shape[:-1], X.shape[:-2])
-        thetas = np.broadcast_to(theta, members + theta.shape[-1:])
-        rows = np.broadcast_to(X, members + X.shape[-2:])
+        thetas = _by_member(theta, members, axes=1)
+        rows = _by_member(X, members, axes=2)
         Y = np.empty((*members, X.shape[-2], self.network.outputs), theta.dtype)
         for member in np.ndindex(members):
             Y[member] = Predictor(self.network, np.array(thetas[member]))(rows[member])
@@ -334,47 +339,47 @@ class CompiledNetwork(SuggestsNames):
         with_gradient: bool,
     ) -> tuple[ndarray, ndarray]:
         """Return the loss and gradient of each member, computed sequentially."""
-        weight = np.zeros(0) if batch.weight is None else batch.weight
-        axes = 1 if batch.of_classes else 2
-        members = np.broadcast_shapes(
-            theta.shape[:-1],
-            batch.X.shape[:-2],
-            batch.T.shape[:-axes],
-            weight.shape[:-1],
-        )
-        thetas = np.broadcast_to(theta, members + theta.shape[-1:])
-        X = np.broadcast_to(batch.X, members + batch.X.shape[-2:])
-        T = np.broadcast_to(batch.T, members + batch.T.shape[-axes:])
-        weights = np.broadcast_to(weight, members + weight.shape[-1:])
+        members = np.broadcast_shapes(theta.shape[:-1], batch.members)
+        thetas = _by_member(theta, members, axes=1)
+        X = _by_member(batch.X, members, axes=2)
+        T = _by_member(batch.T, members, axes=1 if batch.of_classes else 2)
+        weights = None
+        if batch.weight is not None:
+            weights = _by_member(batch.weight, members, axes=1)
         loss = np.empty(members, theta.dtype)
-        gradient = np.empty(
-            (*members, theta.shape[-1] if with_gradient else 0), theta.dtype
-        )
+        size = theta.shape[-1] if with_gradient else 0
+        gradient = np.empty((*members, size), theta.dtype)
         for member in np.ndindex(members):
-            member_batch = Batch(
-                X[member], T[member], None if batch.weight is None else weights[member]
-            )
+            weight = None if weights is None else weights[member]
+            member_batch = Batch(X[member], T[member], weight)
             batch_loss = BatchLoss(self.network, theta.dtype.type, member_batch, noise)
-            loss[member] = batch_loss.evaluate(
-                np.ascontiguousarray(thetas[member]), gradient[member]
-            )
+            member_theta = np.ascontiguousarray(thetas[member])
+            loss[member] = batch_loss.evaluate(member_theta, gradient[member])
         return loss[()], gradient
+
+
+def _by_member(array: Array, members: tuple[int, ...], axes: int) -> Array:
+    """Broadcast an array, whose last axes belong to a member, to all members."""
+    return np.broadcast_to(array, members + array.shape[-axes:])
 
 
 class Predictor:
     """Predict rows with fixed parameters; see `CompiledNetwork.predictor`."""
 
-    def __init__(self, network: Network, theta: ndarray) -> None:
-        self.network, self._theta, self._type = network, theta, theta.dtype
+    def __init__(self, network: Network, theta: ndarray):
+        """Prepare the kernels for contiguous parameters, which are not copied."""
+        self.network = network
+        self._theta = theta
+        self._type = theta.dtype
         program = program_of(network, theta.dtype.type)
         self._context = program.context(workers=1)
         self._uses_blas = program.uses_blas
         self._tile = program.tile
         self._context.set(link=program.link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
-        self._at_once = program.tile * (
-            AT_ONCE // (program.tile * program.operations) + 1
-        )
+        # the rows of a call: whole tiles, with about AT_ONCE operations
+        tiles = AT_ONCE // (program.tile * program.operations) + 1
+        self._at_once = program.tile * tiles
         self._numbers = np.arange(1)
         self._guard = threading.Lock()
         self._process = os.getpid()
@@ -428,19 +433,17 @@ class Predictor:
 
     def _by_parts(self, X: ndarray) -> ndarray:
         """Convert the rows in chunks, and return their predictions."""
+        predictions = []
         try:
-            return np.concatenate(
-                [
-                    self(np.ascontiguousarray(part, self._type))
-                    for part in Selection(X).parts()
-                ]
-            )
+            for part in Selection(X).parts():
+                predictions.append(self(np.ascontiguousarray(part, self._type)))
+            return np.concatenate(predictions)
         except ValueError:
             # the error has the index among all rows
             Batch(X, None, converted=self._type).require_finite_inputs()
             raise
 
-    def _predict_rows(self, rows: ndarray) -> None:
+    def _predict_rows(self, rows: ndarray):
         """Predict the rows with these indices in several calls, so that Python can handle signals in between.
 
         Each call starts at a multiple of the tile size and has at least two rows, so
@@ -472,12 +475,10 @@ _ROWS = OFFSETS["training"]["rows"]
 
 def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -> bool:
     """Return whether the kernels support these arguments."""
-    if noise is not None and (
-        noise.rows is not None or not isinstance(noise.seed, int)
-    ):
+    has_seed = noise is None or isinstance(noise.seed, int)
+    if not has_seed or (noise is not None and noise.rows is not None):
         return False
-    has_one_type = all(
-        isinstance(array, ndarray) and array.dtype == theta.dtype
-        for array in (theta, *arrays)
-    )
-    return has_one_type and theta.dtype in (np.float32, np.float64)
+    for array in (theta, *arrays):
+        if not isinstance(array, ndarray) or array.dtype != theta.dtype:
+            return False
+    return theta.dtype in (np.float32, np.float64)

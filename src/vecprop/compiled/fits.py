@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from numpy import ascontiguousarray as contiguous
 from numpy import ndarray
 from numpy.lib.stride_tricks import as_strided
 
@@ -76,45 +77,40 @@ def batch_fields(
     If `same` holds the fields of a batch with the same X, the inputs are not converted
     again.
     """
-    nothing = np.zeros(0, F)
     fields: dict[str, Any] = {}
-    if same is None:
-        X: Any = batch.X
-        if isinstance(batch, SparseBatch):
-            fields = _sparse_fields(X, F)
-        elif batch.converted is not None:
-            fields = {"x": as_strided(X, (1,), X.strides[1:])}  # only for its address
-        else:
-            fields = {
-                "x": np.ascontiguousarray(X, F if batch.expansion is None else X.dtype)
-            }
+    X: Any = batch.X
+    if same is not None:
+        for name in ("x", "kept", "edges", "expander"):
+            if name in same:
+                fields[name] = same[name]
+    elif isinstance(batch, SparseBatch):
+        fields = _sparse_fields(X, F)
+    elif batch.converted is not None:
+        fields["x"] = as_strided(X, (1,), X.strides[1:])  # only for its address
     else:
-        fields = {
-            name: same[name]
-            for name in ("x", "kept", "edges", "expander")
-            if name in same
-        }
+        fields["x"] = contiguous(X, F if batch.expansion is None else X.dtype)
+    nothing = np.zeros(0, F)
     fields |= {
-        "data_rows": batch.X.shape[0],
+        "data_rows": X.shape[0],
         "rows": batch.rows,
         "t": nothing,
         "classes": nothing,
         "weight": nothing,
     }
     if batch.of_classes:
-        fields["classes"] = np.ascontiguousarray(batch.T, np.int64)
+        fields["classes"] = contiguous(batch.T, np.int64)
     else:
-        fields["t"] = np.ascontiguousarray(batch.T, F)
+        fields["t"] = contiguous(batch.T, F)
         fields["gather_targets"] = gather_of(batch.T.shape[-1], F)
     if batch.weight is not None:
-        fields["weight"] = np.ascontiguousarray(batch.weight, F)
+        fields["weight"] = contiguous(batch.weight, F)
     if batch.chosen is not None:
-        fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
+        fields["chosen"] = contiguous(batch.chosen, np.int64)
     if batch.scaling is not None:
         scaling = batch.scaling
         scaling_type = F if scaling.scale.dtype == F else np.float64
-        fields["shift"] = np.ascontiguousarray(scaling.shift, scaling_type)
-        fields["scale"] = np.ascontiguousarray(scaling.scale, scaling_type)
+        fields["shift"] = contiguous(scaling.shift, scaling_type)
+        fields["scale"] = contiguous(scaling.scale, scaling_type)
         fields["scaler"] = scale_address(F, scaling_type, bool(scaling.multiplies))
     if batch.expansion is not None:
         columns = batch.expansion.columns
@@ -122,27 +118,27 @@ def batch_fields(
             "kept": columns,
             "kept_count": len(columns),
             "edges": batch.expansion.edges,
-            "row_bytes": batch.X.shape[1],
+            "row_bytes": X.shape[1],
             "expander": batch.expansion.address(F),
         }
     if batch.converted is not None:
-        row_bytes, column_bytes = batch.X.strides
+        row_bytes, column_bytes = X.strides
         fields |= {
             "row_bytes": row_bytes,
             "kept_count": column_bytes,
-            "expander": convert_address(F, batch.X.dtype),
+            "expander": convert_address(F, X.dtype),
         }
     return fields
 
 
 def _sparse_fields(X, F: type) -> dict[str, Any]:
-    """Return the fields of sparse rows, with sorted column indices."""
+    """Return the fields of sparse rows: values and column indices, row by row, and the start of each row."""
     if not X.has_sorted_indices:
         X = X.sorted_indices()
     return {
-        "x": np.ascontiguousarray(X.data, F),
-        "kept": np.ascontiguousarray(X.indices, np.int32),
-        "edges": np.ascontiguousarray(X.indptr, np.int64),
+        "x": contiguous(X.data, F),
+        "kept": contiguous(X.indices, np.int32),
+        "edges": contiguous(X.indptr, np.int64),
         "expander": sparse_rows_address(F),
     }
 
@@ -161,7 +157,7 @@ class Epochs:
         last_finite: ndarray,
         plan: Plan,
         keeps_predictions: bool = False,
-    ) -> None:
+    ):
         self.F = F = theta.dtype.type
         program = program_of(network, F).for_batches(plan.batch_size)
         self.uses_blas = program.uses_blas
@@ -191,13 +187,11 @@ class Epochs:
         )
         self.context = context = Context(template)
         context.clear("tile_contents")
+        update, update_h = update_of(optimizer, F)
         context.set(
             training=data,
             validation=validation_data,
             all_rows=np.arange(max(rows, validation_rows)),
-        )
-        update, update_h = update_of(optimizer, F)
-        context.set(
             theta=theta,
             last_finite=last_finite,
             update=update,
@@ -218,17 +212,21 @@ class Epochs:
         """Return the address of the kernel that computes the factor of a weighted mean, or 0 if the loss is a sum."""
         return weigh_address(self.F) if self.context.words[OFFSETS["mean"]] else 0
 
-    def _average_over(self, data: dict[str, Any], rows: int) -> None:
-        """Set the number and weights of the rows over which running losses are averaged."""
-        scale = 1.0
-        if weigher := self._weigher():
+    def _average_over(self, data: dict[str, Any], rows: int):
+        """Set the number of rows over which running losses are averaged, and the factor of their sum.
+
+        The factor is 1 for a sum, 1 / rows for a mean, and 1 / Σ w for a weighted mean.
+        """
+        weigher = self._weigher()
+        if not weigher:
+            scale = 1.0
+        elif not data["weight"].size:
             scale = 1 / rows
-            if data["weight"].size:
-                group = Context(training=data)
-                numbers = np.arange(rows)
-                scale = _WEIGH(weigher)(
-                    group.address + TRAINING, numbers.ctypes.data, rows
-                )
+        else:
+            record = Context(training=data)
+            numbers = np.arange(rows)
+            weigh = _WEIGH(weigher)
+            scale = weigh(record.address + TRAINING, numbers.ctypes.data, rows)
         self.context.set(rows_of_all=rows, scale_of_all=scale)
 
     def take(
@@ -238,8 +236,13 @@ class Epochs:
         numbers: ndarray | None,
         trained_rows: slice | ndarray,
         rows: int,
-    ) -> None:
-        """Set the rows of the next run: a part of an epoch's rows, in this order."""
+    ):
+        """Set the rows of the next run: a part of an epoch's rows, in this order.
+
+        ``chosen`` are the positions of these rows in the batch, and ``numbers`` their
+        global indices, which determine the noise. The running loss is averaged over all
+        ``rows`` rows of the epoch; ``trained_rows`` selects their weights.
+        """
         data = batch_fields(batch, self.F)
         weight = data["weight"]
         weigher = 0
@@ -250,13 +253,14 @@ class Epochs:
             training={**data, "weigher": weigher, "chosen": chosen, "rows": len(chosen)}
         )
         self._average_over({"weight": weight, "data_rows": len(weight)}, rows)
-        self.context.set(numbers=np.empty(0, np.int64) if numbers is None else numbers)
+        self.context.set(numbers=0 if numbers is None else numbers)
         words = self.context.words
         if words[OFFSETS["numbers"]]:
+            # kernels add this distance to a row's address in all_rows
             words[OFFSETS["numbers"]] -= words[OFFSETS["all_rows"]]
         self.context.clear("tile_contents")
 
-    def stop_by(self, rule: tuple[float, ...], memory: ndarray, best: ndarray) -> None:
+    def stop_by(self, rule: tuple[float, ...], memory: ndarray, best: ndarray):
         """Set the early stopping rule of the next runs; see `measures.STOPPING`."""
         self.context.set(
             stopping=np.array(rule, float),
@@ -265,7 +269,7 @@ class Epochs:
             judge=judge_address(self.F),
         )
 
-    def let_validate(self, rows: int) -> None:
+    def let_validate(self, rows: int):
         """Set the number of validation rows that the next runs evaluate: all or none."""
         self.context.set(validation={"rows": rows})
 
@@ -293,14 +297,10 @@ class Epochs:
         batches, and the unfinished epoch is undone.
         """
         done = np.zeros(4, np.int64)
-        losses, validation_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
-        results = {
-            "losses": losses,
-            "validation_losses": validation_losses,
-            "norms": norms,
-            "sizes": sizes,
-        }
-        results["validation_scores"] = np.zeros(max(count, 1))
+        recorded = max(count, 1)
+        results = {"validation_scores": np.zeros(recorded)}
+        for name in ("losses", "validation_losses", "norms", "sizes"):
+            results[name] = np.zeros(recorded, self.F)
         self.context.set(
             epochs=count,
             first_epoch=first_epoch,
@@ -379,14 +379,18 @@ def _template(
         number * validation_rows * network.outputs if stores_predictions else 0
     )
     context = program.training_context(workers, **memory)
+    in_pairs = shards == 4 and workers <= 2 and not program.split_layers
     context.set(
         shards=shards,
+        in_pairs=in_pairs,
         clip=plan.clip_norm or 0.0,
         batch_size=plan.batch_size,
         running=plan.running,
+        full=is_full,
+        carried=is_full and not (network._random or plan.running),
+        rows_of_all=rows,
+        scale_of_all=1 / rows if network.reduction == "mean" else 1.0,
     )
-    in_pairs = shards == 4 and workers <= 2 and not program.split_layers
-    context.set(in_pairs=in_pairs)
     if shards > 1:
         context.set(sum_shards=sum_shards_address(F), next_shard=2 if in_pairs else 1)
     if context.words[OFFSETS["weight_spans"]]:
@@ -394,10 +398,6 @@ def _template(
         context.set(penalize=penalize_address(F, has_l1))
     if validation_rows > 0 or not plan.running:
         context.set(measure=measure_address(F), gradient_of_rows=gradient_address(F))
-    context.set(
-        rows_of_all=rows, scale_of_all=1 / rows if network.reduction == "mean" else 1.0
-    )
-    context.set(full=is_full, carried=is_full and not (network._random or plan.running))
     if shuffled_rows:
         context.set(shuffle=shuffle_address())
     if stores_predictions:
@@ -432,7 +432,7 @@ class MemberFits:
         rates: ndarray,
         stopping: tuple[float, ...] | None,
         keeps_predictions: bool = False,
-    ) -> None:
+    ):
         M, P = thetas.shape
         self.F = thetas.dtype.type
         self.epochs = epochs
@@ -500,7 +500,7 @@ def run(
     cohorts: Sequence[MemberFits],
     monitor: Callable[[], object] | None,
     measures: bool = True,
-) -> None:
+):
     """Run fits of one floating-point type, the longest first.
 
     Parameters
@@ -546,8 +546,8 @@ def run(
     run_epochs = epochs_address(F)
     used_memory = [memory, all_rows, *(vars(cohort).copy() for cohort in cohorts)]
 
-    # keeps the memory alive while a thread works
-    def work_on(worker: int, used_memory=used_memory) -> None:
+    def work_on(worker: int, used_memory=used_memory):
+        """Run fits from the queue in a thread, and keep their memory alive; see `epochs.run_members`."""
         run_members(
             contexts.ctypes.data,
             numbers.ctypes.data,

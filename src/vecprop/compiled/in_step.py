@@ -29,26 +29,29 @@ class MembersEpochs:
     early stopping has ended keeps its parameters and last losses.
     """
 
-    def __init__(self, training, batch: Batch, validation_batch: Batch | None) -> None:
+    def __init__(self, training, batch: Batch, validation_batch: Batch | None):
         """Prepare the epochs of a `train.run.Run` on training and validation rows."""
         state = training.state
-        self.data = batch, validation_batch
+        self.batch = batch
+        self.validation_batch = validation_batch
         self.network = training.network
         self.optimizer = training.settings.optimizer
         self.plan = training.plan
         self.members = state.theta.shape[:-1]
+        # the arrays that training changes, with the members on the leading axes
         self.arrays = {"thetas": state.theta, "last_finite": training.last_finite}
         for name in self.optimizer.moments:
             self.arrays[name] = state.optimizer[name]
         self.rule = None
-        if training.best is not None:
-            self.rule = training.best.rule._as_numbers()
-            self.arrays["memory"] = np.moveaxis(training.best.memory, 0, -1)
-            self.arrays["best"] = training.best.theta
+        best = training.best
+        if best is not None:
+            self.rule = best.rule._as_numbers()
+            self.arrays["memory"] = np.moveaxis(best.memory, 0, -1)
+            self.arrays["best"] = best.theta
         program = program_of(self.network, state.theta.dtype.type)
-        self.operations = (
-            prod(self.members) * program.for_batches(self.plan.batch_size).operations
-        )
+        program_of_batches = program.for_batches(self.plan.batch_size)
+        self.operations = prod(self.members) * program_of_batches.operations
+        # each member's last values, by the names of `CURVES`
         self.latest = {}
         for name, curve in CURVES.items():
             values = getattr(state.history, curve)
@@ -79,7 +82,7 @@ class MembersEpochs:
         runs = np.ones(prod(self.members), bool)
         if self.rule and count:
             runs = self.arrays["memory"][..., 2].ravel() < self.rule[0]
-        fits = self._copies(count, runs, rates, start, is_stopped)
+        fits = self._train_copies(count, runs, rates, start, is_stopped)
         done, steps, gradient_diverged, reasons = fits.done.T.copy()
         is_held = ~runs | (reasons == Ended.STALLED)
         is_short = ~is_held & (done < count)
@@ -102,7 +105,7 @@ class MembersEpochs:
         curves["norms"][epochs:, ~is_first.reshape(self.members)] = 0
         if epochs and count:
             if is_short.any():
-                fits = self._copies(epochs, runs, rates, start)
+                fits = self._train_copies(epochs, runs, rates, start)
             for name, copies in self._copies_of_arrays(fits):
                 self.arrays[name][...] = copies.reshape(self.arrays[name].shape)
         return EpochResults(
@@ -123,20 +126,24 @@ class MembersEpochs:
         runs: ndarray,
         is_held: ndarray,
     ) -> dict[str, ndarray]:
-        """Return the values of each epoch, (E, *M), where ended members repeat their last values."""
+        """Return the values of each epoch, (E, *M), and keep the values of the last complete epoch.
+
+        ``runs`` marks the members that were trained, and ``is_held`` the members that
+        early stopping has ended. These repeat their last values. Members that were not
+        trained repeat the values from before the run.
+        """
         recorded = max(count, 1)
-        done = fits.done[:, 0]
         curves = {}
         for name in CURVES:
             values = np.zeros((len(runs), recorded))
             if getattr(fits, name).size:
                 values = getattr(fits, name)[:, :recorded].copy()
-            for member in np.flatnonzero(is_held & (done < recorded) & (done > 0)):
-                values[member, done[member] :] = values[member, done[member] - 1]
-            if name in self.latest:
-                values[~runs] = self.latest[name][~runs, None]
-            else:
-                values[~runs] = np.nan
+            for member in np.flatnonzero(is_held):
+                done = fits.done[member, 0]
+                if done > 0:
+                    values[member, done:] = values[member, done - 1]
+            latest = self.latest.get(name, np.full(len(runs), np.nan))
+            values[~runs] = latest[~runs, None]
             if count or name not in self.latest:
                 self.latest[name] = values[:, max(epochs, 1) - 1].copy()
             curves[name] = values.T.reshape(recorded, *self.members)
@@ -145,12 +152,10 @@ class MembersEpochs:
     def _copies_of_arrays(self, fits: MemberFits) -> Iterator[tuple[str, ndarray]]:
         """Yield the name and the copies of each array that training changes."""
         for name in self.arrays:
-            yield (
-                name,
-                fits.moments[name] if name in fits.moments else getattr(fits, name),
-            )
+            is_moment = name in fits.moments
+            yield name, fits.moments[name] if is_moment else getattr(fits, name)
 
-    def _copies(
+    def _train_copies(
         self,
         count: int,
         runs: ndarray,
@@ -158,35 +163,46 @@ class MembersEpochs:
         start: dict[str, int],
         is_stopped: Callable[[], object] | None = None,
     ) -> MemberFits:
-        """Return copies of all members, after running some of them."""
+        """Train copies of some members for ``count`` epochs, and return the copies of all members.
+
+        ``runs`` marks the members that are trained, and ``start`` holds the first epoch
+        and steps.
+        """
         M = len(runs)
         if self.fits is None or self.fits.epochs != count:
-            self.fits = MemberFits(
-                self.network,
-                self.arrays["thetas"].reshape(M, -1),
-                *self.data,
-                self.optimizer,
-                self.plan,
-                seeds=[self.plan.seed] * M,
-                epochs=count,
-                rates=rates,
-                stopping=self.rule,
-            )
+            self.fits = self._fits(M, count, rates)
             self.records = self.fits.records
         fits = self.fits
+        records = self.records
         fits.done[:] = 0, 0, 0, Ended.NOT_STARTED
         for name, copies in self._copies_of_arrays(fits):
             copies[...] = self.arrays[name].reshape(M, -1)
+        # one row of rates per member, or one row for all
         fits.rates = np.ascontiguousarray(rates.reshape(len(rates), -1).T)
-        self.records["rates"] = fits.rates.ctypes.data
+        records["rates"] = fits.rates.ctypes.data
         if len(fits.rates) > 1:
-            self.records["rates"] += fits.rates.strides[0] * np.arange(M)
-        self.records["rate_stride"] = len(rates) > 1
+            records["rates"] += fits.rates.strides[0] * np.arange(M)
+        records["rate_stride"] = len(rates) > 1
         if count:
             for name, number in start.items():
-                self.records[name] = number
-        else:
-            self.records["stopping"] = 0
-        fits.records = self.records[runs]
+                records[name] = number
+        else:  # only measure the losses
+            records["stopping"] = 0
+        fits.records = records[runs]
         run([fits], is_stopped, measures=False)
         return fits
+
+    def _fits(self, M: int, count: int, rates: ndarray) -> MemberFits:
+        """Return copies of all M members, to train them for ``count`` epochs."""
+        return MemberFits(
+            self.network,
+            self.arrays["thetas"].reshape(M, -1),
+            self.batch,
+            self.validation_batch,
+            self.optimizer,
+            self.plan,
+            seeds=[self.plan.seed] * M,
+            epochs=count,
+            rates=rates,
+            stopping=self.rule,
+        )

@@ -1,6 +1,6 @@
 """Encode a network as a table for the kernels, and choose the sizes of its tiles and shards."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -91,24 +91,27 @@ def unsupported(
 
 
 _tried: dict[Any, str | None] = {}
+"""The results of `failure`, by the types of the parts."""
 
 
 def failure(network: Network, F: type, optimizer) -> str | None:
     """Return the reason why the network's kernels cannot be compiled, if any, as the end of a sentence."""
-    key = F, *map(type, (*network.layers, network.loss_function, optimizer))
-
-    def compile_all() -> None:
-        if optimizer is not None:
-            epochs_address(F)
-            loops.update_of(optimizer, F)
-        program_of(network, F)
-
+    parts = (*network.layers, network.loss_function, optimizer)
+    key = (F, *map(type, parts))
     if key not in _tried:
-        _tried[key] = trial.failure(compile_all)
+        _tried[key] = trial.failure(partial(_compile, network, F, optimizer))
     return _tried[key]
 
 
-def require_kernels(network: Network, F: type) -> None:
+def _compile(network: Network, F: type, optimizer):
+    """Compile the kernels of a fit, or load them from the cache."""
+    if optimizer is not None:
+        epochs_address(F)
+        loops.update_of(optimizer, F)
+    program_of(network, F)
+
+
+def require_kernels(network: Network, F: type):
     """Raise ValueError if there are no kernels of type F for a network."""
     if reason := trial.missing() or unsupported(network, F):
         raise ValueError(
@@ -127,7 +130,7 @@ def program_of(network: Network, F: type, batch: int = 0) -> "Program":
 class Program:
     """A network encoded for the kernels, for one floating-point type."""
 
-    def __init__(self, network: Network, F: type, batch: int = 0) -> None:
+    def __init__(self, network: Network, F: type, batch: int = 0):
         # custom formulas may have changed since the network was compiled
         require_kernels(network, F)
         self.network, self.F, self.batch = network, F, batch
@@ -187,29 +190,32 @@ class Program:
             self.width = max(network.widths)
             self.tile_size = SPARSE_ROW_WORDS * 8 * self.tile
 
-    def _describe(self, layer, row) -> None:
-        """Set the addresses of a layer's kernels, and reserve its memory in the workspace."""
+    def _describe_dense(self, row, is_sparse: bool):
+        """Set the addresses of a dense layer's kernels in the table, and reserve its memory in the workspace."""
+        I = int(row["inputs"])
+        O = int(row["outputs"])
+        algorithm = algorithm_of(I, O, self.batch, is_sparse)
+        split = split_of(I, O, self.batch, is_sparse)
+        row["is_dense"] = True
+        row["extra_at"] = self.packing_at
+        row["split"] = split
+        row["product"] = product_address(algorithm, self.F)
+        row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
+        if algorithm is Algorithm.SPARSE:
+            row["extra_at"] = self._reserve(O)
+        if split is WeightSplit.INPUTS:
+            row["forward"] = quarters_address(self.F)
+            row["extra_at"] = self._reserve(QUARTERS * O)
+        if split is not WeightSplit.NONE:
+            self.split_layers.append(SplitLayer(int(row["start"]), I, O))
+            forward, backward = split_addresses(split, self.F)
+            row["forward_of_all"] = forward
+            row["backward_of_all"] = backward
+
+    def _describe(self, layer, row):
+        """Set the addresses of a layer's kernels in its row of the table, and reserve its memory in the workspace."""
         if isinstance(layer, Dense):
-            I = int(row["inputs"])
-            O = int(row["outputs"])
-            is_sparse = isinstance(layer, SparseDense)
-            algorithm = algorithm_of(I, O, self.batch, is_sparse)
-            split = split_of(I, O, self.batch, is_sparse)
-            row["is_dense"] = True
-            row["extra_at"] = self.packing_at
-            row["split"] = split
-            row["product"] = product_address(algorithm, self.F)
-            row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
-            if split is not WeightSplit.NONE:
-                self.split_layers.append(SplitLayer(int(row["start"]), I, O))
-                row["forward_of_all"], row["backward_of_all"] = split_addresses(
-                    split, self.F
-                )
-            if split is WeightSplit.INPUTS:
-                row["forward"] = quarters_address(self.F)
-                row["extra_at"] = self._reserve(QUARTERS * O)
-            if algorithm is Algorithm.SPARSE:
-                row["extra_at"] = self._reserve(O)
+            self._describe_dense(row, isinstance(layer, SparseDense))
         elif isinstance(layer, LayerNorm):
             row["extra_at"] = self._reserve(int(row["inputs"]) + 3)
             row["forward"], row["backward"] = loops.norm_addresses(self.F)
@@ -227,16 +233,15 @@ class Program:
 
     def _rows_of_tile(self) -> int:
         """Return the maximum number of rows of a tile, given the workspace per row."""
-        tile = LARGE_TILE if self.large else TILE
-        bytes_a_row = self.workspace_size * self.number
-        while (
-            not self.large
-            and tile < LARGEST_TILE
-            and 2 * tile * bytes_a_row <= TILE_BYTES
-        ):
-            tile *= 2
+        tile = LARGE_TILE
+        if not self.large:
+            tile = TILE
+            row_bytes = self.workspace_size * self.number
+            while tile < LARGEST_TILE and 2 * tile * row_bytes <= TILE_BYTES:
+                tile *= 2
         if self.batch:  # a shard is one tile
-            tile = max(tile, -(-self.batch // self.shards(self.batch)))
+            rows_of_shard = -(-self.batch // self.shards(self.batch))
+            tile = max(tile, rows_of_shard)
         return tile
 
     def shards(self, rows: int) -> int:
@@ -245,27 +250,18 @@ class Program:
         The number is a power of two, so that two or four threads have equal work: with
         two threads, three shards would take as long as four.
         """
-        most = max(
-            1,
-            min(
-                MOST_SHARDS,
-                rows * self.operations // SHARD_OPERATIONS,
-                rows // SHARD_ROWS,
-            ),
-        )
-        return 1 << most.bit_length() - 1
+        by_operations = rows * self.operations // SHARD_OPERATIONS
+        most = min(MOST_SHARDS, by_operations, rows // SHARD_ROWS)
+        return 1 << max(most, 1).bit_length() - 1
 
     @lru_cache(maxsize=256)  # noqa: B019 (there are few programs, and they are cached anyway)
     def for_batches(self, rows: int) -> "Program":
         """Return the program for batches of this size; threads may split layers, see `parallelism`."""
-        if rows * self.operations < 2 * SHARD_OPERATIONS:
-            return self
-        if all(
-            split_of(I, O, rows, is_sparse) is WeightSplit.NONE
-            for I, O, is_sparse in self.dense_sizes
-        ):
-            return self
-        return program_of(self.network, self.F, rows)
+        if rows * self.operations >= 2 * SHARD_OPERATIONS:
+            for I, O, is_sparse in self.dense_sizes:
+                if split_of(I, O, rows, is_sparse) is not WeightSplit.NONE:
+                    return program_of(self.network, self.F, rows)
+        return self
 
     def workers(self, rows: int) -> int:
         """Return the maximum number of workers for a batch with this number of rows."""

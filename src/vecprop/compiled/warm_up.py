@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     if reason := trial.missing():
         raise RuntimeError(f"No kernels can be compiled: {reason}.")
     yield "shuffle", shuffle_address
-    addresses: dict[str, Callable[[type], object]] = {
+    addresses: dict[str, Any] = {
         "gradient": gradient_address,
         "gradient of split layers": batch_address,
         "epochs": epochs_address,

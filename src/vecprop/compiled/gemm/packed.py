@@ -31,12 +31,12 @@ from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 # Placeholders for a floating-point type: the type, its block functions, the block
 # sizes, and the bytes of an element.
 number: Any = float
-whole_block: Any = None
-edge_block: Any = None
+block: Any = None
 copied: Any = None
 transposed: Any = None
 pack_left: Any = None
 pack_right: Any = None
+pieces: Any = None
 width = columns = lanes = size = 0
 
 PIECE_DEPTH = 264
@@ -66,77 +66,94 @@ def piece_depth(K):
 def pack(M, K, A, A_m, A_k, out):
     """Copy A (M, K) into panels of ``width`` rows, stored column by column.
 
-    A is contiguous along one axis. Entries beyond the last row stay uninitialized;
+    Row i of the panel that starts with row m of A is row m + i of A, and its element k
+    has the position m K + k width + i in ``out``. A is contiguous along one axis; A_m
+    and A_k are its strides in bytes. Elements beyond the last row stay uninitialized;
     masks exclude them.
     """
-    complete = M // width * width
     if A_m == size:  # columns of A are contiguous: copy whole vectors
+        complete = M // width * width
+        left = M - complete
         for k in range(K):
             column = A + k * A_k
-            panel = out + k * width * size
+            first_panel = out + k * width * size
             for m in range(0, complete, width):
-                copied(column + m * size, panel + m * K * size)
-            source = numbers_at(column + complete * size, M - complete, number(0))
-            target = numbers_at(panel + complete * K * size, M - complete, number(0))
-            for m in range(M - complete):
-                target[m] = source[m]
+                copied(column + m * size, first_panel + m * K * size)
+            last_panel = first_panel + complete * K * size
+            source = numbers_at(column + complete * size, left, number)
+            target = numbers_at(last_panel, left, number)
+            for i in range(left):
+                target[i] = source[i]
         return
     for m in range(0, M, width):  # rows of A are contiguous: transpose square blocks
-        for i in range(0, smaller(width, M - m), lanes):
+        panel_rows = smaller(width, M - m)
+        for i in range(0, panel_rows, lanes):
             for k in range(0, K, lanes):
-                rows = smaller(width, M - m) - i
-                target_address = out + (m * K + k * width + i) * size
                 transposed(
-                    rows,
+                    panel_rows - i,
                     K - k,
                     A + (m + i) * A_m + k * size,
                     A_m,
-                    target_address,
-                    np.int64(width * size),
-                    np.int64(0),
+                    out + (m * K + k * width + i) * size,
+                    width * size,
+                    0,
                 )
 
 
+def multiply_pieces(M, N, K, left, right, C, C_m, add):
+    """Compute C = A B, or C += A B, from packed pieces: A (M, K) at ``left`` and B (K, N) at ``right``.
+
+    A panel of A has `PANEL_ROWS` rows, a panel of B ``columns`` columns, and their
+    product is a block of C.
+    """
+    for n in range(0, N, columns):
+        for m in range(0, M, PANEL_ROWS):
+            block(
+                M - m,
+                N - n,
+                K,
+                left + m * K * size,
+                right + n * K * size,
+                C + m * C_m + n * size,
+                C_m,
+                add,
+            )
+
+
 def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed):
-    """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
+    """Compute C = A B, or C += A B unless ``add`` is 0, for C (M, N), A (M, K) and B (K, N).
 
     A, B and C are addresses, and A_m is the stride in bytes between rows of A. A and B
     must each be contiguous along one axis, and C must be in row-major order. If
     ``is_packed`` is set, the workspace still holds A from the previous call; A must
     then fit into one piece.
     """
-    packed_left = workspace
-    packed_right = workspace + PIECE_ROWS * PIECE_DEPTH * size
+    left = workspace
+    right = workspace + PIECE_ROWS * PIECE_DEPTH * size
     depth = piece_depth(K)
     # A piece of B stays in the L2 cache and one of its panels in the L1 cache, while A
     # is streamed.
     for n in range(0, N, PIECE_PANELS * columns):
-        N_here = smaller(PIECE_PANELS * columns, N - n)
+        N_piece = smaller(PIECE_PANELS * columns, N - n)
         for k in range(0, larger(K, 1), depth):
-            K_here = smaller(depth, K - k)
-            adds = np.int64(add != 0 or k > 0)
-            pack_right(N_here, K_here, B + n * B_n + k * B_k, B_n, B_k, packed_right)
+            K_piece = smaller(depth, K - k)
+            adds = add != 0 or k > 0
+            pack_right(N_piece, K_piece, B + n * B_n + k * B_k, B_n, B_k, right)
             for m in range(0, M, PIECE_ROWS):
-                M_here = smaller(PIECE_ROWS, M - m)
+                M_piece = smaller(PIECE_ROWS, M - m)
                 if not is_packed:
-                    pack_left(
-                        M_here, K_here, A + m * A_m + k * A_k, A_m, A_k, packed_left
-                    )
-                for n_of in range(0, N_here, columns):
-                    for m_of in range(0, M_here, PANEL_ROWS):
-                        rows = M_here - m_of
-                        columns_here = N_here - n_of
-                        A_at = packed_left + m_of * K_here * size
-                        B_at = packed_right + n_of * K_here * size
-                        C_at = C + (m + m_of) * C_m + (n + n_of) * size
-                        if rows >= PANEL_ROWS and columns_here >= columns:
-                            whole_block(
-                                rows, columns_here, K_here, A_at, B_at, C_at, C_m, adds
-                            )
-                        else:
-                            edge_block(
-                                rows, columns_here, K_here, A_at, B_at, C_at, C_m, adds
-                            )
+                    A_piece = A + m * A_m + k * A_k
+                    pack_left(M_piece, K_piece, A_piece, A_m, A_k, left)
+                pieces(
+                    M_piece,
+                    N_piece,
+                    K_piece,
+                    left,
+                    right,
+                    C + m * C_m + n * size,
+                    C_m,
+                    adds,
+                )
 
 
 def _columns(F: type) -> int:
@@ -152,14 +169,13 @@ def packing_size(F: type) -> int:
 def _pack_of(F: type, width: int):
     """Return `pack` as a compiled function for panels of ``width`` rows of type F."""
     lanes = _columns(F) // 2
-    transposed = transposed_block(F, lanes, indexed=False)
     packing = filled_in(
         pack,
         F,
         width=width,
         lanes=lanes,
-        copied=copied_block(F, lanes, width),
-        transposed=transposed,
+        copied=copied_block(F, lanes, count=width),
+        transposed=transposed_block(F, lanes, indexed=False),
     )
     return inner(packing)
 
@@ -167,15 +183,14 @@ def _pack_of(F: type, width: int):
 @cache
 def packed_address(F: type) -> int:
     """Return the address of `multiply` for type F; see `calls.packed`."""
-    lanes = _columns(F) // 2
-    whole_block = packed_block(F, lanes, PANEL_ROWS, 2, is_complete=True)
-    edge_block = packed_block(F, lanes, PANEL_ROWS, 2, is_complete=False)
+    columns = _columns(F)
+    block = packed_block(F, columns // 2, rows=PANEL_ROWS, vectors=2)
+    pieces = filled_in(multiply_pieces, F, block=block, columns=columns)
     return address_of(
         multiply,
         F,
-        whole_block=whole_block,
-        edge_block=edge_block,
-        columns=2 * lanes,
+        columns=columns,
         pack_left=_pack_of(F, PANEL_ROWS),
-        pack_right=_pack_of(F, 2 * lanes),
+        pack_right=_pack_of(F, columns),
+        pieces=inner(pieces),
     )

@@ -22,11 +22,6 @@ from .vectors import dots_block, product_block, transposed_block, vector_bytes
 # Placeholders for a floating-point type: its block functions, the block sizes, and the
 # bytes of an element.
 block: Any = None
-half: Any = None
-quarter: Any = None
-one_column: Any = None
-two_columns: Any = None
-four_columns: Any = None
 rows = columns = lanes = size = 0
 
 B_BYTES = 2**15
@@ -40,36 +35,33 @@ cache.
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
-    """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
+    """Compute C = A B, or C += A B unless ``add`` is 0, for C (M, N), A (M, K) and B (K, N).
 
     A, B and C are addresses, and A_m is the stride in bytes between rows of A. If B is
-    large and C is not, the depth is divided; the elements of C are still summed in the
-    order of K.
+    large and C is not, the depth K is divided, so that a part of B stays in the cache;
+    the elements of C are still summed in the order of k.
     """
-    depth = (
-        larger(B_BYTES // (N * size), LEAST_DEPTH)
-        if M < K and K * N * size > B_BYTES
-        else larger(K, 1)
-    )
+    depth = larger(K, 1)
+    if M < K and K * N * size > B_BYTES:
+        depth = larger(B_BYTES // (N * size), LEAST_DEPTH)
     for k in range(0, larger(K, 1), depth):
-        K_here = smaller(depth, K - k)
-        adds = np.int64(add != 0 or k > 0)
         for m in range(0, M, rows):
-            A_at = A + m * A_m + k * A_k
-            C_at = C + m * C_m
-            left = M - m
-            few = left <= rows // 2  # use blocks with fewer rows and more columns
-            for n in range(0, N, 2 * columns if few else columns):
-                B_n = B + k * B_k + n * size
-                C_n = C_at + n * size
-                if left > rows // 2:
-                    block(left, N - n, K_here, A_at, A_m, A_k, B_n, B_k, C_n, C_m, adds)
-                elif left > rows // 4:
-                    half(left, N - n, K_here, A_at, A_m, A_k, B_n, B_k, C_n, C_m, adds)
-                else:
-                    quarter(
-                        left, N - n, K_here, A_at, A_m, A_k, B_n, B_k, C_n, C_m, adds
-                    )
+            # blocks of few rows have twice as many columns, see `product_block`
+            step = 2 * columns if M - m <= rows // 2 else columns
+            for n in range(0, N, step):
+                block(
+                    M - m,
+                    N - n,
+                    smaller(depth, K - k),
+                    A + m * A_m + k * A_k,
+                    A_m,
+                    A_k,
+                    B + k * B_k + n * size,
+                    B_k,
+                    C + m * C_m + n * size,
+                    C_m,
+                    add != 0 or k > 0,
+                )
 
 
 def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
@@ -78,31 +70,26 @@ def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
     A and B are read along their rows, so each element of C is a sum over vectors. A
     block has as many elements as a vector has lanes, in 1, 2 or 4 columns.
     """
-    if N == 1:
-        for m in range(0, M, lanes):
-            one_column(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
-    elif N == 2:
-        for m in range(0, M, lanes // 2):
-            two_columns(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
-    else:
-        for m in range(0, M, lanes // 4):
-            for n in range(0, N, 4):
-                four_columns(
-                    M - m,
-                    N - n,
-                    K,
-                    A + m * A_m,
-                    A_m,
-                    B + n * B_n,
-                    B_n,
-                    C + m * C_m + n * size,
-                    C_m,
-                    add,
-                )
+    block_columns = 4 if N > 2 else N
+    for m in range(0, M, lanes // block_columns):
+        for n in range(0, N, block_columns):
+            block(
+                block_columns,
+                M - m,
+                N - n,
+                K,
+                A + m * A_m,
+                A_m,
+                B + n * B_n,
+                B_n,
+                C + m * C_m + n * size,
+                C_m,
+                add,
+            )
 
 
 def transpose(M, N, A, A_m, B, B_n):
-    """Store B = Aᵀ, for A (M, N) and B (N, M)."""
+    """Store B = Aᵀ, for A (M, N) and B (N, M), block by block."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
             block(
@@ -112,12 +99,12 @@ def transpose(M, N, A, A_m, B, B_n):
                 A_m,
                 B + n * B_n + m * size,
                 B_n,
-                np.int64(0),
+                0,
             )
 
 
 def gather(M, N, A, A_m, B, B_n, indices):
-    """Store B = A[indices]ᵀ; `indices` is the address of M words."""
+    """Store B = A[indices]ᵀ, block by block; `indices` is the address of M words."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
             block(
@@ -152,12 +139,11 @@ def _lanes(F: type) -> int:
 
 
 def _names_of_multiply(F: type) -> dict[str, Any]:
+    """Return the values of the placeholders of `multiply`."""
     lanes = _lanes(F)
     rows = vector_bytes() // 8  # 16 or 8 sums use half of the registers
     return {
-        "block": product_block(F, lanes, rows, 2),
-        "half": product_block(F, lanes, rows // 2, 4),
-        "quarter": product_block(F, lanes, rows // 4, 4),
+        "block": product_block(F, lanes, rows=rows),
         "rows": rows,
         "columns": 2 * lanes,
     }
@@ -176,15 +162,7 @@ multiply_address = addresses_of(multiply, names=_names_of_multiply)
 def dots_of(F: type):
     """Return `dots` as a compiled function for type F."""
     lanes = _lanes(F)
-    function = filled_in(
-        dots,
-        F,
-        lanes=lanes,
-        one_column=dots_block(F, lanes, 1),
-        two_columns=dots_block(F, lanes, 2),
-        four_columns=dots_block(F, lanes, 4),
-    )
-    return inner(function)
+    return inner(filled_in(dots, F, lanes=lanes, block=dots_block(F, lanes)))
 
 
 @cache
@@ -280,18 +258,20 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
 
 
 @njit(nogil=True, error_model="numpy")
-def blas_product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
+def blas_product(blas, M, N, K, A, A_by_columns, B, B_by_columns, C, add):
     """Compute C = A B, or C += A B, for flat arrays in row-major order; A and B may also be column-major."""
+    # BLAS reads a row-major matrix as its transpose, so it computes Cᵀ = Bᵀ Aᵀ, where
+    # Cᵀ is (N, M), and the first factor Bᵀ is (N, K).
+    leading_of_B = K if B_by_columns else N
+    leading_of_A = M if A_by_columns else K
     zero = A.dtype.type(0)
-    # BLAS reads a row-major matrix as its transpose, so it computes Cᵀ = Bᵀ Aᵀ.
-    sizes = N, M, K, K if B_by_columns else N, M if A_by_columns else K, N
     _gemm(
         blas,
-        (B_by_columns != 0, A_by_columns != 0),
-        sizes,
-        zero + add,
-        zero,
-        B.ctypes.data,
-        A.ctypes.data,
-        C.ctypes.data,
+        transposed=(B_by_columns != 0, A_by_columns != 0),
+        sizes=(N, M, K, leading_of_B, leading_of_A, N),
+        beta=zero + add,
+        like=zero,
+        A=B.ctypes.data,
+        B=A.ctypes.data,
+        C=C.ctypes.data,
     )

@@ -60,6 +60,7 @@ def use_widest_vectors(typing):
     """
 
     def generate(context, builder, signature, arguments):
+        """Add attributes to the calling function, and declare that its pointers do not overlap."""
         for attribute in (
             '"prefer-vector-width"="512"',
             '"reciprocal-estimates"="vec-divf:2"',

@@ -9,25 +9,27 @@ from llvmlite import ir
 from numba import from_dtype, types
 
 from . import inner, intrinsic
-from .tracing import Fields, each, of_numbers
+from .tracing import Fields, compiled_range, of_numbers
 
 
 def array_of(element, dimensions):
-    """Return an array type, and a function that generates code for creating such an array from an address and sizes."""
+    """Return a type of arrays, and the code generator of an intrinsic that returns such an array.
+
+    The first arguments of the intrinsic are the address, a word or a pointer, and the
+    size of each dimension.
+    """
     array_type = types.Array(element, dimensions, "C")
 
     def generate(context, builder, signature, values):
+        """Write the instructions that create an array from the arguments of the intrinsic."""
         number = context.get_data_type(element)
-        address = values[0]
-        sizes = list(values[1 : 1 + dimensions])
         pointer = number.as_pointer()
-        cast = (
-            builder.bitcast
-            if isinstance(address.type, type(pointer))
-            else builder.inttoptr
-        )
+        address = values[0]
+        is_pointer = isinstance(address.type, ir.PointerType)
+        cast = builder.bitcast if is_pointer else builder.inttoptr
+        sizes = list(values[1 : 1 + dimensions])
         itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number))
-        strides = [itemsize]
+        strides = [itemsize]  # of the last dimension, which is contiguous
         for size in sizes[:0:-1]:
             strides.insert(0, builder.mul(strides[0], size))
         array = context.make_array(array_type)(context, builder)
@@ -60,10 +62,8 @@ def matrix(typing, pointer, rows, columns):
 
 @intrinsic
 def numbers_at(typing, address, size, like):
-    """Return the ``size`` numbers at an address as an array; ``like`` is a number or an array of the same type."""
-    array_type, generate = array_of(
-        like.dtype if isinstance(like, types.Array) else like, 1
-    )
+    """Return the ``size`` numbers at an address as an array; ``like`` is a type, or an array of this type."""
+    array_type, generate = array_of(like.dtype, 1)
     return array_type(types.intp, types.intp, like), generate
 
 
@@ -86,14 +86,14 @@ def part(typing, array, start, end):
     Numba's slices also handle other bounds, which takes as much compile time as ten
     lines of code.
     """
-    array_type, generate_at = array_of(array.dtype, 1)
+    array_type, generate_array = array_of(array.dtype, 1)
 
     def generate(context, builder, signature, values):
-        data = context.make_array(array)(context, builder, values[0]).data
-        sizes = builder.sub(values[2], values[1])
-        return generate_at(
-            context, builder, signature, (builder.gep(data, [values[1]]), sizes)
-        )
+        whole, first, stop = values
+        data = context.make_array(array)(context, builder, whole).data
+        part_data = builder.gep(data, [first])
+        size = builder.sub(stop, first)
+        return generate_array(context, builder, signature, (part_data, size))
 
     return array_type(array, types.intp, types.intp), generate
 
@@ -115,7 +115,7 @@ def records_at(fields: np.dtype):
     record = record_at(fields)
     size = fields.itemsize
     return of_numbers(
-        lambda address, index: record.formula(address + index * size),
+        lambda address, index: record(address + index * size),
         from_dtype(fields),
     )
 
@@ -128,10 +128,10 @@ def copy_bytes(source, target, size) -> None:
     move = builder.module.declare_intrinsic(
         "llvm.memcpy", [pointer, pointer, size.kind]
     )
-    pointers = (
-        builder.inttoptr(address.value, pointer) for address in (target, source)
-    )
-    builder.call(move, [*pointers, size.value, ir.IntType(1)(0)])
+    to = builder.inttoptr(target.value, pointer)
+    from_ = builder.inttoptr(source.value, pointer)
+    is_volatile = ir.IntType(1)(0)
+    builder.call(move, [to, from_, size.value, is_volatile])
 
 
 @of_numbers
@@ -139,24 +139,18 @@ def clear_bytes(address, size) -> None:
     """Fill memory at an address with zeros."""
     builder = size.builder
     pointer = ir.IntType(8).as_pointer()
-    byte = ir.IntType(8)
     fill = builder.module.declare_intrinsic("llvm.memset", [pointer, size.kind])
-    builder.call(
-        fill,
-        [
-            builder.inttoptr(address.value, pointer),
-            byte(0),
-            size.value,
-            ir.IntType(1)(0),
-        ],
-    )
+    to = builder.inttoptr(address.value, pointer)
+    zero_byte = ir.IntType(8)(0)
+    is_volatile = ir.IntType(1)(0)
+    builder.call(fill, [to, zero_byte, size.value, is_volatile])
 
 
 @of_numbers
-def put_ones(address, count, like) -> None:
+def put_ones(address, count, one) -> None:
     """Write ``count`` ones at an address; they are the inputs of the biases."""
-    for i in each(count):
-        address.store(i, like.of(1))
+    for i in compiled_range(count):
+        address.store(i, one)
 
 
 @inner

@@ -51,24 +51,27 @@ _CONSTANTS = frozenset(dis.hasconst)
 
 
 def digest(*roots) -> str:
-    """Return a digest of functions and values, including everything that they reference."""
+    """Return a digest of functions and values, including everything that they reference.
+
+    Values are visited depth first. A value that is reached again is described by its
+    number, so that cycles end.
+    """
     numbers: dict[int, int] = {}
-    referenced = []
+    visited = []  # keeps the values alive, so that their ids are not reused
     hashed = hashlib.sha256()
-    todo = [*reversed(roots)]
-    while todo:
-        value = todo.pop()
-        text, parts = (
-            (f"number {numbers[id(value)]}", [])
-            if id(value) in numbers
-            else _described(value)
-        )
+    stack = [*reversed(roots)]
+    while stack:
+        value = stack.pop()
+        if id(value) in numbers:
+            text = f"number {numbers[id(value)]}"
+            parts = []
+        else:
+            text, parts = _described(value)
         if parts:
             numbers[id(value)] = len(numbers)
-            # keep the value alive, so that its id is not reused
-            referenced.append(value)
+            visited.append(value)
         hashed.update(f"{text} {len(parts)}\n".encode())
-        todo += reversed(parts)
+        stack += reversed(parts)
     return hashed.hexdigest()
 
 
@@ -95,14 +98,13 @@ def _described(value) -> tuple[str, list[Any]]:
             (name, member.value) for name, member in members.items()
         ]
     if isinstance(value, type):
-        unused = "__", "_abc"  # attributes that Python sets
-        functions = FunctionType | partialmethod
-        own = [
-            own
-            for name, own in vars(value).items()
-            if isinstance(own, functions) or not name.startswith(unused)
-        ]
-        return f"class {value.__qualname__}", [*value.__bases__, *own]
+        parts: list[Any] = [*value.__bases__]
+        for name, attribute in vars(value).items():
+            is_set_by_python = name.startswith(("__", "_abc"))
+            is_function = isinstance(attribute, FunctionType | partialmethod)
+            if is_function or not is_set_by_python:
+                parts.append(attribute)
+        return f"class {value.__qualname__}", parts
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {value.tobytes().hex()}", []
     if isinstance(value, _BY_TEXT):
@@ -123,17 +125,15 @@ def _is_outside(value) -> bool:
 def _reached(function: FunctionType) -> Iterator[Any]:
     """Yield the values that a function references by name, in its closure, and as defaults."""
     names = dict.fromkeys(_names(function.__code__))
-    modules = []
-    for name in names:
-        if name in function.__globals__:
-            yield (value := function.__globals__[name])
-            if (
-                isinstance(value, ModuleType)
-                and value.__name__.partition(".")[0] not in _OUTSIDE
-            ):
-                modules.append(value)
-    for module in modules:  # any of the names may be an attribute of the module
-        yield [vars(module)[name] for name in names if name in vars(module)]
+    values = function.__globals__
+    referenced = [values[name] for name in names if name in values]
+    yield from referenced
+    for value in referenced:
+        if isinstance(value, ModuleType):
+            package = value.__name__.partition(".")[0]
+            if package not in _OUTSIDE:
+                # any of the names may be an attribute of the module
+                yield [vars(value)[name] for name in names if name in vars(value)]
     for cell in function.__closure__ or ():
         yield cell.cell_contents
     yield function.__defaults__
@@ -151,27 +151,25 @@ def _names(code: CodeType) -> Iterator[str]:
 def instructions(code: CodeType) -> str:
     """Return the instructions of a code object with the constants that they load but without the docstring."""
     raw = bytearray(code.co_code)
-    loaded = []
-    extended = 0
-    for at in range(0, len(raw), 2):
-        operation = raw[at]
-        argument = raw[at + 1] | extended << 8
+    constants = []
+    higher_bits = 0  # of the argument, set by a preceding EXTENDED_ARG
+    for position in range(0, len(raw), 2):
+        operation = raw[position]
+        argument = raw[position + 1] | higher_bits << 8
         if operation in _CONSTANTS:
-            raw[at + 1] = 0
-            constant = code.co_consts[argument]
-            loaded.append(
-                instructions(constant)
-                if isinstance(constant, CodeType)
-                else _constant(constant)
-            )
-        extended = argument if operation == dis.EXTENDED_ARG else 0
+            # the value of the constant matters, but not its index
+            raw[position + 1] = 0
+            constants.append(_constant(code.co_consts[argument]))
+        higher_bits = argument if operation == dis.EXTENDED_ARG else 0
     arguments = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
     names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
-    return f"{raw.hex()} {code.co_exceptiontable.hex()} {arguments} {names} {loaded}"
+    return f"{raw.hex()} {code.co_exceptiontable.hex()} {arguments} {names} {constants}"
 
 
 def _constant(value) -> str:
     """Return a constant's type and value; the elements of a set are sorted."""
+    if isinstance(value, CodeType):
+        return instructions(value)
     if isinstance(value, frozenset | tuple):
         parts = [_constant(part) for part in value]
         return (
@@ -196,24 +194,28 @@ def folder() -> Path | None:
     The environment variable ``VECPROP_CACHE_DIR`` sets the folder. If the variable is
     unset or its folder is unusable, the user's cache folder is used.
     """
-    wrong: dict[str, None] = {}
-    for path in filter(None, (find() for find in (_chosen, _own))):
-        if (reason := _unusable(path)) is None:
+    usable = None
+    refused: dict[str, None] = {}
+    for find in (_chosen, _own):
+        path = find()
+        if path is None:
+            continue
+        reason = _unusable(path)
+        if reason is None:
+            usable = path
             break
-        wrong[f"{path} ({reason})"] = None
-    else:
-        path = None
-    if wrong or path is None:
-        instead = (
-            "each process compiles them" if path is None else f"{path} is used instead"
-        )
+        refused[f"{path} ({reason})"] = None
+    if refused or usable is None:
+        places = " and ".join(refused) or "a home folder"
+        instead = "each process compiles them"
+        if usable is not None:
+            instead = f"{usable} is used instead"
         warnings.warn(
-            "Compiled kernels cannot be stored in"
-            f" {' and '.join(wrong) or 'a home folder'}, so {instead}: set"
+            f"Compiled kernels cannot be stored in {places}, so {instead}: set"
             " VECPROP_CACHE_DIR to a folder that only you can write to.",
             stacklevel=2,
         )
-    return path
+    return usable
 
 
 def _unusable(path: Path) -> str | None:
@@ -277,28 +279,29 @@ def alone(name: str) -> Iterator[None]:
         yield
 
 
-_said: list[Path] = []
+_warned: list[Path] = []
+"""The file that the only warning of `kept` is about."""
 
 
 def kept(name: str) -> bytes | None:
     """Return the cached code of a kernel, or None if the file is missing, damaged or not trusted."""
     file = _file(name)
-    with suppress_system_errors():
-        if file is None:
+    if file is None:
+        return None
+    with suppress_system_errors(), file.open("rb") as opened:
+        if reason := _distrust(os.fstat(opened.fileno())):
+            if not _warned:
+                _warned.append(file)
+                warnings.warn(
+                    f"{file} is ignored and compiled again, since {reason}: remove it.",
+                    stacklevel=2,
+                )
             return None
-        with file.open("rb") as opened:
-            if reason := _distrust(os.fstat(opened.fileno())):
-                if not _said:
-                    _said.append(file)
-                    warnings.warn(
-                        f"{file} is ignored and compiled again, since {reason}:"
-                        " remove it.",
-                        stacklevel=2,
-                    )
-                return None
-            content = opened.read()
-        if content[:32] == _checksum(name, content[32:]):
-            return content[32:]
+        content = opened.read()
+        checksum = content[:32]
+        code = content[32:]
+        if checksum == _checksum(name, code):
+            return code
     return None
 
 
@@ -306,7 +309,7 @@ def _checksum(name: str, code: bytes) -> bytes:
     return hashlib.sha256(name.encode() + code).digest()
 
 
-def keep(name: str, code: bytes) -> None:
+def keep(name: str, code: bytes):
     """Store a kernel in the cache. The file is renamed when complete, since other processes may read it at any time.
 
     Other users can read the file if the umask allows it, so that root can compile for

@@ -1,45 +1,53 @@
-"""Intrinsics that call functions by address, which Numba does not support.
+"""Functions that call machine code by address, which Numba does not support.
 
 Loops over formulas are compiled separately and called by address, so that the other
 kernels are compiled once for all activations, losses and optimizers.
 """
 
-from typing import Any
+from inspect import Parameter, Signature
 
 from llvmlite import ir
 from numba import types
 
-from .tracing import Number, of_numbers
+from .tracing import WORD, Fields, Number, in_order, of_numbers
 
-_TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(64)}
+_MARKS = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType()}
 
 
-def _caller(names, result=""):
-    """Return an intrinsic that calls the function at an address with a tuple of arguments with these names.
+def _caller(declaration: str, result: str = ""):
+    """Return a function that calls machine code, given its address and the declared arguments.
 
     Arguments are words, except that a star marks the address of an array, and a colon
-    marks a double.
+    marks a double. A record is passed as its address.
     """
-    signs = [
-        next(sign for sign in _TYPES if name.startswith(sign)) for name in names.split()
-    ]
+    names = []
+    kinds = []
+    for marked_name in declaration.split():
+        names.append(marked_name.lstrip("*:"))
+        kinds.append(_MARKS.get(marked_name[0], WORD))
+    function_type = ir.FunctionType(_MARKS.get(result, ir.VoidType()), kinds)
 
-    def formula(address: Number, values: tuple[Any, ...]) -> Number:
-        function = ir.FunctionType(
-            _TYPES[result] if result else ir.VoidType(),
-            [_TYPES[kind] for kind in signs],
-        )
+    def call(address: Number, *positional, **named) -> Number:
+        """Write a call of the machine code at an address, and return its result."""
         builder = address.builder
-        parts = [address.of(value).value for value in values]
-        for index, kind in enumerate(signs):
-            if kind == "*":
-                parts[index] = builder.inttoptr(parts[index], _TYPES[kind])
-        return Number(
-            builder,
-            builder.call(builder.inttoptr(address.value, function.as_pointer()), parts),
-        )
+        values = []
+        for argument in in_order(names, positional, named):
+            if isinstance(argument, Fields):
+                argument = argument.address()
+            values.append(address.constant(argument).value)
+        for index, kind in enumerate(kinds):
+            if isinstance(kind, ir.PointerType):
+                values[index] = builder.inttoptr(values[index], kind)
+        function = builder.inttoptr(address.value, function_type.as_pointer())
+        return Number(builder, builder.call(function, values))
 
-    return of_numbers(formula, types.float64 if result else types.void)
+    call.__signature__ = Signature(
+        [
+            Parameter(name, Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ("address", *names)
+        ]
+    )
+    return of_numbers(call, types.float64 if result else types.void)
 
 
 # Run a layer on a tile, see `run.tiles`. Functions may omit the last arguments, because
@@ -52,8 +60,8 @@ backward = _caller(
 
 # Run a layer that is split between threads, on all shards of a batch; see
 # `run.batches`.
-forward_of_all = _caller("context layer worker n")
-backward_of_all = _caller("context layer worker n current")
+forward_of_all = _caller("fit layer worker n")
+backward_of_all = _caller("fit layer worker n current")
 
 # Loops over formulas, for n numbers or a tile; see `lower.loops`.
 link = _caller("I O rows p *Z *Y *h")
@@ -64,19 +72,17 @@ loss = _caller("rows outputs unpadded *Z *T *weight *delta *loss *h", result=":"
 update = _caller("n :rate :t *theta *J *first *second *moved *h", result=":")
 
 # Loops of `run`, and loops over rows of data.
-rows = _caller(
-    "*context worker is_validation *rows n :scale step *gradient", result=":"
-)
-batch = _caller("context worker *rows n :scale step")
-epochs = _caller("context worker")
-measure = _caller("context worker epoch is_measured", result=":")
-judge = _caller("context epoch", result=":")
-score = _caller("context", result=":")
+rows = _caller("*fit worker is_validation *rows n :scale step *gradient", result=":")
+batch = _caller("fit worker *rows n :scale step")
+epochs = _caller("fit worker")
+measure = _caller("fit worker epoch is_measured", result=":")
+judge = _caller("fit epoch", result=":")
+score = _caller("fit", result=":")
 weigh = _caller("data rows n", result=":")
-sum_shards = _caller("context low high shard distance")
-penalize = _caller("context low high :scale gradient", result=":")
-store = _caller("context Z rows n Y")
-shuffle = _caller("seed epoch n numbers keys places order")
+sum_shards = _caller("fit low high shard distance")
+penalize = _caller("fit low high :scale gradient", result=":")
+store = _caller("fit Z rows n Y")
+shuffle = _caller("seed epoch n numbers keys starts order")
 scale = _caller("first features rows by_rows shifts scales tile")
 expand = _caller("X row_bytes places n columns count edges first features by_rows tile")
 
@@ -85,4 +91,4 @@ expand = _caller("X row_bytes places n columns count edges first features by_row
 columns = _caller("low high I O rows A delta J add transposed")
 packed = _caller("M N K A A_m A_k B B_k B_n C C_m add workspace is_packed")
 product = _caller("M N K A A_m A_k B B_k C C_m add")
-gather = _caller("M N A A_m B B_n rows")
+gather = _caller("M N A A_m B B_n indices")

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import accumulate
-from struct import Struct
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numba import from_dtype
 from numpy import ndarray
 
 from .addresses import record_at
@@ -121,6 +121,9 @@ FIT = np.dtype(
 switches (0 or 1) and doubles.
 """
 
+FIT_TYPE = from_dtype(FIT)
+"""Numba's type of the record."""
+
 fit_at = record_at(FIT)
 """In compiled code, return the record at an address, whose fields can be read and
 written by name.
@@ -128,11 +131,13 @@ written by name.
 
 
 def _offsets(record: np.dtype, start: int = 0) -> dict[str, Any]:
-    own: Any = record.fields
-    return {
-        name: _offsets(part, start + offset) if part.fields else (start + offset) // 8
-        for name, (part, offset) in own.items()
-    }
+    """Return the offsets of fields in words; a nested record has a dict. `start` is the record's offset in bytes."""
+    offsets = {}
+    fields_of_record: Any = record.fields
+    for name, (field, offset) in fields_of_record.items():
+        at = start + offset
+        offsets[name] = _offsets(field, at) if field.fields else at // 8
+    return offsets
 
 
 OFFSETS = _offsets(FIT)
@@ -141,15 +146,13 @@ OFFSETS = _offsets(FIT)
 """
 
 _DOUBLES = {OFFSETS[name] for name in FIT.names or () if FIT[name] == np.float64}
-_AS_DOUBLE = Struct("d")
-_AS_WORD = Struct("q")
 
 
 class KeptMemory:
-    """Uninitialized memory of a fit that later fits reuse, with its first aligned address.
+    """Uninitialized memory of a fit that later fits reuse; `start` is its first aligned address.
 
     For a large block, the operating system needs more time to provide new pages than a
-    small epoch takes.
+    small epoch takes. The last block that was released is therefore kept in `spare`.
     """
 
     SIZES = range(2**20, 2**28)
@@ -157,22 +160,28 @@ class KeptMemory:
     larger blocks would waste memory.
     """
     spare: ClassVar["deque[_Returned]"] = deque(maxlen=1)
-    bytes = np.empty(0, np.uint8)
 
-    def __init__(self, size: int) -> None:
-        if size in self.SIZES:
-            with suppress(IndexError):
-                self.bytes = self.spare.pop().bytes
-        if not size <= len(self.bytes) <= 2 * size:
-            self.bytes = KeptMemory.bytes  # free an unsuitable block before allocating
+    def __init__(self, size: int):
+        """Take the spare block, or allocate a block of this size in bytes."""
+        self.bytes = self._spare_block(size)
+        if self.bytes is None:
             self.bytes = np.empty(size, np.uint8)
         self.start = aligned(address_of_array(self.bytes))
         if len(self.bytes) in self.SIZES:
-            # The callback runs when the memory is no longer used. It contains no Python
+            # `append` runs when this object is no longer used. It contains no Python
             # code, because an exception of a signal handler would be lost there, as in
             # __del__.
             self._returned = _Returned(self, self.spare.append)
             self._returned.bytes = self.bytes
+
+    def _spare_block(self, size: int) -> ndarray | None:
+        """Take the spare block and return it if it is suitable; otherwise it is freed."""
+        if size in self.SIZES:
+            with suppress(IndexError):
+                block = self.spare.pop().bytes
+                if size <= len(block) <= 2 * size:
+                    return block
+        return None
 
 
 class _Returned(weakref.ref[KeptMemory]):
@@ -182,62 +191,76 @@ class _Returned(weakref.ref[KeptMemory]):
     bytes: ndarray
 
 
+class _Layout(NamedTuple):
+    """Memory in one block: the fields that hold the addresses of its parts, the starts of the parts, and its size."""
+
+    offsets: ndarray
+    starts: ndarray
+    size: int
+
+
 class Context:
     """The record of a fit. It keeps alive the arrays and the memory that it refers to."""
 
-    def __init__(self, base: "Context | None" = None, **entries) -> None:
-        self._array = (
-            np.zeros(FIT.itemsize // 8, np.int64)
-            if base is None
-            else base._array.copy()
-        )
+    def __init__(self, base: "Context | None" = None, **entries):
+        """Create an empty record, or a copy of a template with new memory, and set fields."""
+        self._memory = None
+        if base is None:
+            self._array = np.zeros(FIT.itemsize // 8, np.int64)
+            self._arrays = {}
+            self.reserved = {}
+            self._layout = None
+        else:
+            self._array = base._array.copy()
+            self._arrays = dict(base._arrays)
+            self.reserved = base.reserved
+            self._layout = base._layout
         # ctypes accepts a context as an argument
         self.address = self._as_parameter_ = address_of_array(self._array)
-        self.reserved = {} if base is None else base.reserved
         self.words = self._array.data  # a memoryview: writing a word is twice as fast
-        self._arrays = {} if base is None else dict(base._arrays)
-        self._layout = None if base is None else base._layout
-        self._memory = None
+        self._doubles = self._array.view(float)
         if self._layout is not None:
-            offsets, starts, size = self._layout
-            self._memory = KeptMemory(size)
-            self._array[offsets] = starts + self._memory.start
+            self._allocate(self._layout)
         self.set(**entries)
 
-    def set(self, offsets: dict[str, Any] = OFFSETS, /, **entries) -> None:
+    def set(self, offsets: dict[str, Any] = OFFSETS, /, **entries):
         """Set fields to numbers, arrays (which are kept alive) or dicts with the fields of a group."""
         for name, value in entries.items():
             offset = offsets[name]
-            if isinstance(value, ndarray):
-                self._arrays[offset] = value
-                value = address_of_array(value) if value.size else 0
-            elif isinstance(value, dict):
+            if isinstance(value, dict):
                 self.set(offset, **value)
-                continue
+            elif isinstance(value, ndarray):
+                self._arrays[offset] = value
+                self.words[offset] = address_of_array(value) if value.size else 0
             elif offset in _DOUBLES:
-                (value,) = _AS_WORD.unpack(_AS_DOUBLE.pack(value))
-            self.words[offset] = value
+                self._doubles[offset] = value
+            else:
+                self.words[offset] = value
 
     @property
     def record(self) -> ndarray:
         """The record as an array with one element."""
         return self._array.view(FIT)
 
-    def reserve(self, **sizes: int) -> None:
+    def reserve(self, **sizes: int):
         """Reserve uninitialized memory for fields, given their sizes in bytes; call this once per context."""
         assert self._layout is None, "memory is reserved once"
         *starts, total = starts_of(sizes.values())
-        offsets = np.array([OFFSETS[name] for name in sizes])
+        offsets = [OFFSETS[name] for name in sizes]
         self.reserved = sizes
-        self._layout = (offsets, np.array(starts), total + LINE)
-        self._memory = KeptMemory(total + LINE)
-        self._array[offsets] = np.array(starts) + self._memory.start
+        self._layout = _Layout(np.array(offsets), np.array(starts), total + LINE)
+        self._allocate(self._layout)
 
-    def clear(self, name: str) -> None:
+    def _allocate(self, layout: _Layout):
+        """Allocate the reserved memory, and set the addresses of its parts."""
+        self._memory = KeptMemory(layout.size)
+        self._array[layout.offsets] = layout.starts + self._memory.start
+
+    def clear(self, name: str):
         """Fill the memory of a field with zeros."""
         ctypes.memset(self.words[OFFSETS[name]], 0, self.reserved[name])
 
-    def release(self) -> None:
+    def release(self):
         """Release the reserved memory; its fields must be set again before the next run."""
         self._memory = None
 

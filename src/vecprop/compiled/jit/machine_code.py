@@ -12,13 +12,14 @@ from numba import types
 from ...system.threads import fork_lock, run_in_thread
 from . import OPTIONS
 from .cache import alone, digest, keep, kept
+from .fit_record import FIT_TYPE
 from .numba_internals import compiled, loaded, settings
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 
 
 @cache
-def _say() -> None:
+def _say():
     """Log once per process that kernels are being compiled, which takes seconds."""
     logging.getLogger("vecprop").warning("vecprop: compiling for this processor, once")
 
@@ -39,20 +40,22 @@ def filled_in(
 class Kernel:
     """A template that is compiled or loaded from the cache.
 
-    Arguments are words, and there is no result. Arguments and results that are
-    annotated as float are doubles. `kinds` are the types of some other arguments.
+    Arguments are words, and there is no result. The argument ``fit`` is the record of a
+    fit. Arguments and results that are annotated as float are doubles. `kinds` are the
+    types of some other arguments.
     """
 
     def __init__(
         self, template: FunctionType, F: type, suffix: str = "", kinds=None, **names
-    ) -> None:
+    ):
+        """Fill in the template's placeholders, and derive the kernel's signature and its name in the cache."""
         self.function = filled_in(template, F, suffix, **names)
-        doubles = dict.fromkeys(template.__annotations__, types.float64)
-        result = doubles.pop("return", types.void)
-        kinds = (kinds or {}) | doubles
+        annotated = dict.fromkeys(template.__annotations__, types.float64)
+        result = annotated.pop("return", types.void)
+        types_of_arguments = {"fit": FIT_TYPE} | (kinds or {}) | annotated
         arguments = []
         for name in signature(template).parameters:
-            arguments.append(kinds.get(name, types.intp))
+            arguments.append(types_of_arguments.get(name, types.intp))
         self.signature = result(*arguments)
         code = digest(self.function, str(self.signature), _OPTIONS, settings())
         module = self.function.__module__.rpartition(".")[2]

@@ -14,10 +14,25 @@ import llvmlite
 import numba
 import numpy as np
 from llvmlite import binding
+from numba.core import extending
 from numba.core.registry import cpu_target
+
+_Intrinsic: Any = extending._Intrinsic
 
 # addresses are valid as long as the engine that loaded the code
 _engines: list[Any] = []
+
+
+class CallableIntrinsic(_Intrinsic):
+    """An intrinsic for compiled code that Python can call, too; Python then calls `formula`."""
+
+    def __init__(self, intrinsic, formula):
+        super().__init__(formula.__name__, intrinsic)
+        self.formula = formula
+        self._register()
+
+    def __call__(self, *arguments, **named):
+        return self.formula(*arguments, **named)
 
 
 def compiled(function: FunctionType, signature, options: dict[str, Any]) -> bytes:

@@ -115,32 +115,34 @@ def _atomic_load(address):
 
 
 @inner
-def wait_for_all(c):
+def wait_for_all(fit):
     """Wait until all workers have called this function; afterwards, each worker sees all earlier writes of the others.
 
-    The count is reset to 0 before the round ends, so that a fast thread can use the
-    barrier again immediately.
+    The last worker to arrive resets the count of arrived workers and then increases the
+    number of rounds. The others wait for that. A fast worker can therefore use the
+    barrier again immediately. A negative number of rounds means that a worker will
+    never arrive; see `ABANDONED`.
     """
-    workers = c.workers
+    workers = fit.workers
     if workers == 1:
         return
-    arrived = c.barrier
-    round_of = arrived + 64
-    this_round = _atomic_load(round_of)
+    arrived = fit.barrier
+    rounds = fit.barrier + 8 * ROUND
+    this_round = _atomic_load(rounds)
     if this_round < 0:
         return
-    if atomic_add(arrived, np.int64(1)) == workers - 1:
-        atomic_add(arrived, np.int64(-workers))
-        atomic_add(round_of, np.int64(1))
+    if atomic_add(arrived, 1) == workers - 1:
+        atomic_add(arrived, -workers)
+        atomic_add(rounds, 1)
         return
     spins = 0
-    while _atomic_load(round_of) == this_round:
+    while _atomic_load(rounds) == this_round:
         spins += 1
         if spins > _SPINS:
             _yield()
 
 
 @inlined
-def is_abandoned(c):
+def is_abandoned(fit):
     """Return whether a thread will never arrive, so that the others must stop."""
-    return _atomic_load(c.barrier + 64) < 0
+    return _atomic_load(fit.barrier + 8 * ROUND) < 0

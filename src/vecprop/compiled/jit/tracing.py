@@ -4,14 +4,16 @@ Numba takes 20 to 50 ms to compile a function, even a short one. Tracing a formu
 hardly any time, so functions that every fit needs are written with `of_numbers`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partialmethod
 from inspect import Parameter, Signature, signature
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import extending, types
+from numba import types
+
+from .numba_internals import CallableIntrinsic
 
 WORD = ir.IntType(64)
 
@@ -22,12 +24,12 @@ class Number:
     A shift to the right by an unsigned number fills in zeros, as for unsigned integers.
     """
 
-    def __init__(self, builder, value) -> None:
+    def __init__(self, builder, value):
         self.builder, self.value, self.kind = builder, value, value.type
         self.is_word = isinstance(value.type, ir.IntType)
 
-    def of(self, value) -> "Number":
-        """Return a value, or a constant of the type of this number."""
+    def constant(self, value) -> "Number":
+        """Return a Python number as a constant of this number's type; return a `Number` unchanged."""
         if isinstance(value, Number):
             return value
         if not self.is_word:
@@ -36,38 +38,45 @@ class Number:
         # as a signed number
         return Number(self.builder, self.kind(word - (word >> 63 << 64)))
 
-    def _made(self, word: str, operand, is_right: bool = False) -> "Number":
-        values = self.value, self.of(operand).value
-        name, flags = (word, ()) if self.is_word else (f"f{word}", ("contract",))
-        return Number(
-            self.builder,
-            getattr(self.builder, name)(*values[:: -1 if is_right else 1], flags=flags),
-        )
+    def _computed(self, instruction: str, operand) -> "Number":
+        """Return the result of an instruction, such as "add", on this number and an operand.
+
+        The instructions for floats start with "f", and may be contracted to an FMA.
+        """
+        flags = ()
+        if not self.is_word:
+            instruction = f"f{instruction}"
+            flags = ("contract",)
+        write = getattr(self.builder, instruction)
+        result = write(self.value, self.constant(operand).value, flags=flags)
+        return Number(self.builder, result)
 
     def __floordiv__(self, divisor) -> "Number":
         """Divide two words that are not negative."""
         return Number(
-            self.builder, self.builder.sdiv(self.value, self.of(divisor).value)
+            self.builder, self.builder.sdiv(self.value, self.constant(divisor).value)
         )
 
-    __add__ = partialmethod(_made, "add")
-    __sub__ = partialmethod(_made, "sub")
-    __mul__ = partialmethod(_made, "mul")
-    __truediv__ = partialmethod(_made, "div")
-    __xor__ = partialmethod(_made, "xor")
-    __lshift__ = partialmethod(_made, "shl")
-    __and__ = partialmethod(_made, "and_")
-    __or__ = partialmethod(_made, "or_")
-    __rsub__ = partialmethod(_made, "sub", is_right=True)
-    __radd__, __rmul__ = __add__, __mul__
+    __add__ = partialmethod(_computed, "add")
+    __sub__ = partialmethod(_computed, "sub")
+    __mul__ = partialmethod(_computed, "mul")
+    __truediv__ = partialmethod(_computed, "div")
+    __xor__ = partialmethod(_computed, "xor")
+    __lshift__ = partialmethod(_computed, "shl")
+    __and__ = partialmethod(_computed, "and_")
+    __or__ = partialmethod(_computed, "or_")
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, minuend) -> "Number":
+        return self.constant(minuend) - self
 
     def __rtruediv__(self, dividend) -> "Number":
-        return self.of(dividend) / self
+        return self.constant(dividend) / self
 
     def __rshift__(self, distance) -> "Number":
-        return self._made(
-            "lshr" if isinstance(distance, np.unsignedinteger) else "ashr", distance
-        )
+        is_unsigned = isinstance(distance, np.unsignedinteger)
+        return self._computed("lshr" if is_unsigned else "ashr", distance)
 
     def __neg__(self) -> "Number":
         return -0.0 - self
@@ -76,7 +85,9 @@ class Number:
         compare = (
             self.builder.icmp_signed if self.is_word else self.builder.fcmp_ordered
         )
-        return Number(self.builder, compare(sign, self.value, self.of(operand).value))
+        return Number(
+            self.builder, compare(sign, self.value, self.constant(operand).value)
+        )
 
     __lt__ = partialmethod(_compared, "<")
     __gt__ = partialmethod(_compared, ">")
@@ -99,14 +110,15 @@ class Number:
     def place(self, index, kind=WORD):
         """Return a pointer to a number of an array, given the array's address in this number."""
         return self.builder.gep(
-            self.builder.inttoptr(self.value, kind.as_pointer()), [self.of(index).value]
+            self.builder.inttoptr(self.value, kind.as_pointer()),
+            [self.constant(index).value],
         )
 
     def load(self, index, kind=WORD) -> "Number":
         """Return a number of the array at this address."""
         return Number(self.builder, self.builder.load(self.place(index, kind)))
 
-    def store(self, index, number: "Number") -> None:
+    def store(self, index, number: "Number"):
         """Store a number in the array at this address."""
         self.builder.store(number.value, self.place(index, number.kind))
 
@@ -114,13 +126,18 @@ class Number:
 class Fields:
     """A record in compiled code. Its attributes are the fields: numbers, which are loaded, and records."""
 
-    def __init__(self, record, builder, value) -> None:
+    def __init__(self, record, builder, value):
         self.record, self.builder = record, builder
         self.value = builder.inttoptr(
             value, ir.ArrayType(ir.IntType(8), record.size).as_pointer()
         )
 
+    def address(self) -> Number:
+        """Return the address of the record."""
+        return Number(self.builder, self.builder.ptrtoint(self.value, WORD))
+
     def __getattr__(self, name: str):
+        """Load the number in a field, or return the record in a field."""
         kind = self.record.typeof(name)
         builder = self.builder
         pointer = builder.gep(self.value, [WORD(0), WORD(self.record.offset(name))])
@@ -132,19 +149,35 @@ class Fields:
         )
 
 
-def each(count: Number) -> Iterator[Number]:
-    """Yield the index of a loop in compiled code: what happens before the next item is the body of the loop."""
-    builder, before = count.builder, count.builder.block
+def if_then(condition: Number):
+    """Return a context: compiled code runs its instructions if a condition is met."""
+    return condition.builder.if_then(condition.value)
+
+
+def if_else(condition: Number):
+    """Return a context with two contexts: compiled code runs the first if a condition is met, otherwise the second."""
+    return condition.builder.if_else(condition.value)
+
+
+def compiled_range(count: Number) -> Iterator[Number]:
+    """Write a loop: ``for i in compiled_range(n)`` is a loop of compiled code over 0, 1, ..., n - 1.
+
+    Python runs the body of the loop once, and the instructions that it writes are the
+    body in compiled code.
+    """
+    builder = count.builder
+    block_before = builder.block
     body = builder.append_basic_block()
     end = builder.append_basic_block()
     builder.cbranch((count > 0).value, body, end)
     builder.position_at_end(body)
+    # a phi takes the value of the block that ran before
     index = builder.phi(WORD)
-    index.add_incoming(WORD(0), before)
+    index.add_incoming(WORD(0), block_before)
     yield Number(builder, index)
-    following = Number(builder, index) + 1
-    index.add_incoming(following.value, builder.block)
-    builder.cbranch((following < count).value, body, end)
+    next_index = Number(builder, index) + 1
+    index.add_incoming(next_index.value, builder.block)
+    builder.cbranch((next_index < count).value, body, end)
     builder.position_at_end(end)
 
 
@@ -153,83 +186,74 @@ def where(condition: Number, a, b) -> Number:
     like = a if isinstance(a, Number) else b
     return Number(
         like.builder,
-        like.builder.select(condition.value, like.of(a).value, like.of(b).value),
+        like.builder.select(
+            condition.value, like.constant(a).value, like.constant(b).value
+        ),
     )
 
 
 def branch(condition: Number, a: Callable[[], Number], b: Callable[[], Number]) -> Any:
     """Return a() if a condition is met, otherwise b(); compiled code computes only one of them."""
     builder = condition.builder
-    ends = []
-    with builder.if_else(condition.value) as blocks:
-        for block, formula in zip(blocks, (a, b), strict=True):
-            with block:
-                ends.append((formula().value, builder.block))
-    result = builder.phi(ends[0][0].type)
-    for end in ends:
-        result.add_incoming(*end)
-    return Number(builder, result)
+    results = []
+    with if_else(condition) as contexts:
+        for context, formula in zip(contexts, (a, b), strict=True):
+            with context:
+                value = formula().value
+                results.append((value, builder.block))
+    first_value, _ = results[0]
+    joined = builder.phi(first_value.type)
+    for value, block in results:
+        joined.add_incoming(value, block)
+    return Number(builder, joined)
 
 
-_TUPLE: Any = types.BaseTuple
 _RESULTS: dict[Any, Any] = {None: types.void, bool: types.boolean, float: types.float64}
 
 
-def _passed(kind):
-    """Return the type as which a formula receives an argument."""
-    if isinstance(kind, _TUPLE):
-        return types.Tuple(
-            [
-                types.intp if element == types.boolean else _passed(element)
-                for element in kind
-            ]
-        )
-    return types.intp if isinstance(kind, types.Integer) else kind
+def in_order(
+    names: Sequence[str], positional: Sequence[Any], named: dict[str, Any]
+) -> list[Any]:
+    """Return the arguments of a call, positional and named, in the order of the parameters' names."""
+    return [*positional, *(named[name] for name in names[len(positional) :])]
 
 
 def _traced(builder, kind, value):
-    if isinstance(kind, _TUPLE):
-        return tuple(
-            _traced(builder, element, builder.extract_value(value, index))
-            for index, element in enumerate(kind)
-        )
-    is_record = isinstance(kind, types.Record)
-    return (
-        Fields(kind, builder, builder.ptrtoint(value, WORD))
-        if is_record
-        else Number(builder, value)
-    )
+    """Return a value of compiled code as an argument of a formula."""
+    if isinstance(kind, types.Record):
+        return Fields(kind, builder, builder.ptrtoint(value, WORD))
+    return Number(builder, value)
 
 
-def of_numbers(formula: Callable[..., Any], result=None):
-    """Return an intrinsic that computes a formula of `Number`s and `Fields`; other formulas call its ``formula``.
+def of_numbers(formula: Callable[..., Any], result=None) -> Any:
+    """Return a formula of `Number`s and `Fields` as a function for compiled code and for other formulas.
 
     By default, its result has the type of the last number; an annotation can name
     another type.
     """
+    parameters = signature(formula).parameters
+    names = list(parameters)
     result = result or _RESULTS.get(formula.__annotations__.get("return", ...))
 
-    def function(typing, *argument_types):
-        argument_types = tuple(map(_passed, argument_types))
+    def intrinsic(typing, *positional, **named):
+        """Return the signature and the code generator for these types of arguments."""
+        argument_types = []
+        for kind in in_order(names, positional, named):
+            is_word = isinstance(kind, types.Integer | types.Boolean)
+            argument_types.append(types.intp if is_word else kind)
 
         def generate(context, builder, called, values):
-            traced = formula(
-                *(
-                    _traced(builder, *pair)
-                    for pair in zip(argument_types, values, strict=True)
-                )
-            )
+            arguments = []
+            for kind, value in zip(argument_types, values, strict=True):
+                arguments.append(_traced(builder, kind, value))
+            traced = formula(*arguments)
             return context.get_dummy_value() if result == types.void else traced.value
 
         return (result or argument_types[-1])(*argument_types), generate
 
     typing = Parameter("typing", Parameter.POSITIONAL_OR_KEYWORD)
-    function.__signature__ = Signature(
-        [typing, *signature(formula).parameters.values()]
-    )
-    created: Any = extending.intrinsic(function)
-    created.formula = formula
-    return created
+    intrinsic.__signature__ = Signature([typing, *parameters.values()])
+    return CallableIntrinsic(intrinsic, formula)
 
 
 # Numba compiles its own min and max for each pair of types

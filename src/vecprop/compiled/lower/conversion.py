@@ -46,28 +46,34 @@ def room(typing, like):
 @of_numbers
 def prefetch(address) -> None:
     """Prefetch the cache line at an address."""
-    word = ir.IntType(32)
+    integer = ir.IntType(32)
     pointer = ir.IntType(8).as_pointer()
     builder = address.builder
-    function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+    kinds = [pointer, integer, integer, integer]
+    function_type = ir.FunctionType(ir.VoidType(), kinds)
     function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), function_type)
-    builder.call(
-        function, [builder.inttoptr(address.value, pointer), word(0), word(3), word(1)]
-    )
+    target = builder.inttoptr(address.value, pointer)
+    is_write = integer(0)
+    stays_in_cache = integer(3)
+    is_data = integer(1)
+    builder.call(function, [target, is_write, stays_in_cache, is_data])
 
 
 @inlined_in_order
 def _convert(rows, count, offset, like, inputs, first, stride):
-    """Convert one number per row, given the addresses of the rows."""
+    """Convert one number per row to the inputs first, first + stride and so on, given the addresses of the rows.
+
+    The number lies ``offset`` bytes after the address and has the type of ``like``.
+    """
     rounded = inputs.dtype.type
-    if stride == 1:
+    if stride == 1:  # a separate loop, which is vectorized
         for s in range(count):
-            inputs[first + s] = rounded(numbers_at(rows[s] + offset, 1, like)[0])
+            x = numbers_at(rows[s] + offset, 1, like)[0]
+            inputs[first + s] = rounded(x)
     else:
         for s in range(count):
-            inputs[first + s * stride] = rounded(
-                numbers_at(rows[s] + offset, 1, like)[0]
-            )
+            x = numbers_at(rows[s] + offset, 1, like)[0]
+            inputs[first + s * stride] = rounded(x)
 
 
 def convert(
@@ -83,10 +89,20 @@ def convert(
     by_rows,
     tile,
 ):
-    """Write several inputs of the rows to a tile of features x rows, or of rows x features if ``by_rows`` is set."""
+    """Write the inputs first to first + features - 1 of n rows to a tile; see `calls.expand`.
+
+    The tile has features x rows, or rows x features if ``by_rows`` is set: ``step`` and
+    ``stride`` are the distances between two features and between two rows. Rows and
+    columns of X are ``row_bytes`` and ``column_bytes`` apart. ``nothing`` and ``none``
+    are not used.
+    """
     indices = words_at(places_at, n)
-    inputs = numbers_at(tile, n * features, number(0))
-    step, stride = (1, features) if by_rows else (n, 1)
+    inputs = numbers_at(tile, n * features, number)
+    step = n
+    stride = 1
+    if by_rows:
+        step = 1
+        stride = features
     rows = room(np.int64(0))
     for start in range(0, n, AT_ONCE):
         count = smaller(AT_ONCE, n - start)
@@ -100,11 +116,11 @@ def convert(
             _convert(
                 rows,
                 count,
-                column_bytes * k,
-                source(0),
-                inputs,
-                start * stride + k * step,
-                stride,
+                offset=column_bytes * k,
+                like=source,
+                inputs=inputs,
+                first=start * stride + k * step,
+                stride=stride,
             )
 
 

@@ -19,9 +19,9 @@ import builtins
 import inspect
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from tokenize import TokenError
 from types import CodeType, FunctionType
@@ -89,7 +89,7 @@ def of_formulas(cached: _Cache) -> _Cache:
     return cached
 
 
-def forget() -> None:
+def forget():
     """Clear all caches of compiled formulas, because a custom formula has changed. Loaded code stays in memory."""
     for cached in _caches:
         cached.cache_clear()
@@ -103,11 +103,13 @@ def is_of_the_library(value) -> bool:
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
     """Return a compiled method for scalars of type F, with the vector h instead of self."""
     owner = next(base for base in cls.__mro__ if name in vars(base))
+    method = vars(owner)[name]
+    if not isinstance(method, FunctionType):
+        raise _not_plain(name, method)
     inlines = is_of_the_library(cls)
     # Inlined before it is compiled, the step of RMSProp would be rounded differently.
-    return _compiled(
-        owner, name, cls, F, inlines, inlines and not issubclass(cls, Optimizer)
-    )
+    is_inlined = inlines and not issubclass(cls, Optimizer)
+    return _compiled(method, owner, cls, F, inlines, is_inlined)
 
 
 def hyperparameters(description) -> np.ndarray:
@@ -132,41 +134,44 @@ def _numbers(cls: type) -> list[str]:
     return names
 
 
+def _not_plain(name: str, function) -> ValueError:
+    return ValueError(
+        f"The formula {name} cannot be compiled: `{function!r}` is not a plain"
+        " function."
+    )
+
+
 @of_formulas
 @cache
 def _compiled(
+    function: FunctionType,
     owner: type | None,
-    name: str | FunctionType,
     cls: type | None,
     F: type,
     inlines: bool,
     is_inlined: bool,
 ) -> Callable[..., Any]:
-    """Compile a function, or a method that `owner` defines, for class `cls`.
+    """Compile a function, or a method that the class `owner` defines, for objects of class `cls`.
 
-    Calls of a formula of vecprop are inlined before they are compiled, which is faster.
+    If `inlines` is set, functions that it calls are inlined before they are compiled,
+    which is faster. If `is_inlined` is set, it is inlined into its callers itself.
     """
-    function = name if isinstance(name, FunctionType) else vars(owner)[name]
-    # decorated
-    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
-        raise ValueError(
-            f"The formula {name} cannot be compiled: `{function!r}` is not a plain"
-            " function."
-        )
+    if hasattr(function, "__wrapped__"):  # decorated
+        raise _not_plain(function.__name__, function)
     if enclosed := set(function.__code__.co_freevars) - {"__class__"}:
         raise ValueError(
             f"The formula {function.__qualname__} cannot be compiled: {min(enclosed)!r}"
             " is not global."
         )
-    names: dict[str, Any] = {"_cast": F}
     definition = definition_of(function)
-    _Scalars(function, owner, cls, F, names, inlines).function(definition)
+    scalars = _Scalars(function, owner, cls, F, inlines)
+    scalars.rewrite(definition)
     tree = ast.fix_missing_locations(ast.Module([definition], []))
     # in CPython 3.11.7, all threads share one counter of the recursion depth
     with fork_lock:
         code = compile(tree, inspect.getsourcefile(function) or "<formula>", "exec")
-    exec(code, names)
-    formula = names[function.__name__]
+    exec(code, scalars.names)
+    formula = scalars.names[function.__name__]
     if is_inlined:
         return inlined(formula)
     options = INNER if is_of_the_library(function) else OF_A_USER
@@ -176,25 +181,23 @@ def _compiled(
 def definition_of(function: FunctionType) -> ast.FunctionDef:
     """Return a function's definition from its file; raise RuntimeError if the file has changed since the import."""
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
-        # fails if the lines have moved
+        # the lines at the function's line number, which fails if the lines have moved
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         if definition := _defined_in(tree, function.__name__, function):
             return definition
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
         lines, _ = inspect.findsource(inspect.getmodule(function) or function)
-        if definition := _defined_in(
-            ast.parse("".join(lines)), function.__qualname__, function
-        ):
+        tree = ast.parse("".join(lines))
+        if definition := _defined_in(tree, function.__qualname__, function):
             return definition
-    file = inspect.getsourcefile(function)
     if not is_of_the_library(function):
         raise RuntimeError(
             f"The source of {function.__qualname__} cannot be read, or has changed"
             " since it was run."
         )
     raise RuntimeError(
-        f"{function.__qualname__} in {file} has changed since it was imported: restart"
-        " Python."
+        f"{function.__qualname__} in {inspect.getsourcefile(function)} has changed"
+        " since it was imported: restart Python."
     )
 
 
@@ -203,96 +206,88 @@ def _defined_in(
 ) -> ast.FunctionDef | None:
     """Return the definition with this qualified name if its code equals the function's code."""
     codes = [compile(tree, "<formula>", "exec")]
+    for code in codes:  # nested codes are appended
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                codes.append(constant)
+    first_lines = set()
     for code in codes:
-        codes += [
-            constant for constant in code.co_consts if isinstance(constant, CodeType)
-        ]
-    same = name, instructions(function.__code__)
-    lines = {
-        code.co_firstlineno
-        for code in codes
-        if (code.co_qualname, instructions(code)) == same
-    }
-    named = (
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == function.__name__
-    )
-    return next(
-        (
-            node
-            for node in named
-            if min(part.lineno for part in (node, *node.decorator_list)) in lines
-        ),
-        None,
-    )
+        has_same_code = instructions(code) == instructions(function.__code__)
+        if code.co_qualname == name and has_same_code:
+            first_lines.add(code.co_firstlineno)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == function.__name__:
+            parts = [node, *node.decorator_list]
+            if min(part.lineno for part in parts) in first_lines:
+                return node
+    return None
 
 
+@dataclass
 class _Scalars(ast.NodeTransformer):
-    """Rewrite a formula for scalars. Each visit method returns a node, marked if its type is weak."""
+    """Rewrite a formula for scalars. Each visit method returns a node, marked if its type is weak.
 
-    def __init__(
-        self,
-        function: FunctionType,
-        owner,
-        cls,
-        F: type,
-        names: dict[str, Any],
-        inlines: bool,
-    ) -> None:
-        self.name, self.globals = function.__qualname__, function.__globals__
-        self.owner, self.cls, self.F, self.names, self.inlines = (
-            owner,
-            cls,
-            F,
-            names,
-            inlines,
-        )
+    `names` are the globals of the rewritten formula. `local` maps its local names to
+    whether they are weak.
+    """
+
+    function: Any
+    owner: type | None
+    cls: Any
+    F: type
+    inlines: bool
+
+    def __post_init__(self):
+        self.globals = self.function.__globals__
+        self.names: dict[str, Any] = {"_cast": self.F}
         self.local: dict[str, bool] = {}
-        self.is_optimizer = cls is not None and issubclass(cls, Optimizer)
+        self.is_optimizer = self.cls is not None and issubclass(self.cls, Optimizer)
 
-    def function(self, node: ast.stmt) -> None:
-        """Rewrite the whole function in place."""
+    def rewrite(self, node: ast.stmt):
+        """Rewrite the definition of the formula in place."""
         if not isinstance(node, ast.FunctionDef) or node.decorator_list:
             self.refuse(node, "is not a plain function")
-        node.returns, takes = None, node.args
-        if takes.kwarg or (takes.vararg and takes.kwonlyargs):
+        parameters = node.args
+        starred = parameters.vararg
+        if parameters.kwarg or (starred and parameters.kwonlyargs):
             self.refuse(node, "has **kwargs, or keyword-only arguments after *args")
         # calls pass all arguments by position, see `arguments`
-        takes.args += takes.kwonlyargs
-        takes.kwonlyargs = []
-        takes.kw_defaults = []
-        takes.defaults = []
-        for argument in [
-            *takes.posonlyargs,
-            *takes.args,
-            *([takes.vararg] if takes.vararg else []),
-        ]:
-            argument.annotation = None
-            self.local[argument.arg] = self.is_optimizer and argument.arg in WEAK
-        node.body = [
-            self.visit(statement)
-            for statement in node.body
-            if not _is_docstring(statement)
-        ]
-        # Numba does not inline functions with starred arguments
-        if takes.vararg and self.inlines:
-            starred, takes.vararg = takes.vararg.arg, None
-            names = [f"{starred}_{index}" for index in range(len(self.cls.moments))]
-            takes.args += [ast.arg(name) for name in names]
-            all_names: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
-            node.body.insert(
-                0,
-                ast.Assign(
-                    [ast.Name(starred, ast.Store())], ast.Tuple(all_names, ast.Load())
-                ),
-            )
+        parameters.args += parameters.kwonlyargs
+        parameters.kwonlyargs = []
+        parameters.kw_defaults = []
+        parameters.defaults = []
+        named = [*parameters.posonlyargs, *parameters.args]
+        for parameter in [*named, starred] if starred else named:
+            parameter.annotation = None
+            self.local[parameter.arg] = self.is_weak_parameter(parameter.arg)
+        node.returns = None
+        body = [part for part in node.body if not _is_docstring(part)]
+        node.body = [self.visit(statement) for statement in body]
+        if starred and self.inlines:
+            self.replace_starred(node, starred.arg)
+
+    def is_weak_parameter(self, name: str) -> bool:
+        """Return whether a parameter of a formula is a Python number."""
+        return self.is_optimizer and name in WEAK
+
+    def replace_starred(self, node: ast.FunctionDef, starred: str):
+        """Replace ``*moments`` by one parameter per moment, because Numba does not inline starred ones.
+
+        The body then starts with ``moments = (moments_0, moments_1)``.
+        """
+        names = [f"{starred}_{index}" for index in range(len(self.cls.moments))]
+        node.args.vararg = None
+        node.args.args += [ast.arg(name) for name in names]
+        elements: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
+        target = ast.Name(starred, ast.Store())
+        assignment = ast.Assign([target], ast.Tuple(elements, ast.Load()))
+        node.body.insert(0, assignment)
 
     def refuse(self, node: ast.AST, reason: str) -> NoReturn:
         """Raise ValueError with the expression and the reason."""
         text = ast.unparse(node).partition("\n")[0]
         raise ValueError(
-            f"The formula {self.name} cannot be compiled: `{text}` {reason}."
+            f"The formula {self.function.__qualname__} cannot be compiled: `{text}` {reason}."
         )
 
     def generic_visit(self, node: ast.AST) -> NoReturn:
@@ -316,21 +311,18 @@ class _Scalars(ast.NodeTransformer):
         return _mark(ast.Constant(float(self.globals[node.id])), weak=True)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        if (module := self.module(node)) is not None and _is_number(
-            value := vars(module).get(node.attr)
-        ):
-            return _mark(ast.Constant(float(value)), weak=True)
-        is_field = (
-            isinstance(node.value, ast.Name)
-            and node.value.id == "self"
-            and self.cls is not None
-        )
-        if not is_field or node.attr not in _numbers(self.cls):
-            self.refuse(node, "is not a hyperparameter")
-        index = ast.Constant(_numbers(self.cls).index(node.attr))
-        return _mark(
-            ast.Subscript(ast.Name("self", ast.Load()), index, ast.Load()), weak=True
-        )
+        """Rewrite a constant of a module, or a hyperparameter: ``self.name`` becomes ``self[index]``."""
+        if (module := self.module(node)) is not None:
+            value = vars(module).get(node.attr)
+            if _is_number(value):
+                return _mark(ast.Constant(float(value)), weak=True)
+        names = [] if self.cls is None else _numbers(self.cls)
+        match node.value:
+            case ast.Name("self") if node.attr in names:
+                index = ast.Constant(names.index(node.attr))
+                vector = ast.Name("self", ast.Load())
+                return _mark(ast.Subscript(vector, index, ast.Load()), weak=True)
+        self.refuse(node, "is not a hyperparameter")
 
     def module(self, node: ast.Attribute):
         """If the expression is an attribute of NumPy or ``math``, return that module; its attributes are constant."""
@@ -347,18 +339,21 @@ class _Scalars(ast.NodeTransformer):
         return _mark(ast.UnaryOp(node.op, operand), weak=_weak(operand))
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """Rewrite an operation: two Python numbers stay double, otherwise a number is cast to the array's type."""
         if not isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.Pow):
             self.generic_visit(node)
-        dividend = self.visit(node.left)
-        divisor = self.visit(node.right)
-        if _weak(dividend) and _weak(divisor):
-            return _mark(ast.BinOp(dividend, node.op, divisor), weak=True)
+        left = self.visit(node.left)
+        right = self.visit(node.right)
+        if _weak(left) and _weak(right):
+            return _mark(ast.BinOp(left, node.op, right), weak=True)
         if isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
-            self.names["_ratio"] = scalar_functions.ratio
-            return ast.Call(
-                ast.Name("_ratio", ast.Load()), [_cast(dividend), divisor], []
-            )
-        return ast.BinOp(_cast(dividend), node.op, _cast(divisor))
+            return self.call("_ratio", scalar_functions.ratio, [_cast(left), right])
+        return ast.BinOp(_cast(left), node.op, _cast(right))
+
+    def call(self, name: str, function, arguments: list[Any]) -> ast.Call:
+        """Return the call of a function, which gets this name among the globals of the formula."""
+        self.names[name] = function
+        return ast.Call(ast.Name(name, ast.Load()), arguments, [])
 
     def is_root_and_number(self, node: ast.expr) -> bool:
         """Return whether an expression has the form √v + ε. It is never 0, so divisions by it may be approximated."""
@@ -374,15 +369,13 @@ class _Scalars(ast.NodeTransformer):
         return False
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        if len(node.ops) > 1 or not isinstance(
-            node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.Eq | ast.NotEq
-        ):
+        """Rewrite a single comparison; chains such as ``a < b < c``, and `in` and `is`, are refused."""
+        comparisons = ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.Eq | ast.NotEq
+        if len(node.ops) > 1 or not isinstance(node.ops[0], comparisons):
             self.generic_visit(node)
-        return ast.Compare(
-            self.strong(node.left),
-            node.ops,
-            [self.strong(value) for value in node.comparators],
-        )
+        left = self.strong(node.left)
+        right = self.strong(node.comparators[0])
+        return ast.Compare(left, node.ops, [right])
 
     def visit_Tuple(self, node: ast.Tuple) -> ast.expr:
         if isinstance(node.ctx, ast.Store):
@@ -390,6 +383,7 @@ class _Scalars(ast.NodeTransformer):
         return ast.Tuple([self.strong(element) for element in node.elts], node.ctx)
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        """Rewrite an assignment to names; the names are weak if the value is."""
         value = self.visit(node.value)
         for target in node.targets:
             names = target.elts if isinstance(target, ast.Tuple) else [target]
@@ -405,62 +399,60 @@ class _Scalars(ast.NodeTransformer):
         return ast.Return(self.strong(node.value))
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
+        """Rewrite the call of a function of the module or of NumPy, or of a method of self or super()."""
         match node.func:
             case ast.Name(name) if name not in self.local:
-                return self.call_of(
-                    node, name, self.globals.get(name, getattr(builtins, name, None))
-                )
+                function = self.globals.get(name, getattr(builtins, name, None))
+                return self.function_call(node, name, function)
             case ast.Attribute(ast.Name(module), name) if self.module(node.func) is np:
-                return self.call_of(node, f"{module}_{name}", getattr(np, name, None))
+                function = getattr(np, name, None)
+                return self.function_call(node, f"{module}_{name}", function)
             case ast.Attribute(ast.Name("self"), method) if self.cls is not None:
-                bases = self.cls.__mro__
+                return self.method_call(node, method, self.cls.__mro__)
             case ast.Attribute(ast.Call(ast.Name("super"), [], []), method) if (
                 self.cls is not None and self.owner
             ):
-                bases = self.cls.__mro__[self.cls.__mro__.index(self.owner) + 1 :]
-            case _:
-                self.refuse(
-                    node, "calls neither a function of its module nor a method of self"
-                )
-        owner = next(
-            (
-                base
-                for base in bases
-                if isinstance(vars(base).get(method), FunctionType)
-            ),
-            None,
-        )
-        if owner is None:
-            self.refuse(node, "does not call a plain method")
-        name = f"_{owner.__name__}_{method}"
-        self.names[name] = _compiled(
-            owner, method, self.cls, self.F, self.inlines, self.inlines
-        )
-        with_self = ast.Call(
-            node.func, [ast.Name("self", ast.Load()), *node.args], node.keywords
-        )
-        passed = self.arguments(with_self, vars(owner)[method])
-        self.require_arrays(node, passed[1:])
-        arguments: list[ast.expr] = []
-        for parameter, argument in passed:
-            is_weak = self.is_optimizer and parameter in WEAK
-            arguments.append(argument if is_weak else _cast(argument))
-        return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+                bases = self.cls.__mro__
+                after_owner = bases.index(self.owner) + 1
+                return self.method_call(node, method, bases[after_owner:])
+        self.refuse(node, "calls neither a function of its module nor a method of self")
 
-    def call_of(self, node: ast.Call, name: str, called) -> ast.expr:
-        """Return the call of a function, and add the compiled function to the names of the formula."""
-        replaces_numpy = False
-        for function, replacement in OF_NUMPY.items():
-            if function is called:
-                called = replacement
-                replaces_numpy = True
+    def method_call(
+        self, node: ast.Call, method: str, bases: Sequence[type]
+    ) -> ast.expr:
+        """Return the call of the compiled method of the first of these classes that defines it."""
+        for owner in bases:
+            function = vars(owner).get(method)
+            if isinstance(function, FunctionType):
                 break
-        if replaces_numpy and isinstance(called, np.ufunc):
-            passed = [("", self.visit(argument)) for argument in node.args]
-            if node.keywords or len(passed) != called.nin:
-                self.refuse(node, f"must pass {called.nin} positional argument(s)")
+        else:
+            self.refuse(node, "does not call a plain method")
+        compiled = _compiled(
+            function, owner, self.cls, self.F, self.inlines, is_inlined=self.inlines
+        )
+        self_argument = ast.Name("self", ast.Load())
+        with_self = ast.Call(node.func, [self_argument, *node.args], node.keywords)
+        arguments = self.arguments(with_self, function)
+        self.require_arrays(node, arguments[1:])
+        passed = []
+        for parameter, argument in arguments:
+            is_weak = self.is_weak_parameter(parameter)
+            passed.append(argument if is_weak else _cast(argument))
+        return self.call(f"_{owner.__name__}_{method}", compiled, passed)
+
+    def function_call(self, node: ast.Call, name: str, function) -> ast.expr:
+        """Return the call of the kernel of a function, of NumPy or of the module."""
+        replacement = None
+        for numpy_function, kernel in OF_NUMPY.items():
+            if numpy_function is function:  # `==` would compare any object
+                replacement = kernel
+        called = replacement or function
+        if isinstance(replacement, np.ufunc):
+            arguments = [("", self.visit(argument)) for argument in node.args]
+            if node.keywords or len(arguments) != replacement.nin:
+                self.refuse(node, f"must pass {replacement.nin} positional argument(s)")
         elif isinstance(called, FunctionType):
-            passed = self.arguments(node, called)
+            arguments = self.arguments(node, called)
         else:
             supported = ", ".join(sorted(name.__name__ for name in OF_NUMPY))
             self.refuse(
@@ -468,15 +460,16 @@ class _Scalars(ast.NodeTransformer):
                 "calls a function that has no kernel; NumPy functions with a kernel"
                 f" are {supported}",
             )
-        self.require_arrays(node, passed)
+        self.require_arrays(node, arguments)
         compiled = scalar_functions.COMPILED[self.F].get(called)
-        if compiled is None and not replaces_numpy:
-            compiled = _compiled(None, called, None, self.F, self.inlines, self.inlines)
-        self.names[name] = compiled or called
-        arguments: list[ast.expr] = [_cast(argument) for _, argument in passed]
-        return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+        if compiled is None and replacement is None:
+            compiled = _compiled(
+                called, None, None, self.F, self.inlines, is_inlined=self.inlines
+            )
+        passed = [_cast(argument) for _, argument in arguments]
+        return self.call(name, compiled or called, passed)
 
-    def require_arrays(self, node: ast.Call, passed: list[tuple[str, Any]]) -> None:
+    def require_arrays(self, node: ast.Call, passed: list[tuple[str, Any]]):
         """Refuse a call with only Python numbers, because compiled code would not compute it in double precision."""
         if all(_weak(argument) for _, argument in passed):
             self.refuse(
@@ -486,52 +479,19 @@ class _Scalars(ast.NodeTransformer):
             )
 
     def arguments(self, node: ast.Call, called: FunctionType) -> list[tuple[str, Any]]:
-        """Return each parameter of a function with its rewritten argument, passed by position, name or default.
-
-        Starred arguments are passed on unchanged.
-        """
-        by_place = node.args
+        """Return each parameter of a function with its rewritten argument, passed by position, name or default."""
+        signature = inspect.signature(called)
+        kinds = [parameter.kind for parameter in signature.parameters.values()]
+        if inspect.Parameter.VAR_POSITIONAL in kinds:
+            return self.starred_arguments(node, list(signature.parameters))
         by_name = {
             keyword.arg: keyword.value for keyword in node.keywords if keyword.arg
         }
-        signature = inspect.signature(called)
-        if any(
-            parameter.kind is parameter.VAR_POSITIONAL
-            for parameter in signature.parameters.values()
-        ):
-            *names, rest = signature.parameters
-            *before, star = by_place
-            if (
-                node.keywords
-                or len(names) != len(before)
-                or not isinstance(star, ast.Starred)
-            ):
-                self.refuse(
-                    node,
-                    "must pass as many positional arguments as the function has, and"
-                    " then a starred one",
-                )
-            if not isinstance(star.value, ast.Name) or star.value.id not in self.local:
-                self.refuse(
-                    node,
-                    "has a starred argument that is not an argument of the formula",
-                )
-            stars: list[ast.expr] = [star]
-            if self.inlines:
-                places = map(ast.Constant, range(len(self.cls.moments)))
-                stars = [
-                    ast.Subscript(star.value, place, ast.Load()) for place in places
-                ]
-            return [
-                *zip(names, map(self.visit, before), strict=True),
-                *((rest, each) for each in stars),
-            ]
-        if any(isinstance(argument, ast.Starred) for argument in by_place) or len(
-            by_name
-        ) < len(node.keywords):
+        has_mapping = len(by_name) < len(node.keywords)
+        if has_mapping or any(isinstance(part, ast.Starred) for part in node.args):
             self.refuse(node, "passes starred arguments to a function without *args")
         try:
-            bound = signature.bind(*by_place, **by_name)
+            bound = signature.bind(*node.args, **by_name)
         except TypeError as error:
             self.refuse(node, f"does not match the function's signature: {error}")
         bound.apply_defaults()
@@ -540,6 +500,38 @@ class _Scalars(ast.NodeTransformer):
             if not isinstance(value, ast.expr):
                 value = ast.Constant(value)
             passed.append((name, self.visit(value)))
+        return passed
+
+    def starred_arguments(
+        self, node: ast.Call, parameters: list[str]
+    ) -> list[tuple[str, Any]]:
+        """Return the arguments of a function with *args; the last is starred and passed on unchanged.
+
+        If functions are inlined, it is passed on as one argument per moment; see
+        `replace_starred`.
+        """
+        *names, starred_name = parameters
+        *values, starred = node.args
+        has_all = not node.keywords and len(names) == len(values)
+        if not has_all or not isinstance(starred, ast.Starred):
+            self.refuse(
+                node,
+                "must pass as many positional arguments as the function has, and"
+                " then a starred one",
+            )
+        if (
+            not isinstance(starred.value, ast.Name)
+            or starred.value.id not in self.local
+        ):
+            self.refuse(
+                node, "has a starred argument that is not an argument of the formula"
+            )
+        passed = list(zip(names, map(self.visit, values), strict=True))
+        if not self.inlines:
+            return [*passed, (starred_name, starred)]
+        for index in range(len(self.cls.moments)):
+            moment = ast.Subscript(starred.value, ast.Constant(index), ast.Load())
+            passed.append((starred_name, moment))
         return passed
 
 

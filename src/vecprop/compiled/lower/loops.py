@@ -65,6 +65,7 @@ def unpacked(typing, h):
 
 
 def _map(I, O, rows, p, z, y, h):
+    """Compute y = formula(z) for I features of the rows."""
     use_widest_vectors()
     z = vector(z, I * rows)
     y = vector(y, I * rows)
@@ -74,6 +75,7 @@ def _map(I, O, rows, p, z, y, h):
 
 
 def _derivative(I, O, rows, p, z, delta, J, add, y, h):
+    """Compute delta *= formula(z, y), where y is the activation of z."""
     use_widest_vectors()
     n = I * rows
     h = unpacked(h)
@@ -94,6 +96,7 @@ def _weighted(weight, loss, n):
 
 
 def _elementwise_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> float:
+    """Compute the loss of each row, Σ_o ℓ(z, t), and delta = weight dℓ/dz; return the weighted loss."""
     use_widest_vectors()
     z = matrix(z, outputs, rows)
     t = matrix(t, outputs, rows)
@@ -131,7 +134,8 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> floa
     """Compute the cross-entropy -Σ t log y and its gradient Y - T; see `SoftmaxCrossEntropy`.
 
     delta has memory for three additional features: the largest z, Σ exp(z - largest),
-    and its logarithm.
+    and its logarithm. The loss of a row is Σ_c t_c (log Σ exp(z - largest) - (z_c -
+    largest)).
     """
     use_widest_vectors()
     z = matrix(z, outputs, rows)
@@ -143,7 +147,7 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> floa
     total = delta[outputs + 1]
     log_total = delta[outputs + 2]
     last = z[outputs - 1]
-    for s in range(rows):
+    for s in range(rows):  # of the first and the last output
         largest[s] = larger(clip(z[0, s], -half, half), clip(last[s], -half, half))
         total[s] = 0
     for c in range(1, outputs - 1):
@@ -155,7 +159,7 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> floa
             total[s] += delta[c, s]
     for s in range(rows):
         log_total[s] = log(total[s])
-        total[s] = quotient(number(1), total[s])
+        total[s] = quotient(number(1), total[s])  # from here on, the reciprocal
         loss[s] = 0
     for c in range(outputs):
         for s in range(rows):
@@ -167,6 +171,7 @@ def _softmax_loss(rows, outputs, unpadded, z, t, weight, delta, loss, h) -> floa
 
 
 def _update0(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
+    """Take the step of an optimizer with no moments; see `calls.update`."""
     use_widest_vectors()
     theta = vector(theta, n)
     J = vector(J, n)
@@ -182,6 +187,7 @@ def _update0(n, rate: float, t: float, theta, J, first, second, moved, h) -> flo
 
 
 def _update1(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
+    """Take the step of an optimizer with one moment; see `calls.update`."""
     use_widest_vectors()
     theta = vector(theta, n)
     J = vector(J, n)
@@ -198,6 +204,7 @@ def _update1(n, rate: float, t: float, theta, J, first, second, moved, h) -> flo
 
 
 def _update2(n, rate: float, t: float, theta, J, first, second, moved, h) -> float:
+    """Take the step of an optimizer with two moments; see `calls.update`."""
     use_widest_vectors()
     theta = vector(theta, n)
     J = vector(J, n)
@@ -217,66 +224,74 @@ def _update2(n, rate: float, t: float, theta, J, first, second, moved, h) -> flo
 
 
 def _norm(I, O, rows, p, x, y, h, extra):
-    """Normalize rows; extra stores x̂ (I features), the deviations of the rows, and two features of workspace."""
+    """Compute y = g x̂ + b with x̂ = (x - mean) / deviation, where deviation² = mean((x - mean)²) + epsilon.
+
+    Means are over the I features of a row. extra stores x̂ (I features), the deviations
+    of the rows, and two features of workspace.
+    """
     g = vector(p, 2 * I)[:I]
     b = vector(p, 2 * I)[I:]
     x = matrix(x, I, rows)
     y = matrix(y, I, rows)
     h = unpacked(h)
-    stored = matrix(extra, I + 3, rows)
-    deviation = stored[I]
+    x_hat = matrix(extra, I + 3, rows)
+    deviation = x_hat[I]
+    sum_of_x = x_hat[I + 1]
     n = number(I)
     epsilon = number(h[0])
     for s in range(rows):
+        sum_of_x[s] = 0
         deviation[s] = 0
     for k in range(I):
         for s in range(rows):
-            deviation[s] += x[k, s]
+            sum_of_x[s] += x[k, s]
     for k in range(I):
         for s in range(rows):
-            stored[k, s] = x[k, s] - deviation[s] / n
-    for s in range(rows):
-        deviation[s] = 0
+            x_hat[k, s] = x[k, s] - sum_of_x[s] / n
     for k in range(I):
         for s in range(rows):
-            deviation[s] += stored[k, s] * stored[k, s]
+            deviation[s] += x_hat[k, s] * x_hat[k, s]
     for s in range(rows):
         deviation[s] = sqrt(deviation[s] / n + epsilon)
     for k in range(I):
         for s in range(rows):
-            stored[k, s] /= deviation[s]
-            y[k, s] = g[k] * stored[k, s] + b[k]
+            x_hat[k, s] /= deviation[s]
+            y[k, s] = g[k] * x_hat[k, s] + b[k]
 
 
 def _norm_back(I, O, rows, p, x, delta, J, add, y, h, extra):
-    """Set delta to (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; compute the gradients of g and b."""
+    """Set delta to (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; compute the gradients of g and b.
+
+    Means are over the I features of a row. The gradients, sums over the rows of delta
+    x̂ and delta, are stored in J, or added to it.
+    """
     g = vector(p, I)
     J = vector(J, 2 * I)
     delta = matrix(delta, I, rows)
-    stored = matrix(extra, I + 3, rows)
-    deviation = stored[I]
-    mean = stored[I + 1]
-    slant = stored[I + 2]
+    x_hat = matrix(extra, I + 3, rows)
+    deviation = x_hat[I]
+    sum_of_d = x_hat[I + 1]
+    sum_of_products = x_hat[I + 2]
     n = number(I)
     for s in range(rows):
-        mean[s] = 0
-        slant[s] = 0
+        sum_of_d[s] = 0
+        sum_of_products[s] = 0
     for k in range(I):
-        shift = number(0)
-        scale = number(0)
+        J_b = number(0)
+        J_g = number(0)
         for s in range(rows):
-            shift += delta[k, s]
-            scale += delta[k, s] * stored[k, s]
-        J[k] = J[k] + scale if add else scale
-        J[I + k] = J[I + k] + shift if add else shift
+            J_b += delta[k, s]
+            J_g += delta[k, s] * x_hat[k, s]
+        J[k] = J[k] + J_g if add else J_g
+        J[I + k] = J[I + k] + J_b if add else J_b
         for s in range(rows):
             delta[k, s] *= g[k]
-            mean[s] += delta[k, s]
-            slant[s] += delta[k, s] * stored[k, s]
+            sum_of_d[s] += delta[k, s]
+            sum_of_products[s] += delta[k, s] * x_hat[k, s]
     for k in range(I):
         for s in range(rows):
             delta[k, s] = (
-                delta[k, s] - mean[s] / n - stored[k, s] * (slant[s] / n)
+                delta[k, s] - sum_of_d[s] / n - x_hat[k, s] * (sum_of_products[s] / n)
             ) / deviation[s]
 
 
@@ -351,7 +366,7 @@ def _kinds(template: FunctionType, F: type) -> dict[str, Any]:
 @of_formulas
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
-    """Return the address of a loop over at most two formulas of a class for type F."""
+    """Return the address of a loop for type F over the formulas of a class: of at most two methods."""
     formulas = [compiled_method(cls, method, F) for method in methods]
     suffix = f"_{cls.__name__}"
     if not is_of_the_library(cls):

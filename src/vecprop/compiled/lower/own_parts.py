@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import lru_cache, partial
 from itertools import product
 from types import FunctionType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import NumbaError
@@ -71,18 +71,22 @@ FEW = np.array([-30.0, -2.0, -0.5, 0.0, 0.25, 1.0, 3.0])
 combinations of FEW are used.
 """
 
+RATE = 0.5
+"""The learning rate of the compared optimizers."""
+
 ROUNDINGS = 64
 """The maximum difference between a kernel and its formula, in rounding units of
 their arguments and results.
 """
 
 
-_Comparison: TypeAlias = tuple[
-    str, Callable[..., ndarray], Callable[..., Any], tuple[ndarray, ...]
-]
-"""The name of a formula, its kernel, the formula, and the arrays on which the two
-are compared.
-"""
+class _Comparison(NamedTuple):
+    """A formula, its kernel, and arrays: both compute results for these arrays."""
+
+    name: str
+    kernel: Callable[..., ndarray]
+    formula: Callable[..., Any]
+    arguments: tuple[ndarray, ...]
 
 
 class _Reading(NamedTuple):
@@ -116,24 +120,23 @@ def reason_against(part, F: type) -> str | None:
 
 def _beyond_formulas(cls: type) -> str | None:
     """Return the reason why a class cannot be compiled, if any: a method that it overrides or lacks."""
-    contract = next((contract for contract in FIXED if issubclass(cls, contract)), None)
-    if contract is None:
+    base = next((base for base in FIXED if issubclass(cls, base)), None)
+    if base is None:
         return "that is not derived from Activation, ElementwiseLoss or Optimizer"
-    for name in FIXED[contract]:
-        if getattr(cls, name) is not getattr(contract, name):
+    for name in FIXED[base]:
+        if getattr(cls, name) is not getattr(base, name):
             return f"that overrides {name!r}"
     # Kernels are cached for equal parts. The `__eq__` of dataclasses is generated and
     # has no source file.
-    if (equal := cls.__eq__) is not object.__eq__ and _file(equal) != _file(
-        contract.__eq__
-    ):
+    is_generated = _file(cls.__eq__) == _file(base.__eq__)
+    if cls.__eq__ is not object.__eq__ and not is_generated:
         return "that overrides '__eq__'"
     if cls.__getattribute__ is not object.__getattribute__:
         return "that overrides '__getattribute__'"
     if issubclass(cls, Optimizer) and isinstance(cls.update, FunctionType):
-        first = Optimizer.update.__code__.co_varnames[1:5]
-        if cls.update.__code__.co_varnames[1:5] != first:
-            return f"whose 'update' does not take the arguments {', '.join(first)}"
+        names = Optimizer.update.__code__.co_varnames[1:5]
+        if cls.update.__code__.co_varnames[1:5] != names:
+            return f"whose 'update' does not take the arguments {', '.join(names)}"
     return None
 
 
@@ -166,16 +169,10 @@ def _compared(part, F: type) -> tuple[str | None, _Reading]:
     """Compile a part's kernels and compare them with its formulas; return the reason why they are unusable, if any."""
     cls = type(part)
     reading = _reading_of(cls)
-    if isinstance(part, Activation):
-        comparisons = _comparisons_of_activation(part, F)
-    elif isinstance(part, ElementwiseLoss):
-        comparisons = _comparisons_of_loss(part, F)
-    else:
-        comparisons = _comparisons_of_optimizer(part, F)
     try:
         with np.errstate(all="ignore"):
-            for comparison in comparisons:
-                if reason := _difference(cls.__name__, *comparison):
+            for comparison in _comparisons(part, F):
+                if reason := _difference(cls.__name__, comparison):
                     return reason, reading
     except (
         ValueError,
@@ -191,146 +188,133 @@ def _compared(part, F: type) -> tuple[str | None, _Reading]:
 
 
 def _reading_of(cls: type) -> _Reading:
-    """Return the globals that the methods of a custom class read, and the custom functions that they call."""
-    methods = set()
-    for base in cls.__mro__:
-        methods |= {
-            name
-            for name, value in vars(base).items()
-            if isinstance(value, FunctionType) and name[:2] != "__"
-        }
+    """Return the globals that the methods of a custom class read, and the custom functions that they call.
+
+    A value is described by the dictionary that holds it, its name, and the value itself.
+    """
+    custom_classes = [
+        base
+        for base in cls.__mro__
+        if base is not object and not is_of_the_library(base)
+    ]
     values: list[Any] = []
-    for base in cls.__mro__:
-        if base is not object and not is_of_the_library(base):
-            values += [(vars(base), name, vars(base).get(name)) for name in methods]
+    for name in _methods(cls):
+        for base in custom_classes:
+            values.append((vars(base), name, vars(base).get(name)))
     functions = {}
     to_visit = [value for _, _, value in values]
     for function in to_visit:  # called functions are appended
-        if (
-            not isinstance(function, FunctionType)
-            or function in functions
-            or is_of_the_library(function)
-        ):
+        if not isinstance(function, FunctionType):
+            continue
+        if function in functions or is_of_the_library(function):
             continue
         functions[function] = function, function.__code__, function.__defaults__
-        names = {
-            item.argval
-            for item in dis.get_instructions(function)
-            if item.opname == "LOAD_GLOBAL"
-        }
-        for name in names:
-            value = function.__globals__.get(name)
-            values.append((function.__globals__, name, value))
-            to_visit.append(value)
+        for instruction in dis.get_instructions(function):
+            if instruction.opname == "LOAD_GLOBAL":
+                name = instruction.argval
+                value = function.__globals__.get(name)
+                values.append((function.__globals__, name, value))
+                to_visit.append(value)
     return _Reading(values, [*functions.values()])
 
 
-def _run(address: int, *arguments, result=None) -> None:
+def _methods(cls: type) -> set[str]:
+    """Return the names of the methods of a class and its bases, except special methods."""
+    names = set()
+    for base in cls.__mro__:
+        for name, value in vars(base).items():
+            if isinstance(value, FunctionType) and not name.startswith("__"):
+                names.add(name)
+    return names
+
+
+def _run(address: int, *arguments, result=None):
     """Call a kernel with arrays, integers and floats."""
-    operands = [
-        argument.ctypes.data if isinstance(argument, ndarray) else argument
-        for argument in arguments
-    ]
-    types = [
-        ctypes.c_double if isinstance(operand, float) else ctypes.c_int64
-        for operand in operands
-    ]
+    operands = []
+    types = []
+    for argument in arguments:
+        if isinstance(argument, ndarray):
+            argument = argument.ctypes.data
+        operands.append(argument)
+        is_float = isinstance(argument, float)
+        types.append(ctypes.c_double if is_float else ctypes.c_int64)
     ctypes.CFUNCTYPE(result, *types)(address)(*operands)
 
 
 def _mapped(address: int, part, z: ndarray) -> ndarray:
-    """Return the results of a kernel that maps numbers."""
+    """Return the results of a kernel that maps numbers: a layer of one input for z.size rows, without parameters."""
     y = np.empty_like(z)
-    _run(address, 1, 1, z.size, 0, z, y, hyperparameters(part))
+    no_parameters = 0
+    _run(address, 1, 1, z.size, no_parameters, z, y, hyperparameters(part))
     return y
 
 
-def _comparisons_of_activation(part: Activation, F: type) -> Iterator[_Comparison]:
-    """Yield the comparisons of an activation."""
+def _derivatives(part: Activation, z: ndarray, y: ndarray) -> ndarray:
+    """Return the derivatives that an activation's kernel multiplies by delta = 1; see `calls.backward`."""
+    delta = np.ones_like(z)
+    address = derivative_address(part, z.dtype.type)
+    no_parameters = no_gradient = add = 0
+    layer = (1, 1, z.size, no_parameters, z, delta, no_gradient, add)
+    _run(address, *layer, y, hyperparameters(part))
+    return delta
 
-    def derivative(z: ndarray, y: ndarray) -> ndarray:
-        delta = np.ones_like(z)
-        _run(
-            derivative_address(part, F),
-            1,
-            1,
-            z.size,
-            0,
-            z,
-            delta,
-            0,
-            0,
-            y,
-            hyperparameters(part),
-        )
-        return delta
 
+def _loss_result(part: ElementwiseLoss, name: str, Z: ndarray, T: ndarray) -> ndarray:
+    """Return the elements or the deltas that a loss's kernel computes for rows of weight 1; see `calls.loss`."""
+    weights, deltas, losses = np.ones((3, Z.size), Z.dtype)
+    rows = (Z.size, 1, Z.size)
+    arrays = (Z, T, weights, deltas, losses, hyperparameters(part))
+    address = loss_address(part, Z.dtype.type)
+    _run(address, *rows, *arrays, result=ctypes.c_double)
+    return deltas if name == "delta" else losses
+
+
+def _updated(part: Optimizer, t: int, theta: ndarray, *others: ndarray) -> ndarray:
+    """Return the parameters and moments after a step of an optimizer's kernel; see `calls.update`.
+
+    The other arrays are the gradient and the moments.
+    """
+    J, *moments = (array.copy() for array in others)
+    theta = theta.copy()
+    unused = [np.zeros(0)] * (2 - len(moments))
+    scratch = np.empty_like(theta)
+    arrays = (theta, J, *moments, *unused, scratch, hyperparameters(part))
+    address = update_address(part, theta.dtype.type)
+    _run(address, theta.size, RATE, float(t), *arrays, result=ctypes.c_double)
+    return np.stack([theta, *moments])
+
+
+def _updated_by_formula(
+    part: Optimizer, t: int, theta: Array, J: Array, *moments: Array
+) -> ndarray:
+    """Return the parameters and moments after a step of an optimizer's formula."""
+    state = part.update(theta, J, RATE, t, *moments)
+    return np.stack([_as(array, theta) for array in state])
+
+
+def _comparisons(part, F: type) -> Iterator[_Comparison]:
+    """Yield the comparisons of an activation, a loss or an optimizer."""
     z = GRID.astype(F)
-    yield "value", partial(_mapped, map_address(part, F), part), part.value, (z,)
-    yield "derivative", derivative, part.derivative, (z, _as(part.value(z), z))
-
-
-def _comparisons_of_loss(part: ElementwiseLoss, F: type) -> Iterator[_Comparison]:
-    """Yield the comparisons of a loss."""
-    h = hyperparameters(part)
-
-    def element_and_delta(Z: ndarray, T: ndarray) -> tuple[ndarray, ndarray]:
-        weight, delta, loss = np.ones((3, Z.size), F)
-        _run(
-            loss_address(part, F),
-            Z.size,
-            1,
-            Z.size,
-            Z,
-            T,
-            weight,
-            delta,
-            loss,
-            h,
-            result=ctypes.c_double,
-        )
-        return loss, delta
-
-    pairs = _each_with_each(GRID, FEW, F=F)
-    yield (
-        "predict",
-        partial(_mapped, link_address(part, F), part),
-        part.predict,
-        (GRID.astype(F),),
-    )
-    yield "element", lambda Z, T: element_and_delta(Z, T)[0], part.element, pairs
-    yield "delta", lambda Z, T: element_and_delta(Z, T)[1], part.delta, pairs
-
-
-def _comparisons_of_optimizer(part: Optimizer, F: type) -> Iterator[_Comparison]:
-    """Yield the comparisons of an optimizer."""
-    rate = 0.5
-    arguments = _each_with_each(FEW, FEW, *[np.abs(FEW)] * len(part.moments), F=F)
-    for t in (1, 1000):
-
-        def update(
-            theta: ndarray, J: ndarray, *moments: ndarray, t: int = t
-        ) -> ndarray:
-            moved = [array.copy() for array in (theta, *moments)]
-            unused = np.zeros(0, F)
-            first, second, *_ = *moved[1:], unused, unused
-            scratch = np.empty_like(theta)
-            arrays = moved[0], J, first, second, scratch, hyperparameters(part)
-            _run(
-                update_address(part, F),
-                theta.size,
-                rate,
-                float(t),
-                *arrays,
-                result=ctypes.c_double,
-            )
-            return np.stack(moved)
-
-        def formula(theta: Array, J: Array, *moments: Array, t: int = t) -> ndarray:
-            moved = part.update(theta, J, rate, t, *moments)
-            return np.stack([_as(array, theta) for array in moved])
-
-        yield "update", update, formula, arguments
+    if isinstance(part, Activation):
+        value = partial(_mapped, map_address(part, F), part)
+        yield _Comparison("value", value, part.value, (z,))
+        arguments = (z, _as(part.value(z), z))
+        derivative = partial(_derivatives, part)
+        yield _Comparison("derivative", derivative, part.derivative, arguments)
+    elif isinstance(part, ElementwiseLoss):
+        predict = partial(_mapped, link_address(part, F), part)
+        yield _Comparison("predict", predict, part.predict, (z,))
+        pairs = _each_with_each(GRID, FEW, F=F)
+        for name in ("element", "delta"):
+            kernel = partial(_loss_result, part, name)
+            yield _Comparison(name, kernel, getattr(part, name), pairs)
+    else:
+        moments = [np.abs(FEW)] * len(part.moments)
+        arguments = _each_with_each(FEW, FEW, *moments, F=F)
+        for t in (1, 1000):
+            kernel = partial(_updated, part, t)
+            formula = partial(_updated_by_formula, part, t)
+            yield _Comparison("update", kernel, formula, arguments)
 
 
 def _each_with_each(*axes: ndarray, F: type) -> tuple[ndarray, ...]:
@@ -342,41 +326,42 @@ def _as(values: Any, like: ndarray) -> ndarray:
     return np.array(np.broadcast_to(np.asarray(values), like.shape), like.dtype)
 
 
-def _difference(
-    cls: str, name: str, kernel, formula, arguments: tuple[ndarray, ...]
-) -> str | None:
+def _difference(cls: str, comparison: _Comparison) -> str | None:
     """Return the reason if a kernel differs from its formula by more than rounding or depends on the array size."""
-    result = kernel(*arguments)
-    expected = _as(formula(*arguments), result)
-    eps = np.finfo(result.dtype).eps
-    # Perturb each argument by a different factor to estimate how the formula magnifies
-    # rounding errors.
-    moved = [
-        argument * (1 + 4 * factor * eps)
-        for factor, argument in enumerate(arguments, start=1)
-    ]
-    magnified = np.abs(_as(formula(*moved), result) - expected)
-    size = 1 + np.abs(expected) + sum(map(np.abs, arguments))
+    arguments = comparison.arguments
+    result = comparison.kernel(*arguments)
+    expected = _as(comparison.formula(*arguments), result)
+    subject = f"the {comparison.name} of {cls}"
     is_same = (result == expected) | (np.isnan(result) & np.isnan(expected))
-    is_wrong = ~(
-        is_same
-        | (np.abs(result - expected) <= ROUNDINGS * eps * size + ROUNDINGS * magnified)
-    )
+    error = np.abs(result - expected)
+    is_wrong = ~(is_same | (error <= _tolerance(comparison, expected)))
     if is_wrong.any():
         index = tuple(np.argwhere(is_wrong)[0])
         point = ", ".join(f"{argument[index[-1]]:g}" for argument in arguments)
         return (
-            f"the {name} of {cls} is {result[index]:g} in machine code and"
+            f"{subject} is {result[index]:g} in machine code and"
             f" {expected[index]:g} by the formula at {point}, in {result.dtype}"
         )
     single_results = []
     for k in range(arguments[0].size):
-        single_results.append(kernel(*(argument[k : k + 1] for argument in arguments)))
-    if not np.array_equal(
-        np.concatenate(single_results, axis=-1), result, equal_nan=True
-    ):
-        return (
-            f"the {name} of {cls} is rounded differently for single numbers than for"
-            " arrays"
-        )
+        numbers = [argument[k : k + 1] for argument in arguments]
+        single_results.append(comparison.kernel(*numbers))
+    joined = np.concatenate(single_results, axis=-1)
+    if not np.array_equal(joined, result, equal_nan=True):
+        return f"{subject} is rounded differently for single numbers than for arrays"
     return None
+
+
+def _tolerance(comparison: _Comparison, expected: ndarray) -> ndarray:
+    """Return the largest rounding error of each result: some rounding units, and the effect of inexact arguments.
+
+    Each argument is moved by a different number of rounding units, to estimate how the
+    formula magnifies rounding errors.
+    """
+    eps = np.finfo(expected.dtype).eps
+    moved = []
+    for number, argument in enumerate(comparison.arguments, start=1):
+        moved.append(argument * (1 + 4 * number * eps))
+    magnified = np.abs(_as(comparison.formula(*moved), expected) - expected)
+    size = 1 + np.abs(expected) + sum(map(np.abs, comparison.arguments))
+    return ROUNDINGS * eps * size + ROUNDINGS * magnified

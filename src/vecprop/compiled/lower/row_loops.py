@@ -9,7 +9,7 @@ import numpy as np
 from ...core import counter_rng
 from ..jit import in_order, inner
 from ..jit.addresses import numbers_at, part, words_at
-from ..jit.fit_record import as_word, fit_at
+from ..jit.fit_record import as_word
 from ..jit.machine_code import address_of
 from ..jit.tracing import of_numbers
 from .loops import count, mix
@@ -22,93 +22,102 @@ multiplies = False
 
 
 @inner
-def _place(c, s):
-    """Return the index of a validation row in the data."""
-    return (
-        words_at(c.validation.chosen, c.validation.rows)[s]
-        if c.validation.chosen
-        else s
-    )
+def _data_row(fit, s):
+    """Return the index of validation row s in the data."""
+    rows = fit.validation
+    return words_at(rows.chosen, rows.rows)[s] if rows.chosen else s
 
 
 @inner
-def _weight(c, s, like):
+def _weight(fit, s, like):
     """Return the weight of a row."""
-    if not c.validation.weight:
+    rows = fit.validation
+    if not rows.weight:
         return 1.0
-    return np.float64(
-        numbers_at(c.validation.weight, c.validation.data_rows, like)[_place(c, s)]
-    )
+    weights = numbers_at(rows.weight, rows.data_rows, like)
+    return np.float64(weights[_data_row(fit, s)])
 
 
 @inner
-def _target(c, s, o, like):
+def _target(fit, s, o, like):
     """Return the target of a row for an output; classes are one-hot encoded."""
-    row = _place(c, s)
-    O = c.outputs
-    N = c.validation.data_rows
-    if c.validation.classes:
-        return 1.0 if words_at(c.validation.classes, N)[row] == o else 0.0
-    return np.float64(numbers_at(c.validation.t, N * O, like)[row * O + o])
+    rows = fit.validation
+    row = _data_row(fit, s)
+    O = fit.outputs
+    if rows.classes:
+        return 1.0 if words_at(rows.classes, rows.data_rows)[row] == o else 0.0
+    targets = numbers_at(rows.t, rows.data_rows * O, like)
+    return np.float64(targets[row * O + o])
 
 
 @inner
-def _prediction(c, s, o, like):
-    O = c.outputs
-    return np.float64(numbers_at(c.predictions, c.validation.rows * O, like)[s * O + o])
+def _prediction(fit, s, o, like):
+    O = fit.outputs
+    predictions = numbers_at(fit.predictions, fit.validation.rows * O, like)
+    return np.float64(predictions[s * O + o])
 
 
 @inner
-def _has_right_class(c, s, like):
+def _has_right_class(fit, s, like):
     """Return whether the class with the largest prediction, or the first of several, is the target."""
-    predicted, right = 0, 0
-    for o in range(1, c.outputs):
-        if _prediction(c, s, o, like) > _prediction(c, s, predicted, like):
+    predicted = 0
+    right = 0
+    for o in range(1, fit.outputs):
+        if _prediction(fit, s, o, like) > _prediction(fit, s, predicted, like):
             predicted = o
-        if _target(c, s, o, like) > _target(c, s, right, like):
+        if _target(fit, s, o, like) > _target(fit, s, right, like):
             right = o
     return predicted == right
 
 
 @inner
-def _has_right_labels(c, s, like):
+def _has_right_labels(fit, s, like):
     """Return whether all predictions are on the same side of ½ as their targets."""
-    right = True
-    for o in range(c.outputs):
-        right = right and (_prediction(c, s, o, like) > 0.5) == (
-            _target(c, s, o, like) > 0.5
-        )
-    return right
+    for o in range(fit.outputs):
+        is_predicted = _prediction(fit, s, o, like) > 0.5
+        if is_predicted != (_target(fit, s, o, like) > 0.5):
+            return False
+    return True
 
 
 @inner
-def _share_of_right_rows(c, by_class, like):
-    right, total = 0.0, 0.0
-    for s in range(c.validation.rows):
-        weight = _weight(c, s, like)
+def _share_of_right_rows(fit, by_class, like):
+    """Return the share of the weight of rows with the right class, or with all right labels."""
+    right_weight = 0.0
+    total = 0.0
+    for s in range(fit.validation.rows):
+        weight = _weight(fit, s, like)
         total += weight
-        if _has_right_class(c, s, like) if by_class else _has_right_labels(c, s, like):
-            right += weight
-    return right / total
+        is_right = (
+            _has_right_class(fit, s, like)
+            if by_class
+            else _has_right_labels(fit, s, like)
+        )
+        if is_right:
+            right_weight += weight
+    return right_weight / total
 
 
 @inner
-def _determination(c, o, like):
-    """Return R² of an output."""
-    first = _target(c, 0, o, like)
+def _determination(fit, o, like):
+    """Return R² of an output: 1 - Σ w (t - y)² / Σ w (t - mean)², with the mean of t weighted by w.
+
+    Targets are shifted by the first one, so that large means do not cancel digits.
+    """
+    first = _target(fit, 0, o, like)
     sum_of_t = 0.0
     total = 0.0
+    for s in range(fit.validation.rows):
+        weight = _weight(fit, s, like)
+        total += weight
+        sum_of_t += weight * (_target(fit, s, o, like) - first)
+    mean = sum_of_t / total
     residual = 0.0
     spread = 0.0
-    for s in range(c.validation.rows):
-        weight = _weight(c, s, like)
-        total += weight
-        sum_of_t += weight * (_target(c, s, o, like) - first)
-    mean = sum_of_t / total
-    for s in range(c.validation.rows):
-        weight = _weight(c, s, like)
-        t = _target(c, s, o, like)
-        y = _prediction(c, s, o, like)
+    for s in range(fit.validation.rows):
+        weight = _weight(fit, s, like)
+        t = _target(fit, s, o, like)
+        y = _prediction(fit, s, o, like)
         residual += weight * (t - y) ** 2
         spread += weight * (t - first - mean) ** 2
     if residual == 0:
@@ -116,22 +125,19 @@ def _determination(c, o, like):
     return 1 - residual / spread if spread > 0 else 0.0
 
 
-def _accuracy(context) -> float:
-    c = fit_at(context)
-    return _share_of_right_rows(c, c.outputs > 1, number(0))
+def _accuracy(fit) -> float:
+    return _share_of_right_rows(fit, fit.outputs > 1, number)
 
 
-def _subset_accuracy(context) -> float:
-    return _share_of_right_rows(fit_at(context), False, number(0))
+def _subset_accuracy(fit) -> float:
+    return _share_of_right_rows(fit, False, number)
 
 
-def _r2(context) -> float:
-    c = fit_at(context)
-    like = number(0)
+def _r2(fit) -> float:
     total = 0.0
-    for o in range(c.outputs):
-        total += _determination(c, o, like)
-    return total / c.outputs
+    for o in range(fit.outputs):
+        total += _determination(fit, o, number)
+    return total / fit.outputs
 
 
 LOOPS: dict[str, Any] = {
@@ -175,28 +181,24 @@ def _scale_feature(inputs, shift, scale, multiplies):
 
 
 def scale(first, features, rows, by_rows, shifts, scales, tile):
-    """Scale a tile of features x rows, or of rows x features if ``by_rows`` is set, starting at feature `first`."""
+    """Scale the inputs first to first + features - 1 of a tile of features x rows.
+
+    If ``by_rows`` is set, the tile has rows x features. ``shifts`` and ``scales`` are
+    the addresses of one number per input.
+    """
     I = features
     end = first + features
-    feature_shifts = part(numbers_at(shifts, end, scaling_type(0)), first, end)
-    feature_scales = part(numbers_at(scales, end, scaling_type(0)), first, end)
-    inputs = numbers_at(tile, I * rows, number(0))
+    feature_shifts = part(numbers_at(shifts, end, scaling_type), first, end)
+    feature_scales = part(numbers_at(scales, end, scaling_type), first, end)
+    inputs = numbers_at(tile, I * rows, number)
     if by_rows:
         for s in range(rows):
-            _scale_row(
-                part(inputs, s * I, (s + 1) * I),
-                feature_shifts,
-                feature_scales,
-                multiplies,
-            )
+            row = part(inputs, s * I, (s + 1) * I)
+            _scale_row(row, feature_shifts, feature_scales, multiplies)
     else:
         for k in range(I):
-            _scale_feature(
-                part(inputs, k * rows, (k + 1) * rows),
-                feature_shifts[k],
-                feature_scales[k],
-                multiplies,
-            )
+            feature = part(inputs, k * rows, (k + 1) * rows)
+            _scale_feature(feature, feature_shifts[k], feature_scales[k], multiplies)
 
 
 @cache
@@ -208,7 +210,6 @@ def scale_address(F: type, scaling_type: type, multiplies: bool) -> int:
     )
 
 
-_WORD = np.uint32(0)
 _SHUFFLED = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
 
 
@@ -233,16 +234,18 @@ def shuffle(seed, epoch, n, numbers, keys, starts, order):
     number of rows must be below 2**32, because buckets depend only on the leading 32
     bits.
     """
-    keys = numbers_at(keys, n, _WORD)
-    starts = numbers_at(starts, n + 1, _WORD)
+    keys = numbers_at(keys, n, np.uint32)
+    starts = numbers_at(starts, n + 1, np.uint32)
     order = words_at(order, n)
     state = count(count(mix(seed), counter_rng.SHUFFLE), epoch)
+    # The start of each bucket: the number of keys in the buckets before it.
     for bucket in range(n + 1):
         starts[bucket] = 0
     for row in range(n):
         starts[_bucket(_key(state, numbers, row), n) + 1] += 1
     for bucket in range(n):
         starts[bucket + 1] += starts[bucket]
+    # Sort the rows into the buckets.
     for row in range(n):
         key = _key(state, numbers, row)
         bucket = _bucket(key, n)
@@ -250,6 +253,7 @@ def shuffle(seed, epoch, n, numbers, keys, starts, order):
         starts[bucket] = position + 1
         keys[position] = _lead(key)
         order[position] = row
+    # Sort the rows by insertion.
     for i in range(1, n):
         key = keys[i]
         row = order[i]
@@ -264,7 +268,8 @@ def shuffle(seed, epoch, n, numbers, keys, starts, order):
             keys[j + 1] = keys[j]
             order[j + 1] = order[j]
             j -= 1
-        keys[j + 1], order[j + 1] = key, row
+        keys[j + 1] = key
+        order[j + 1] = row
 
 
 def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:

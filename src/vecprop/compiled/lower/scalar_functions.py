@@ -30,7 +30,7 @@ def _quotient(a: Number, b: Number) -> Number:
     multiplications, but only in some loops.
     """
     flags = ("arcp", "ninf", "contract") if has_wide_vectors() else ()
-    return Number(b.builder, b.builder.fdiv(b.of(a).value, b.value, flags=flags))
+    return Number(b.builder, b.builder.fdiv(b.constant(a).value, b.value, flags=flags))
 
 
 quotient = of_numbers(_quotient)
@@ -39,7 +39,7 @@ ratio = of_numbers(lambda a, b: where(b.equals(np.inf), a * 0, _quotient(a, b)))
 
 
 def _near(series, low, high, degree, F):
-    """Return a polynomial that approximates Σ series(k) x^k between two bounds."""
+    """Return a polynomial of this degree that approximates Σ series(k) x^k between two bounds, in type F."""
 
     def sum_at(x) -> Any:
         return sum(series(k) * x**k for k in range(40, -1, -1))
@@ -93,10 +93,13 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     def reduced(x, most):
         """Clip x to the bounds, and return expm1(r) and 2^(k - 1) with x = k ln 2 + r and |r| at most ln 2 / 2.
 
-        The power is 0 if it is not a normal number.
+        Then exp(x) = 2 (expm1(r) + 1) 2^(k - 1). The power is 0 if it is not a normal
+        number. It is computed from its bits: the exponent of a float is stored after
+        ``mantissa`` bits, with a bias.
         """
         bounded = where(x < lowest, lowest, x)
         bounded = where(bounded > most, most, bounded)
+        # adding a large number rounds x / ln 2 to the integer k
         rounded = bounded * log2_e + rounding
         k = rounded - rounding
         r = (bounded - k * ln2_high) - k * ln2_low
@@ -117,15 +120,18 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
         return where(x > highest, np.inf, y)
 
     def log(x):
+        """Return log(x) = e ln 2 + log(m) for x = m 2^e, with log(m) = 2 artanh(s) and s = (m - 1) / (m + 1)."""
         small = x < lowest_normal
+        # numbers below the normal ones are scaled by 2^mantissa
         bits = where(small, x * many, x).cast(integers, "bitcast")
+        # k is the exponent of x / √½, and m = x / 2^k is between √½ and √2
         k = (bits - root_half_bits) >> mantissa
-        m = (bits - (k << mantissa)).cast(floats, "bitcast")  # between √½ and √2
+        m = (bits - (k << mantissa)).cast(floats, "bitcast")
         s = (m - 1) / (m + 1)
-        e = k.cast(floats, "sitofp") - where(small, x.of(mantissa), 0)
+        e = k.cast(floats, "sitofp") - where(small, x.constant(mantissa), 0)
         s2 = s * s
         y = e * ln2_high + (2 * s + (arctangent(s2) * s2 * s + e * ln2_low))
-        special = where(x > 0, x, where(x.equals(0), x.of(-np.inf), np.nan))
+        special = where(x > 0, x, where(x.equals(0), x.constant(-np.inf), np.nan))
         return where(x > 0, where(x < np.inf, y, special), special)
 
     def log1p(x):
@@ -163,11 +169,12 @@ def _clip(z: Number, low: Number, high: Number) -> Number:
 
 _SHARED: dict[Any, Any] = {
     elementary.clip: of_numbers(_clip),
-    elementary.where: of_numbers(where),
+    # compiled code passes a condition as a word
+    elementary.where: of_numbers(lambda is_met, a, b: where(is_met > 0, a, b)),
     elementary.sqrt: square_root,
     elementary.absolute: of_numbers(lambda z: z.by("llvm.fabs")),
     elementary.real: of_numbers(lambda z: z),
-    elementary.one: of_numbers(lambda z: z.of(1)),
+    elementary.one: of_numbers(lambda z: z.constant(1)),
     elementary.sign: inner(lambda z: type(z)(np.sign(z))),
 }
 

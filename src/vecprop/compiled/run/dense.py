@@ -30,7 +30,12 @@ from ..gemm.products import (
     transpose_of,
     uses_blocks,
 )
-from ..gemm.vectors import added_row_block, summed_rows_block, vector_bytes
+from ..gemm.vectors import (
+    COLUMN_BYTES,
+    added_row_block,
+    summed_rows_block,
+    vector_bytes,
+)
 from ..jit import calls, inlined, inner
 from ..jit.addresses import copy_bytes, numbers_at, put_ones, total, words_at
 from ..jit.machine_code import address_of, addresses_of, filled_in
@@ -81,8 +86,6 @@ VECTORS = 4
 numbers of outputs.
 """
 
-_COLUMN_BYTES = 4
-
 
 class Algorithm(Enum):
     """The algorithm for the products of a layer."""
@@ -122,7 +125,7 @@ def _put_weighted_rows(out, rows, weights, stride, count):
         for s in range(out.size):
             out[s] += (a * A[s] + b * B[s]) + (c * C[s] + d * D[s])
         k += 4
-    while k < count:
+    while k < count:  # the remaining rows
         a = weights[k * stride]
         A = rows[k]
         for s in range(out.size):
@@ -132,111 +135,158 @@ def _put_weighted_rows(out, rows, weights, stride, count):
 
 def _loops(I, O, S, p, A, Z):
     """Compute Z = [W; b]ᵀ [A; 1]."""
-    zero = number(0)
-    p = numbers_at(p, (I + 1) * O, zero)
-    Z = numbers_at(Z, O * S, zero)
-    put_ones(A + I * S * size, S, zero)
-    A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
+    p = numbers_at(p, (I + 1) * O, number)
+    Z = numbers_at(Z, O * S, number)
+    put_ones(A + I * S * size, S, number(1))
+    A = numbers_at(A, (I + 1) * S, number).reshape(I + 1, S)
     for o in range(O):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
 def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before):
-    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta unless its address is 0."""
-    zero = number(0)
-    A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
-    delta = numbers_at(delta, O * S, zero).reshape(O, S)
-    J = numbers_at(J, (I + 1) * O, zero)
+    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta unless its address is 0.
+
+    [A; 1] is (I + 1, S), delta (O, S), J (I + 1, O), W (I, O) and ``before`` (I, S).
+    """
+    A = numbers_at(A, (I + 1) * S, number).reshape(I + 1, S)
+    delta = numbers_at(delta, O * S, number).reshape(O, S)
+    J = numbers_at(J, (I + 1) * O, number)
     for k in range(I + 1):
         A_k = A[k]
         for o in range(O):
             delta_o = delta[o]
-            J_ko = zero
+            J_ko = number(0)
             for s in range(S):
                 J_ko += A_k[s] * delta_o[s]
             J[k * O + o] = J[k * O + o] + J_ko if add else J_ko
     if before:
-        p = numbers_at(p, I * O, zero)
-        before_of = numbers_at(before, I * S, zero)
+        W = numbers_at(p, I * O, number)
+        rows_before = numbers_at(before, I * S, number).reshape(I, S)
         for k in range(I):
-            _put_weighted_rows(
-                before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O
-            )
+            W_k = W[k * O :]
+            _put_weighted_rows(rows_before[k], delta, W_k, 1, O)
 
 
-def _multiply_here(product, operands):
+def _multiply_here(product, M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
     """Replace `calls.product` where `product` is not the address of a product by blocks."""
-    multiply_blocks(*operands)
+    multiply_blocks(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add)
 
 
 def _blocks(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Compute Z = [W; b]ᵀ [A; 1]."""
-    put_ones(A + I * S * size, S, number(0))
-    M = O
-    N = S
-    A_at = p
-    A_m = np.int64(size)
-    A_k = O * size
-    B_at = A
-    B_k = S * size
-    # compute Zᵀ = [A; 1]ᵀ [W; b], which has O columns to vectorize instead of one
+    """Compute Z = [W; b]ᵀ [A; 1], where [W; b] is (I + 1, O), [A; 1] (I + 1, S) and Z (O, S)."""
+    put_ones(A + I * S * size, S, number(1))
     if S == 1:
-        M = S
-        N = O
-        A_at = A
-        A_k = np.int64(size)
-        B_at = p
-        B_k = O * size
-    multiply(
-        product, (M, N, I + 1, A_at, A_m, A_k, B_at, B_k, Z, N * size, np.int64(0))
-    )
+        # Zᵀ = [A; 1]ᵀ [W; b] has O columns to vectorize instead of one
+        multiply(
+            product,
+            S,
+            O,
+            I + 1,
+            A=A,
+            A_m=size,
+            A_k=size,
+            B=p,
+            B_k=O * size,
+            C=Z,
+            C_m=O * size,
+            add=0,
+        )
+    else:
+        multiply(
+            product,
+            O,
+            S,
+            I + 1,
+            A=p,
+            A_m=size,
+            A_k=O * size,
+            B=A,
+            B_k=S * size,
+            C=Z,
+            C_m=S * size,
+            add=0,
+        )
 
 
 def _blocks_back(
     I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
 ):
-    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
+    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0.
+
+    [A; 1] is (I + 1, S), delta (O, S), J (I + 1, O), W (I, O) and ``before`` (I, S).
+    Rows of S and of O numbers have ``row`` and ``column`` bytes.
+    """
     row = S * size
     column = O * size
-    item = np.int64(size)
     if J and few_outputs <= O:
         transpose(O, S, delta, row, transposed, column)
         multiply(
-            product, (I + 1, O, S, A, row, item, transposed, column, J, column, add)
+            product,
+            I + 1,
+            O,
+            S,
+            A=A,
+            A_m=row,
+            A_k=size,
+            B=transposed,
+            B_k=column,
+            C=J,
+            C_m=column,
+            add=add,
         )
     elif J:
         dots(I + 1, O, S, A, row, delta, row, J, column, add)
     if before and S == 1:
-        dots(I, S, O, p, column, delta, column, before, row, np.int64(0))
+        dots(I, S, O, p, column, delta, column, before, row, 0)
     elif before:
         multiply(
-            product, (I, S, O, p, column, item, delta, row, before, row, np.int64(0))
+            product,
+            I,
+            S,
+            O,
+            A=p,
+            A_m=column,
+            A_k=size,
+            B=delta,
+            B_k=row,
+            C=before,
+            C_m=row,
+            add=0,
         )
 
 
 def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Compute Z = [W; b]ᵀ [A; 1]."""
+    """Compute Z = [W; b]ᵀ [A; 1] like `_blocks`, with packed matrices."""
     row = S * size
-    item = np.int64(size)
-    none = np.int64(0)
     if S == 1:  # packing the weights would take longer than using them once
         blocks(I, O, S, p, A, Z, h, workspace, by_rows, product)
         return
-    put_ones(A + I * row, S, number(0))
+    put_ones(A + I * row, S, number(1))
     calls.packed(
         product,
-        (O, S, I + 1, p, item, O * size, A, row, item, Z, row, none, workspace, none),
+        O,
+        S,
+        I + 1,
+        A=p,
+        A_m=size,
+        A_k=O * size,
+        B=A,
+        B_k=row,
+        B_n=size,
+        C=Z,
+        C_m=row,
+        add=0,
+        workspace=workspace,
+        is_packed=0,
     )
 
 
 def _packed_back(
     I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
 ):
-    """Compute J = [A; 1] deltaᵀ, or add it to J; compute ``before`` = W delta; skip results with address 0."""
+    """Compute J and ``before`` like `_blocks_back`, with packed matrices."""
     row = S * size
     column = O * size
-    item = np.int64(size)
-    none = np.int64(0)
     if S < FEW_ROWS:
         blocks_back(
             I,
@@ -259,86 +309,106 @@ def _packed_back(
     if J:
         calls.packed(
             product,
-            (
-                I + 1,
-                O,
-                S,
-                A,
-                row,
-                item,
-                delta,
-                item,
-                row,
-                J,
-                column,
-                add,
-                workspace,
-                none,
-            ),
+            I + 1,
+            O,
+            S,
+            A=A,
+            A_m=row,
+            A_k=size,
+            B=delta,
+            B_k=size,
+            B_n=row,
+            C=J,
+            C_m=column,
+            add=add,
+            workspace=workspace,
+            is_packed=0,
         )
     if before:
         calls.packed(
             product,
-            (
-                I,
-                S,
-                O,
-                p,
-                column,
-                item,
-                delta,
-                row,
-                item,
-                before,
-                row,
-                none,
-                workspace,
-                none,
-            ),
+            I,
+            S,
+            O,
+            A=p,
+            A_m=column,
+            A_k=size,
+            B=delta,
+            B_k=row,
+            B_n=size,
+            C=before,
+            C_m=row,
+            add=0,
+            workspace=workspace,
+            is_packed=0,
         )
 
 
 def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
-    """Compute Z = Wᵀ A + b."""
-    zero = number(0)
-    by_columns = np.int64(1)
-    p = numbers_at(p, (I + 1) * O, zero)
-    A = numbers_at(A, I * S, zero)
-    Z = numbers_at(Z, O * S, zero)
+    """Compute Z = Wᵀ A + b: store b in each column of Z (O, S), and add the product.
+
+    A is (I, S), or its transpose if ``by_rows`` is set.
+    """
+    yes = np.int64(1)
+    p = numbers_at(p, (I + 1) * O, number)
+    A = numbers_at(A, I * S, number)
+    Z = numbers_at(Z, O * S, number)
     for o in range(O):
         Z_o = Z[o * S : (o + 1) * S]
         bias = p[I * O + o]
         for s in range(S):
             Z_o[s] = bias
-    blas_product(product, p, by_columns, A, by_rows, by_columns, Z, O, S, I)
+    blas_product(
+        product,
+        O,
+        S,
+        I,
+        A=p,
+        A_by_columns=yes,
+        B=A,
+        B_by_columns=by_rows,
+        C=Z,
+        add=yes,
+    )
 
 
 def _through_blas_back(
     I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
 ):
     """Compute J_W = A deltaᵀ, J_b = delta 1 (or add them) and ``before`` = W delta; skip results with address 0."""
-    zero = number(0)
-    p = numbers_at(p, I * O, zero)
-    A = numbers_at(A, I * S, zero)
-    delta = numbers_at(delta, O * S, zero)
+    no = np.int64(0)
+    p = numbers_at(p, I * O, number)
+    A = numbers_at(A, I * S, number)
+    delta = numbers_at(delta, O * S, number)
     if J:
-        J = numbers_at(J, (I + 1) * O, zero)
+        J = numbers_at(J, (I + 1) * O, number)
         for o in range(O):
             J_o = total(delta[o * S : (o + 1) * S])
             J[I * O + o] = J[I * O + o] + J_o if add else J_o
-        blas_product(product, A, by_rows, delta, np.int64(1), add, J, I, O, S)
+        blas_product(
+            product,
+            I,
+            O,
+            S,
+            A=A,
+            A_by_columns=by_rows,
+            B=delta,
+            B_by_columns=np.int64(1),
+            C=J,
+            add=add,
+        )
     if before:
         blas_product(
             product,
-            p,
-            np.int64(0),
-            delta,
-            np.int64(0),
-            np.int64(0),
-            numbers_at(before, I * S, zero),
             I,
             S,
             O,
+            A=p,
+            A_by_columns=no,
+            B=delta,
+            B_by_columns=no,
+            C=numbers_at(before, I * S, number),
+            add=no,
         )
 
 
@@ -355,19 +425,19 @@ def find_sparse_rows(
     by_rows,
     tile,
 ):
-    """Write references to rows of the data into a tile; see `calls.expand`."""
+    """Write references to rows of the data into a tile, three words per row; see `calls.expand`."""
     indices = words_at(places_at, n)
     words = words_at(tile, SPARSE_ROW_WORDS * n)
     for s in range(n):
         ends = words_at(starts_at + 8 * indices[s], 2)
         words[SPARSE_ROW_WORDS * s] = X + size * ends[0]
-        words[SPARSE_ROW_WORDS * s + 1] = columns + _COLUMN_BYTES * ends[0]
+        words[SPARSE_ROW_WORDS * s + 1] = columns + COLUMN_BYTES * ends[0]
         words[SPARSE_ROW_WORDS * s + 2] = ends[1] - ends[0]
 
 
 @inlined
 def _row(A, s):
-    """Return the addresses of a row's values and columns, and their count."""
+    """Return the addresses of a sparse row's values and columns, and their count."""
     words = words_at(A + 8 * SPARSE_ROW_WORDS * s, SPARSE_ROW_WORDS)
     return words[0], words[1], words[2]
 
@@ -375,7 +445,7 @@ def _row(A, s):
 @inner
 def _first_from(columns, count, least):
     """Return the position of the first column index that is at least `least`; columns are sorted."""
-    columns = numbers_at(columns, count, np.int32(0))
+    columns = numbers_at(columns, count, np.int32)
     low = np.int64(0)
     high = count
     while low < high:
@@ -388,20 +458,25 @@ def _first_from(columns, count, least):
 
 
 def multiply_sparse(I, O, S, p, A, Z, h, workspace):
-    """Compute Z = [W; b]ᵀ [A; 1]; the rows of Zᵀ are computed in the workspace."""
+    """Compute Z = [W; b]ᵀ [A; 1]: row s of Zᵀ is b + Σ_k A[k, s] W[k], over the stored elements of row s.
+
+    The rows of Zᵀ (S, O) are computed in the workspace, ``width`` columns at a time.
+    """
     row = O * size
+    biases = p + I * row
     for s in range(S):
         values, columns, count = _row(A, s)
-        copy_bytes(p + I * row, workspace + s * row, row)
+        Z_s = workspace + s * row
+        copy_bytes(biases, Z_s, row)
         for o in range(0, O, width):
             sum_rows(
                 O - o,
                 count,
-                values,
-                columns,
-                p + o * size,
-                row,
-                workspace + s * row + o * size,
+                a=values,
+                columns=columns,
+                B=p + o * size,
+                B_k=row,
+                y=Z_s + o * size,
             )
     transpose(S, O, workspace, row, Z, S * size)
 
@@ -410,48 +485,49 @@ def multiply_sparse_back(
     I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product
 ):
     """Compute J = [A; 1] deltaᵀ, or add it to J."""
-    calls.columns(product, (np.int64(0), I + 1, I, O, S, A, delta, J, add, transposed))
+    calls.columns(product, 0, I + 1, I, O, S, A, delta, J, add, transposed)
 
 
 def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
-    """Compute the rows of J from ``low`` to ``high``; see `multiply_sparse_back`. Row I belongs to the biases."""
-    zero = number(0)
+    """Compute the rows low to high - 1 of J = [A; 1] deltaᵀ, or add them to J.
+
+    Each stored element A[k, s] with low <= k < high adds A[k, s] deltaᵀ[s] to J[k]. Row
+    I of J belongs to the biases: it is Σ_s deltaᵀ[s].
+    """
     row = O * size
     if not add:
-        gradient = numbers_at(J + low * row, (high - low) * O, zero)
-        for i in range(gradient.size):
-            gradient[i] = 0
+        J_part = numbers_at(J + low * row, (high - low) * O, number)
+        for i in range(J_part.size):
+            J_part[i] = 0
     transpose(O, S, delta, S * size, transposed, row)
     for s in range(S):
         values, columns, count = _row(A, s)
         first = _first_from(columns, count, low)
         end = _first_from(columns, count, high)
-        values = values + first * size
-        columns = columns + first * _COLUMN_BYTES
         for o in range(0, O, width):
             add_row(
                 O - o,
                 end - first,
-                values,
-                columns,
-                J + o * size,
-                row,
-                transposed + s * row + o * size,
+                a=values + first * size,
+                columns=columns + first * COLUMN_BYTES,
+                B=J + o * size,
+                B_k=row,
+                y=transposed + s * row + o * size,
             )
     if high > I:
-        bias = numbers_at(J + I * row, O, zero)
-        delta_rows = numbers_at(transposed, S * O, zero)
+        J_b = numbers_at(J + I * row, O, number)
+        delta_rows = numbers_at(transposed, S * O, number)
         for s in range(S):
             for o in range(O):
-                bias[o] += delta_rows[s * O + o]
+                J_b[o] += delta_rows[s * O + o]
 
 
 def names_of_sparse(F: type) -> dict[str, Any]:
     """Return the blocks for type F and their width, by the names of the placeholders."""
     lanes = vector_bytes() // np.dtype(F).itemsize
     blocks = {
-        "sum_rows": summed_rows_block(F, lanes, VECTORS),
-        "add_row": added_row_block(F, lanes, VECTORS),
+        "sum_rows": summed_rows_block(F, lanes, vectors=VECTORS),
+        "add_row": added_row_block(F, lanes, vectors=VECTORS),
     }
     return {"width": VECTORS * lanes, "transpose": transpose_of(F), **blocks}
 
@@ -463,7 +539,7 @@ sparse_rows_address = addresses_of(find_sparse_rows)
 
 
 def _names(algorithm: Algorithm, F: type) -> dict[str, Any]:
-    """Return the values of the placeholders for an algorithm and type F."""
+    """Return the values of this module's placeholders for an algorithm and type F."""
     if algorithm is Algorithm.SPARSE:
         return names_of_sparse(F)
     if algorithm not in (Algorithm.BLOCKS, Algorithm.PACKED):
@@ -475,6 +551,7 @@ def _names(algorithm: Algorithm, F: type) -> dict[str, Any]:
         "transpose": transpose_of(F),
     }
     if algorithm is Algorithm.PACKED:
+        # tiles of few rows are not packed; `product` is then a packed product
         product = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
         names["multiply"] = inlined(product)
         names["blocks"] = inner(filled_in(_blocks, F, **names))

@@ -24,8 +24,6 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
 
 from ..jit import calls, inlined, inner
 from ..jit.addresses import (
@@ -34,10 +32,11 @@ from ..jit.addresses import (
     doubles_at,
     numbers_at,
     part,
+    record_at,
     total,
     words_at,
 )
-from ..jit.fit_record import FIT, fit_at
+from ..jit.fit_record import FIT, fields, fit_at
 from ..jit.machine_code import addresses_of
 from ..jit.threads import (
     BARRIER_WORDS,
@@ -49,7 +48,8 @@ from ..jit.threads import (
 )
 from ..jit.tracing import (
     branch,
-    each,
+    compiled_range,
+    if_then,
     is_finite,
     larger,
     of_numbers,
@@ -57,7 +57,7 @@ from ..jit.tracing import (
     smaller,
     where,
 )
-from .measures import TRAINING, Watched, look_for_stop, scale_of, stopping_at
+from .measures import Watched, look_for_stop, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, are_finite, block_at, is_of, length, move_block, square_of
 
@@ -78,92 +78,115 @@ class Ended(IntEnum):
     NOT_STARTED = -1
 
 
-def _gradient_of_shard(context, c, worker, shard, rows, B, scale, step, gradient, row):
-    def of_rows(first, n):
-        return calls.rows.formula(
-            c.gradient_of_rows, (context, worker, 0, first, n, scale, step, gradient)
-        )
+OUTCOME = np.dtype(fields("epochs steps gradient_diverged ended"))
+"""The outcome of a fit: the number of epochs with a finite loss, the number of steps,
+whether a gradient was not finite, and why the fit ended early (0 or `Ended`).
+"""
 
-    def of_part():
-        low = portion.formula(B, shard, c.shards)
-        n = portion.formula(B, shard + 1, c.shards) - low
-        with n.builder.if_then(n.equals(0).value):
-            clear_bytes.formula(gradient, row)
-        return of_rows(rows + low * 8, n)
-
-    # The divisions would take as long as a small layer.
-    c.partial_losses.store(
-        shard, branch(c.shards > 1, of_part, lambda: of_rows(rows, B))
-    )
+_outcome_at = record_at(OUTCOME)
+_queue_at = record_at(np.dtype(fields("taken stops")))
 
 
 @of_numbers
-def _gradients_of_shards(
-    context, c, worker, first, end, rows, B, scale, step, size
-) -> None:
-    """Compute the losses and gradients of a worker's shards of B rows."""
-    row = c.p * size
-    for number in each(end - first):
-        shard = first + number
+def _gradient_of_shard(fit, worker, shard, rows, B, scale, step, size) -> None:
+    """Compute the loss and the gradient of a shard: the rows low to high of B rows."""
+    has_shards = fit.shards > 1
+    # The divisions of `portion` would take as long as a small layer.
+    low = branch(
+        has_shards, lambda: portion(B, shard, fit.shards), lambda: B.constant(0)
+    )
+    high = branch(has_shards, lambda: portion(B, shard + 1, fit.shards), lambda: B)
+    gradient_bytes = fit.p * size
+    gradient = fit.gradients + shard * gradient_bytes
+    with if_then(high.equals(low)):
+        clear_bytes(gradient, gradient_bytes)
+    loss = calls.rows(
+        fit.gradient_of_rows,
+        fit,
+        worker,
+        is_validation=0,
+        rows=rows + low * 8,
+        n=high - low,
+        scale=scale,
+        step=step,
+        gradient=gradient,
+    )
+    fit.partial_losses.store(shard, loss)
+
+
+@of_numbers
+def _gradients_of_shards(fit, worker, first, end, rows, B, scale, step, size) -> None:
+    """Compute the losses and gradients of a worker's shards of B rows: first to end - 1."""
+    for number in compiled_range(end - first):
         _gradient_of_shard(
-            context,
-            c,
+            fit,
             worker,
-            shard,
-            rows,
-            B,
-            scale,
-            step,
-            c.gradients + shard * row,
-            row,
+            shard=first + number,
+            rows=rows,
+            B=B,
+            scale=scale,
+            step=step,
+            size=size,
         )
-    with context.builder.if_then((c.in_pairs > 0).value):
-        for pair in each((end - first + 1) // 2):
-            calls.sum_shards.formula(
-                c.sum_shards, (context, 0, c.p, first + pair * 2, 1)
+    with if_then(fit.in_pairs > 0):
+        for pair in compiled_range((end - first + 1) // 2):
+            calls.sum_shards(
+                fit.sum_shards, fit, 0, fit.p, first + pair * 2, distance=1
             )
 
 
-@of_numbers
-def _sum_block(context, c, block, number, scale, J, shard, needed) -> None:
-    """Sum a block's gradients of shards, add the gradient of the penalty, and store the penalty if it is needed."""
-    if_then = context.builder.if_then
-    bounds = (context, block.low, block.high)
-    with if_then(((c.sum_shards > 0) & block.is_single.equals(0)).value):
-        calls.sum_shards.formula(c.sum_shards, (*bounds, shard, c.next_shard))
-    with if_then((c.penalize > 0).value):
-        calls.penalize.formula(c.penalize, (*bounds, scale, J))
-        with if_then(needed.value):
-            c.penalties.store(
-                number, calls.penalize.formula(c.penalize, (*bounds, scale, 0))
-            )
-
-
-def _copy_kept(c, start, size, restores):
-    """Keep a part of the optimizer's moments; or restore it, and the parameters."""
-    pairs = [(c.first, c.first_kept), (c.second, c.second_kept)]
-    if restores:
-        pairs = [(c.last_finite, c.theta), *(pair[::-1] for pair in pairs)]
-    for source, target in pairs:
-        with size.builder.if_then(((target if restores else source) > 0).value):
-            copy_bytes.formula(source + start, target + start, size)
-
-
-_keep_moments = of_numbers(
-    lambda c, start, size: _copy_kept(c, start, size, False), types.void
-)
-_restore = of_numbers(lambda c, size: _copy_kept(c, size.of(0), size, True), types.void)
-_rate = of_numbers(
-    lambda c, step: c.rates.load(step * c.rate_stride, ir.DoubleType()), types.float64
-)
-
-
-@of_numbers
-def _keep_block(c, block, size) -> None:
-    offset = block.low * size
-    copy_bytes.formula(
-        c.theta + offset, c.last_finite + offset, block.high * size - offset
+def _penalty(fit, block, scale, gradient):
+    """Return the penalty of a block, or add its gradient to a gradient in memory."""
+    return calls.penalize(
+        fit.penalize, fit, block.low, block.high, scale, gradient=gradient
     )
+
+
+@of_numbers
+def _sum_block(fit, block, number, scale, J, shard, needed) -> None:
+    """Sum a block's gradients of shards, and add the gradient of the penalty.
+
+    The other gradients are added to the gradient of ``shard``, at the address ``J``.
+    Also store the penalty of the block, which has this number, if it is needed.
+    """
+    with if_then((fit.sum_shards > 0) & block.is_single.equals(0)):
+        calls.sum_shards(
+            fit.sum_shards, fit, block.low, block.high, shard, distance=fit.next_shard
+        )
+    with if_then(fit.penalize > 0):
+        _penalty(fit, block, scale, gradient=J)
+        with if_then(needed > 0):
+            penalty = _penalty(fit, block, scale, gradient=0)
+            fit.penalties.store(number, penalty)
+
+
+def _moments(fit):
+    """Return the addresses of the optimizer's moments, each with the address of its copy."""
+    return (fit.first, fit.first_kept), (fit.second, fit.second_kept)
+
+
+@of_numbers
+def _keep_moments(fit, start, size) -> None:
+    """Copy a part of the optimizer's moments, so that the epoch can be undone."""
+    for moment, copy in _moments(fit):
+        with if_then(moment > 0):
+            copy_bytes(moment + start, copy + start, size)
+
+
+@of_numbers
+def _restore(fit, size) -> None:
+    """Restore the parameters and the optimizer's moments at the start of the epoch."""
+    copy_bytes(fit.last_finite, fit.theta, size)
+    for moment, copy in _moments(fit):
+        with if_then(moment > 0):
+            copy_bytes(copy, moment, size)
+
+
+@of_numbers
+def _keep_block(fit, block, size) -> None:
+    """Copy a block of parameters with a finite loss to ``last_finite``."""
+    start = block.low * size
+    copy_bytes(fit.theta + start, fit.last_finite + start, block.high * size - start)
 
 
 _shortening = of_numbers(
@@ -171,100 +194,96 @@ _shortening = of_numbers(
 )
 
 
-def run_epochs(context, worker):
+def run_epochs(fit, worker):
     """Run a worker's share of the epochs; theta and the results are complete when all workers have returned."""
-    # A literal 0 has a different type than `none`, so functions would be compiled
-    # twice.
-    c = fit_at(context)
-    zero = number(0)
-    none = np.int64(0)
-    barrier = words_at(c.barrier, BARRIER_WORDS)
-    workers = c.workers
-    shards = c.shards
-    N, P, full = c.training.rows, c.p, c.full
-    running, carried = c.running, c.carried
+    barrier = words_at(fit.barrier, BARRIER_WORDS)
+    workers = fit.workers
+    shards = fit.shards
+    N = fit.training.rows
+    P = fit.p
+    full = fit.full
+    running = fit.running
+    carried = fit.carried
     bytes = P * size
-    moved_parameters = c.moved + worker * BLOCK * size
-    rows_of_epoch = c.order if c.shuffle else c.all_rows
+    moved_parameters = fit.moved + worker * BLOCK * size
+    rows_of_epoch = fit.order if fit.shuffle else fit.all_rows
     # 0 epochs: measure the losses once
-    recorded = larger(c.epochs, 1)
-    N_here = N * smaller(c.epochs, 1)
-    losses = numbers_at(c.losses, recorded, zero)
-    norms = numbers_at(c.norms, recorded, zero)
-    sizes = numbers_at(c.sizes, recorded, zero)
+    recorded = larger(fit.epochs, 1)
+    N_here = N * smaller(fit.epochs, 1)
+    losses = numbers_at(fit.losses, recorded, number)
+    norms = numbers_at(fit.norms, recorded, number)
+    sizes = numbers_at(fit.sizes, recorded, number)
     first, end = quarters_of(worker, workers)
     # if no layers are split
     shard = portion(shards, first, QUARTERS)
     next_shard = portion(shards, end, QUARTERS)
     # the shard in which the worker sums gradients; see `steps`
-    summed_shard = none if c.gradient_of_batch else shard
-    J = numbers_at(c.gradients + summed_shard * bytes, P, zero)
-    # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
-    done = words_at(c.done, 4)
-    blocks = c.block_count
-    partial = doubles_at(c.partial_losses, shards)
-    squares = doubles_at(c.squares, blocks)
-    moves = doubles_at(c.moves, blocks)
-    penalties = doubles_at(c.penalties, blocks)
-    step = none
-    clear_bytes(c.penalties, 8 * blocks)
+    summed_shard = 0 if fit.gradient_of_batch else shard
+    J = numbers_at(fit.gradients + summed_shard * bytes, P, number)
+    outcome = _outcome_at(fit.done)
+    blocks = fit.block_count
+    shard_losses = doubles_at(fit.partial_losses, shards)
+    squares = doubles_at(fit.squares, blocks)
+    moves = doubles_at(fit.moves, blocks)
+    penalties = doubles_at(fit.penalties, blocks)
+    step = 0
+    clear_bytes(fit.penalties, 8 * blocks)
     share = portion(P, worker, workers) * size
     share_bytes = portion(P, worker + 1, workers) * size - share
     for epoch in range(recorded):
         if not full:  # copy a worker's share of the optimizer's moments
-            _keep_moments(c, share, share_bytes)
-        if c.shuffle and worker == 0:
+            _keep_moments(fit, share, share_bytes)
+        if fit.shuffle and worker == 0:
             calls.shuffle(
-                c.shuffle,
-                (c.seed, c.first_epoch + epoch, N, none, c.keys, c.places, c.order),
+                fit.shuffle,
+                fit.seed,
+                fit.first_epoch + epoch,
+                N,
+                0,
+                fit.keys,
+                fit.places,
+                fit.order,
             )
-        wait_for_all(c)  # A
-        if is_abandoned(c):
+        wait_for_all(fit)  # A
+        if is_abandoned(fit):
             return
-        first_step, stopped = step, False
-        running_loss, norm, moved_by = 0.0, 0.0, 0.0
-        for start in range(0, N_here, c.batch_size):
+        first_step = step
+        stopped = False
+        running_loss = 0.0
+        norm = 0.0
+        moved_by = 0.0
+        for start in range(0, N_here, fit.batch_size):
             rows = rows_of_epoch + 8 * start
-            B = smaller(c.batch_size, N - start)
-            scale = scale_of(c, c.training, context + TRAINING, rows, B)
-            step_number = c.first_step + step if c.noisy else -1
+            B = smaller(fit.batch_size, N - start)
+            scale = scale_of(fit, fit.training, rows, B)
+            step_number = fit.first_step + step if fit.noisy else -1
             # The gradients of the shards.
-            if c.gradient_of_batch:
+            if fit.gradient_of_batch:
                 calls.batch(
-                    c.gradient_of_batch, (context, worker, rows, B, scale, step_number)
+                    fit.gradient_of_batch, fit, worker, rows, B, scale, step_number
                 )
             else:
                 _gradients_of_shards(
-                    context,
-                    c,
-                    worker,
-                    shard,
-                    next_shard,
-                    rows,
-                    B,
-                    scale,
-                    step_number,
-                    size,
+                    fit, worker, shard, next_shard, rows, B, scale, step_number, size
                 )
-            wait_for_all(c)  # B
+            wait_for_all(fit)  # B
             if worker == 0:
-                look_for_stop(c)
-            loss = total(partial)
+                look_for_stop(fit)
+            loss = total(shard_losses)
             # theta is updated only if its loss is finite
             judged = (carried != 0) & (epoch > 0)
-            waits = judged | (c.clip != 0)
+            waits = judged | (fit.clip != 0)
             counted = judged | (running != 0)
             # Sum the worker's blocks, and update them if the step depends on nothing
             # else.
-            rate = _rate(c, step)
-            t = np.float64(c.steps_before + step + 1)
+            rate = doubles_at(fit.rates, step + 1)[step * fit.rate_stride]
+            t = np.float64(fit.steps_before + step + 1)
             for number_of_block in range(blocks):
-                block = block_at(c.blocks, number_of_block)
+                block = block_at(fit.blocks, number_of_block)
                 if not is_of(block, first, end):
                     continue
                 _sum_block(
-                    context,
-                    c,
+                    fit,
                     block,
                     number_of_block,
                     scale,
@@ -275,9 +294,9 @@ def run_epochs(context, worker):
                 squares[number_of_block] = square_of(part(J, block.low, block.high))
                 if not waits:
                     moves[number_of_block] = move_block(
-                        c, J, block.low, block.high, rate, t, 1.0, moved_parameters
+                        fit, J, block.low, block.high, rate, t, 1.0, moved_parameters
                     )
-            wait_for_all(c)  # C
+            wait_for_all(fit)  # C
             slope = length(squares)
             penalty = total(penalties)
             finite = True
@@ -287,30 +306,41 @@ def run_epochs(context, worker):
                 finite = is_finite(number(loss + penalty))  # in the recorded type
                 if worker == 0:
                     losses[epoch - 1] = loss + penalty
-                    done[0] = epoch - 1 + np.int64(finite)
+                    outcome.epochs = epoch - 1 + np.int64(finite)
             if not (finite & is_finite(number(slope))):
                 if worker == 0:
-                    norms[epoch], done[1], done[2] = slope, step, finite
+                    norms[epoch] = slope
+                    outcome.steps = step
+                    outcome.gradient_diverged = finite
                 return
             # Update the blocks that had to wait.
             if waits:
-                shorten = _shortening(c.clip, slope)
+                shorten = _shortening(fit.clip, slope)
                 for number_of_block in range(blocks):
-                    block = block_at(c.blocks, number_of_block)
+                    block = block_at(fit.blocks, number_of_block)
                     if not is_of(block, first, end):
                         continue
                     if judged:
-                        _keep_block(c, block, size)
+                        _keep_block(fit, block, size)
                     moves[number_of_block] = move_block(
-                        c, J, block.low, block.high, rate, t, shorten, moved_parameters
+                        fit,
+                        J,
+                        block.low,
+                        block.high,
+                        rate,
+                        t,
+                        shorten,
+                        moved_parameters,
                     )
-                wait_for_all(c)  # D
+                wait_for_all(fit)  # D
             # Add the step to the means of the epoch.
             step += 1
             moved = length(moves)
             if running:
-                running_loss += _running(c, loss, penalty, scale, B)
-                if not (is_finite(moved) or are_finite(numbers_at(c.theta, P, zero))):
+                running_loss += _running(fit, loss, penalty, scale, B)
+                if not (
+                    is_finite(moved) or are_finite(numbers_at(fit.theta, P, number))
+                ):
                     running_loss = np.nan
             norm += slope
             moved_by += moved
@@ -323,115 +353,126 @@ def run_epochs(context, worker):
             steps = larger(step - first_step, 1)
             norms[epoch] = norm / steps
             sizes[epoch] = moved_by / steps
-            done[1] = step
+            outcome.steps = step
             if running:
                 losses[epoch] = running_loss
-        last = (epoch >= c.epochs - 1) | (barrier[STOPPED] != 0)
-        is_measured = (running != 0) | ((carried != 0) & (not last) & (c.stopping == 0))
+        last = (epoch >= fit.epochs - 1) | (barrier[STOPPED] != 0)
+        is_measured = (running != 0) | (
+            (carried != 0) & (not last) & (fit.stopping == 0)
+        )
         finite = True
-        if not stopped and (c.validation.rows or not is_measured):
-            finite = (
-                calls.measure(
-                    c.measure, (context, worker, epoch, np.int64(is_measured))
-                )
-                != 0
-            )
+        if not stopped and (fit.validation.rows or not is_measured):
+            all_finite = calls.measure(fit.measure, fit, worker, epoch, is_measured)
+            finite = all_finite != 0
             stopped = barrier[STOPPED] > full
         if stopped:  # restore the state at the start of the epoch
             if worker == 0:
-                _restore(c, bytes)
-                done[1], done[3] = first_step, Ended.INTERRUPTED
+                _restore(fit, bytes)
+                outcome.steps = first_step
+                outcome.ended = Ended.INTERRUPTED
             return
         if not (finite & is_finite(number(running_loss))):
             return
-        if worker == 0 and (last or not carried or c.stopping):
-            copy_bytes(c.theta, c.last_finite, bytes)
-            done[0] = epoch + 1
-        if c.stopping:
-            if worker == 0 and calls.judge(c.judge, (context, epoch)):
-                done[3] = Ended.STALLED
-            wait_for_all(c)
-            if done[3]:
+        if worker == 0 and (last or not carried or fit.stopping):
+            copy_bytes(fit.theta, fit.last_finite, bytes)
+            outcome.epochs = epoch + 1
+        if fit.stopping:
+            if worker == 0 and calls.judge(fit.judge, fit, epoch):
+                outcome.ended = Ended.STALLED
+            wait_for_all(fit)
+            if outcome.ended:
                 return
         if barrier[STOPPED]:
             if worker == 0:
-                done[3] = Ended.INTERRUPTED
+                outcome.ended = Ended.INTERRUPTED
             return
 
 
 @inlined
-def _running(c, loss, penalty, scale, rows):
+def _running(fit, loss, penalty, scale, rows):
     """Return a batch's part of the epoch's running loss, as in `train.reference`."""
-    if not c.mean:
-        return loss + penalty * rows / c.rows_of_all
-    return (loss + penalty) * (c.scale_of_all / scale) if scale > 0 else 0.0
+    if not fit.mean:
+        return loss + penalty * rows / fit.rows_of_all
+    return (loss + penalty) * (fit.scale_of_all / scale) if scale > 0 else 0.0
 
 
 epochs_address = addresses_of(run_epochs)
 
 
+@inlined
+def _measure_start(fit, run_epochs):
+    """Measure the losses at the initial parameters: run 0 epochs.
+
+    Early stopping is disabled meanwhile if its rule ignores the initial loss, or if
+    that loss is not measured because training losses are running means.
+    """
+    epochs = fit.epochs
+    stopping = fit.stopping
+    fit.epochs = 0
+    if stopping:
+        rule = stopping_at(stopping)
+        is_unmeasured = fit.running and np.int64(rule.watched) == Watched.LOSS
+        if rule.compares_to_best != 0 or is_unmeasured:
+            fit.stopping = 0
+    calls.epochs(run_epochs, fit, worker=0)
+    fit.epochs = epochs
+    fit.stopping = stopping
+
+
 @inner
-def _fit(context, c, measures, run_epochs, size):
+def _fit(fit, measures, run_epochs, size):
     """Measure the initial losses, if requested, and run the epochs."""
-    epochs = c.epochs
-    stopping = c.stopping
-    done = words_at(c.done, 4)
-    done[3] = 0
-    if measures and (not c.running or c.validation.rows):
-        c.epochs = 0  # only measure the losses
-        if stopping:
-            rule = stopping_at(stopping)
-            if rule.compares_to_best != 0 or (
-                c.running and np.int64(rule.watched) == Watched.LOSS
-            ):
-                # the rule ignores the initial loss, or that loss is not computed
-                c.stopping = 0
-        calls.epochs(run_epochs, (context, 0))
-        c.epochs, c.stopping = epochs, stopping
-        if done[3] == Ended.INTERRUPTED:
-            done[3] = Ended.NOT_STARTED
-        elif not done[0]:
-            done[3] = Ended.AT_START
-        if done[3]:
+    outcome = _outcome_at(fit.done)
+    outcome.ended = 0
+    if measures and (not fit.running or fit.validation.rows):
+        _measure_start(fit, run_epochs)
+        if outcome.ended == Ended.INTERRUPTED:
+            outcome.ended = Ended.NOT_STARTED
+        elif outcome.epochs == 0:  # the losses are not finite
+            outcome.ended = Ended.AT_START
+        if outcome.ended:
             return
-        done[0] = 0
+        outcome.epochs = 0
         # The initial losses are the first entries; the epochs write the next entries.
-        c.validation_losses += size
-        c.validation_scores += 8
-        if c.kept_predictions:
-            c.kept_predictions += size * c.validation.rows * c.outputs
-        if not c.running:
-            c.losses += size
-    if epochs or not measures:
-        calls.epochs(run_epochs, (context, 0))
+        fit.validation_losses += size
+        fit.validation_scores += 8
+        if fit.kept_predictions:
+            fit.kept_predictions += size * fit.validation.rows * fit.outputs
+        if not fit.running:
+            fit.losses += size
+    if fit.epochs or not measures:
+        calls.epochs(run_epochs, fit, worker=0)
 
 
 def run_members(
-    contexts, numbers, count, queue, scratch, fields, offsets, measures, run_epochs
+    records, order, count, queue, scratch, fields, offsets, measures, run_epochs
 ):
-    """Run fits until all are taken or the queue's stop flag is set.
+    """Run fits in this order, until all ``count`` fits are taken from the queue or its stop flag is set.
 
-    ``scratch`` holds the addresses of the thread's memory for these fields of a record,
-    and two words for the clock.
+    Each thread calls this. ``records`` is the address of all fits' records, and
+    ``order`` the address of their indices. ``scratch`` holds the addresses of the thread's
+    memory, one for each of the record's fields at these ``offsets``, and two words for
+    the clock. A thread writes these addresses into the record of its current fit.
     """
-    state = words_at(queue, 2)
+    shared = _queue_at(queue)
+    numbers = words_at(order, count)
     memory = words_at(scratch, fields)
     offsets = words_at(offsets, fields)
     clock = scratch + 8 * fields
-    while not state[1]:
-        taken = atomic_add(queue, np.int64(1))
+    while not shared.stops:
+        taken = atomic_add(queue, 1)
         if taken >= count:
             return
-        context = contexts + _FIT_BYTES * words_at(numbers, count)[taken]
-        c = fit_at(context)
-        words = words_at(context, _FIT_BYTES // 8)
+        address = records + _FIT_BYTES * numbers[taken]
+        fit = fit_at(address)
+        record = words_at(address, _FIT_BYTES // 8)
         for field in range(fields):
-            words[offsets[field]] = memory[field]
+            record[offsets[field]] = memory[field]
         # the tile may hold rows of the previous fit
-        words_at(c.tile_contents, 2)[0] = 0
-        seconds = doubles_at(c.seconds, 1)
+        words_at(fit.tile_contents, 2)[0] = 0
+        seconds = doubles_at(fit.seconds, 1)
         seconds[0] = -now(clock)
-        _fit(context, c, measures, run_epochs, size)
+        _fit(fit, measures, run_epochs, size)
         seconds[0] += now(clock)
 
 

@@ -16,10 +16,18 @@ from ..jit.addresses import (
     total,
     words_at,
 )
-from ..jit.fit_record import OFFSETS, ROWS, fields, fit_at
+from ..jit.fit_record import OFFSETS, ROWS, fields
 from ..jit.machine_code import addresses_of
 from ..jit.threads import STOPPED, wait_for_all
-from ..jit.tracing import branch, each, is_finite, of_numbers, portion, where
+from ..jit.tracing import (
+    branch,
+    compiled_range,
+    if_then,
+    is_finite,
+    of_numbers,
+    portion,
+    where,
+)
 from .parallelism import first_quarter
 from .steps import block_at, is_of
 
@@ -28,8 +36,10 @@ CHUNK = 1024
 threads, which keeps sums reproducible.
 """
 
-# Placeholder, filled in by `address_of`: the floating-point type.
+# Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
+# element.
 number: Any = float
+size = 8
 
 
 STOPPING = np.dtype(fields("patience min_delta compares_to_best watched", np.float64))
@@ -54,20 +64,20 @@ MEMORY = np.dtype(fields("lowest reference stalled", np.float64))
 _memory_at = record_at(MEMORY)
 
 _rows_at = record_at(ROWS)
-TRAINING, VALIDATION = (8 * OFFSETS[name]["x"] for name in ("training", "validation"))
-"""The offsets of the groups of rows in a record, in bytes."""
+TRAINING = 8 * OFFSETS["training"]["x"]
+"""The offset of the training rows in a record, in bytes."""
 
 _observed = inner(observed)
 
 
 @of_numbers
-def scale_of(c, data, group, rows, n) -> float:
-    """Return the factor of row losses: 1 / Σ w for a mean, 1 for a sum; `group` is the address of data."""
-    share = where(c.mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0)
+def scale_of(fit, data, rows, n) -> float:
+    """Return the factor of row losses: 1 / Σ w for a weighted mean, 1 / n for a mean, 1 for a sum."""
+    without_weights = where(fit.mean > 0, 1 / n.cast(ir.DoubleType(), "sitofp"), 1.0)
     return branch(
         data.weigher > 0,
-        lambda: calls.weigh.formula(data.weigher, (group, rows, n)),
-        lambda: share,
+        lambda: calls.weigh(data.weigher, data, rows, n),
+        lambda: without_weights,
     )
 
 
@@ -84,123 +94,135 @@ def _factor(data, rows, like):
 
 def weigh(data, rows, n) -> float:
     """Return 1 / Σ w of n rows of data, or 0 if all weights are 0."""
-    return _factor(_rows_at(data), words_at(rows, n), number(0))
+    return _factor(_rows_at(data), words_at(rows, n), number)
 
 
 weigh_address = addresses_of(weigh)
 
 
 @of_numbers
-def look_for_stop(c) -> None:
+def look_for_stop(fit) -> None:
     """Set the stop flag of all workers if a stop was requested."""
-    with c.builder.if_then((c.stop.load(0) > 0).value):
-        c.barrier.store(STOPPED, c.stop.load(0).of(1))
+    with if_then(fit.stop.load(0) > 0):
+        fit.barrier.store(STOPPED, fit.stop.load(0).constant(1))
 
 
 @of_numbers
-def _measure_rows(context, c, worker, is_validation, N, parts, scale) -> None:
-    """Compute a worker's losses of parts of the rows, unless the fit stops, and its penalties."""
-    workers, if_then = c.workers, context.builder.if_then
-    for turn in each((parts - worker + workers - 1) // workers):
+def _measure_rows(fit, worker, is_validation, N, parts, scale) -> None:
+    """Store the losses of a worker's parts of N rows, unless the fit stops.
+
+    The worker's parts are worker, worker + workers, worker + 2 workers and so on.
+    """
+    workers = fit.workers
+    has_batches = fit.full.equals(0)
+    for turn in compiled_range((parts - worker + workers - 1) // workers):
         part = worker + turn * workers
-        with if_then(c.full.equals(0).value):
-            look_for_stop.formula(c)
-        stops = c.full.equals(0) & (c.barrier.load(STOPPED) > 0)
-        with if_then(stops.equals(0).value):
-            low = portion.formula(N, part, parts)
-            loss = calls.rows.formula(
-                c.gradient_of_rows,
-                (
-                    context,
-                    worker,
-                    is_validation,
-                    c.all_rows + low * 8,
-                    portion.formula(N, part + 1, parts) - low,
-                    scale,
-                    -1,
-                    0,
-                ),
+        with if_then(has_batches):
+            look_for_stop(fit)
+        is_stopped = has_batches & (fit.barrier.load(STOPPED) > 0)
+        with if_then(is_stopped.equals(0)):
+            low = portion(N, part, parts)
+            high = portion(N, part + 1, parts)
+            loss = calls.rows(
+                fit.gradient_of_rows,
+                fit,
+                worker,
+                is_validation,
+                rows=fit.all_rows + low * 8,
+                n=high - low,
+                scale=scale,
+                step=-1,
+                gradient=0,
             )
-            c.partial_losses.store(part, loss)
-    first = first_quarter.formula(worker, workers)
-    end = first_quarter.formula(worker + 1, workers)
-    with if_then((c.penalize > 0).value):
-        for number in each(c.block_count):  # the same order as in steps
-            block = block_at.formula(c.blocks, number)
-            with if_then(is_of.formula(block, first, end).value):
-                operands = context, block.low, block.high, scale, 0
-                c.penalties.store(number, calls.penalize.formula(c.penalize, operands))
+            fit.partial_losses.store(part, loss)
+
+
+@of_numbers
+def _measure_penalties(fit, worker, scale) -> None:
+    """Store the penalties of a worker's blocks of parameters, in the same order as in steps."""
+    first = first_quarter(worker, fit.workers)
+    end = first_quarter(worker + 1, fit.workers)
+    with if_then(fit.penalize > 0):
+        for number in compiled_range(fit.block_count):
+            block = block_at(fit.blocks, number)
+            with if_then(is_of(block, first, end)):
+                penalty = calls.penalize(
+                    fit.penalize, fit, block.low, block.high, scale, gradient=0
+                )
+                fit.penalties.store(number, penalty)
 
 
 @inlined
-def _loss(context, c, worker, is_validation, N, parts):
-    """Return the loss of rows, including the penalty. It is summed in parts; all workers return the same value."""
-    data = c.training
-    offset = TRAINING
-    if is_validation:
-        data = c.validation
-        offset = VALIDATION
-    scale = scale_of(c, data, context + offset, c.all_rows, N)
-    wait_for_all(c)  # all workers have read the previous sums
-    _measure_rows(context, c, worker, is_validation, N, parts, scale)
-    wait_for_all(c)
-    return total(doubles_at(c.partial_losses, parts)) + total(
-        doubles_at(c.penalties, c.block_count)
-    )
+def _loss(fit, worker, is_validation, N, parts):
+    """Return the loss of N rows, with the penalty; it is summed in parts, and all workers return the same value."""
+    data = fit.validation if is_validation else fit.training
+    scale = scale_of(fit, data, fit.all_rows, N)
+    wait_for_all(fit)  # all workers have read the previous sums
+    _measure_rows(fit, worker, is_validation, N, parts, scale)
+    _measure_penalties(fit, worker, scale)
+    wait_for_all(fit)
+    row_losses = doubles_at(fit.partial_losses, parts)
+    penalties = doubles_at(fit.penalties, fit.block_count)
+    return total(row_losses) + total(penalties)
 
 
-def measure(context, worker, epoch, is_measured) -> float:
+@inlined
+def _record_validation(fit, epoch, size):
+    """Record the score and the predictions of the validation rows, if they are requested."""
+    if fit.validation_score:
+        scores = doubles_at(fit.validation_scores, epoch + 1)
+        scores[epoch] = calls.score(fit.validation_score, fit)
+    if fit.kept_predictions:
+        bytes = fit.validation.rows * fit.outputs * size
+        copy_bytes(fit.predictions, fit.kept_predictions + epoch * bytes, bytes)
+
+
+def measure(fit, worker, epoch, is_measured) -> float:
     """Record the losses and the score at theta; return 1 if the losses are finite, else 0.
 
     If ``is_measured`` is not 0, the training loss is already recorded.
     """
-    c = fit_at(context)
-    finite = 1.0
-    theta = numbers_at(c.theta, c.p, number(0))
+    all_finite = 1.0
     for is_validation in range(2):
-        N, losses = c.training.rows, c.losses
         if is_validation:
-            N, losses = c.validation.rows, c.validation_losses
-        if N == 0 or (is_measured and not is_validation):
+            N = fit.validation.rows
+            losses = fit.validation_losses
+        else:
+            N = 0 if is_measured else fit.training.rows
+            losses = fit.losses
+        if N == 0:
             continue
         parts = (N + CHUNK - 1) // CHUNK
-        if c.full and not c.noisy and not is_validation:
-            parts = c.shards  # sum in these parts, as steps do, to get the same bits
-        loss = _loss(context, c, worker, is_validation, N, parts)
+        if fit.full and not fit.noisy and not is_validation:
+            parts = fit.shards  # the parts of a step, to get the same bits
+        loss = _loss(fit, worker, is_validation, N, parts)
         if not is_finite(number(loss)):
-            finite = 0.0
+            all_finite = 0.0
         if worker == 0:
-            numbers_at(losses, epoch + 1, theta)[epoch] = loss
-            if is_validation and c.validation_score:
-                scores = doubles_at(c.validation_scores, epoch + 1)
-                scores[epoch] = calls.score(c.validation_score, (context,))
-            if is_validation and c.kept_predictions:
-                bytes = N * c.outputs * theta.itemsize
-                copy_bytes(c.predictions, c.kept_predictions + epoch * bytes, bytes)
-    return finite
+            numbers_at(losses, epoch + 1, number)[epoch] = loss
+            if is_validation:
+                _record_validation(fit, epoch, size)
+    return all_finite
 
 
 measure_address = addresses_of(measure)
 
 
-def judge(context, epoch) -> float:
+def judge(fit, epoch) -> float:
     """Copy the parameters if they are the best so far; return 1 if early stopping ends training, else 0."""
-    c = fit_at(context)
-    rule = stopping_at(c.stopping)
-    memory = _memory_at(c.memory)
-    theta = numbers_at(c.theta, c.p, number(0))
+    rule = stopping_at(fit.stopping)
+    memory = _memory_at(fit.memory)
     watched = np.int64(rule.watched)
     if watched == Watched.VALIDATION_SCORE:
-        loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
+        # the loss of a score is the negative score
+        loss = -doubles_at(fit.validation_scores, epoch + 1)[epoch]
     else:
-        by_validation = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
-        loss = np.float64(
-            numbers_at(
-                c.validation_losses if by_validation else c.losses, epoch + 1, theta
-            )[epoch]
-        )
+        losses = fit.losses
+        if watched == Watched.VALIDATION_LOSS and fit.validation.rows > 0:
+            losses = fit.validation_losses
+        loss = np.float64(numbers_at(losses, epoch + 1, number)[epoch])
     if loss < memory.lowest:
-        copy_bytes(c.theta, c.best, c.p * theta.itemsize)
+        copy_bytes(fit.theta, fit.best, fit.p * size)
     memory.lowest, memory.reference, memory.stalled = _observed(
         loss,
         memory.lowest,

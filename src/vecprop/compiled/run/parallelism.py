@@ -82,15 +82,15 @@ def split_of(
     algorithm = Algorithm.of(inputs, outputs)
     if rows < 2 or algorithm not in (Algorithm.BLOCKS, Algorithm.PACKED):
         return WeightSplit.NONE
-    is_wide = outputs >= MIN_OUTPUTS and inputs >= max(
-        MIN_INPUTS, MIN_INPUTS_PER_ROW * rows
+    has_many_inputs = inputs >= max(MIN_INPUTS, MIN_INPUTS_PER_ROW * rows)
+    packing_pays = (
+        algorithm is Algorithm.PACKED and inputs * outputs * rows >= MIN_PACKED_PRODUCTS
     )
-    if is_wide and (
-        algorithm is Algorithm.BLOCKS or inputs * outputs * rows < MIN_PACKED_PRODUCTS
-    ):
+    if has_many_inputs and outputs >= MIN_OUTPUTS and not packing_pays:
         return WeightSplit.INPUTS
-    is_deep = algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs
-    return WeightSplit.RESULTS if is_deep else WeightSplit.NONE
+    if algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs:
+        return WeightSplit.RESULTS
+    return WeightSplit.NONE
 
 
 def algorithm_of(
@@ -127,22 +127,23 @@ def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.nda
     flag, which is 1 for blocks of split layers, because these have a single gradient.
     """
     blocks = []
-    end = 0
+    end_of_layer = 0
     for layer in layers:
-        blocks += _pieces(_quarters(end, layer.start), size, False)
-        blocks += _pieces(layer.quarters(), size, True)
-        end = layer.start + (layer.inputs + 1) * layer.outputs
-    blocks += _pieces(_quarters(end, P), size, False)
+        between_layers = _quarters(end_of_layer, layer.start)
+        blocks += _pieces(between_layers, size, is_single=False)
+        blocks += _pieces(layer.quarters(), size, is_single=True)
+        end_of_layer = layer.start + (layer.inputs + 1) * layer.outputs
+    blocks += _pieces(_quarters(end_of_layer, P), size, is_single=False)
     return np.array(blocks, np.int64)
 
 
 def _quarters(low: int, high: int) -> list[tuple[int, int]]:
     """Return the quarters of the parameters between split layers; few parameters form a single share."""
-    step = (
-        high - low
-        if high - low < MIN_DIVIDED
-        else -(-(high - low) // (QUARTERS * LINE_NUMBERS)) * LINE_NUMBERS
-    )
+    count = high - low
+    step = count
+    if count >= MIN_DIVIDED:
+        lines = -(-count // (QUARTERS * LINE_NUMBERS))
+        step = lines * LINE_NUMBERS
     return [(start, min(start + step, high)) for start in range(low, high, step or 1)]
 
 
@@ -174,25 +175,25 @@ belongs to the last quarter.
 
 @inner
 def multiply_quarter(product, quarter, I, O, S, p, A, products, size):
-    """Store a quarter's part of [W; b]ᵀ [A; 1], (O, S), after the parts of the previous quarters."""
+    """Store [W; b]ᵀ [A; 1] of a quarter's inputs, (O, S), in the quarter's part of ``products``.
+
+    The rows of [W; b] (I + 1, O) and of [A; 1] (I + 1, S) are the inputs.
+    """
     low = inputs_of(quarter, I)
     high = inputs_of(quarter + 1, I)
-    out = products + quarter * O * S * size
     calls.product(
         product,
-        (
-            O,
-            S,
-            high - low,
-            p + low * O * size,
-            np.int64(size),
-            O * size,
-            A + low * S * size,
-            S * size,
-            out,
-            S * size,
-            np.int64(0),
-        ),
+        O,
+        S,
+        high - low,
+        A=p + low * O * size,
+        A_m=size,
+        A_k=O * size,
+        B=A + low * S * size,
+        B_k=S * size,
+        C=products + quarter * O * S * size,
+        C_m=S * size,
+        add=0,
     )
 
 
@@ -214,12 +215,12 @@ size = 8
 
 def _by_quarters(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Compute Z = [W; b]ᵀ [A; 1], summed in the order of `batches`, so that the bits are the same."""
-    put_ones(A + I * S * size, S, number(0))
+    put_ones(A + I * S * size, S, number(1))
     for quarter in range(QUARTERS):
         multiply_quarter(product, quarter, I, O, S, p, A, workspace, size)
     sum_quarters(
-        numbers_at(workspace, QUARTERS * O * S, number(0)),
-        numbers_at(Z, O * S, number(0)),
+        numbers_at(workspace, QUARTERS * O * S, number),
+        numbers_at(Z, O * S, number),
     )
 
 

@@ -13,7 +13,7 @@ from numba import types
 
 from ..jit import calls, inlined, inner
 from ..jit.addresses import numbers_at, part, records_at, total, words_at
-from ..jit.fit_record import fields, fit_at
+from ..jit.fit_record import fields
 from ..jit.machine_code import address_of, addresses_of
 from ..jit.tracing import Number, is_finite, larger, of_numbers, smaller, square_root
 
@@ -67,11 +67,12 @@ def square_of(values):
         total += values[i] * values[i]
     if is_finite(total):
         return np.float64(total)
-    wide, scaled = 0.0, 0.0
+    wide = 0.0
     for i in range(values.size):
         wide += np.float64(values[i]) * np.float64(values[i])
     if is_finite(wide):
         return wide
+    scaled = 0.0
     for i in range(values.size):
         scaled = _add_scaled(scaled, np.float64(values[i]))
     return -scaled
@@ -79,45 +80,52 @@ def square_of(values):
 
 @inner
 def length(squares):
-    """Return the norm of a vector from the sums of squares of its blocks, which may be scaled; see `square_of`."""
-    square = total(squares)
-    scaled = 0.0
-    in_units = False
+    """Return the norm of a vector, √Σ squares, from the sums of squares of its blocks.
+
+    A sum of squares that overflows is negative and in units of `_HUGE`²; see
+    `square_of`. If one is, or if the total overflows, all are added in these units.
+    """
+    sum_of_squares = total(squares)
+    has_units = False
     for i in range(squares.size):
-        in_units |= squares[i] < 0
-    if is_finite(square) and not in_units:
-        return square_root(square)
+        has_units |= squares[i] < 0
+    if is_finite(sum_of_squares) and not has_units:
+        return square_root(sum_of_squares)
+    sum_in_units = 0.0
     for i in range(squares.size):
-        block_square = squares[i]
-        scaled = _add_in_order(
-            scaled, -block_square if block_square < 0 else _in_units(block_square)
-        )
-    return square_root(scaled) * _HUGE
+        square = squares[i]
+        square_in_units = -square if square < 0 else _in_units(square)
+        sum_in_units = _add_in_order(sum_in_units, square_in_units)
+    return square_root(sum_in_units) * _HUGE
 
 
 @inner
-def move_block(c, J, low, high, rate, t, shorten, moved):
-    """Take the optimizer's step for a block of parameters; return its sum of squares for `length`."""
+def move_block(fit, J, low, high, rate, t, shorten, moved):
+    """Take the optimizer's step for the parameters low to high - 1; return its sum of squares for `length`.
+
+    The gradient J is first multiplied by ``shorten``. The changes of the parameters are
+    written to the address ``moved``.
+    """
     if shorten != 1:
         gradient = part(J, low, high)
         for p in range(gradient.size):
             gradient[p] *= J.dtype.type(shorten)
     offset = low * J.itemsize
     square = calls.update(
-        c.update,
-        (
-            high - low,
-            rate,
-            t,
-            c.theta + offset,
-            J.ctypes.data + offset,
-            c.first + offset,
-            c.second + offset,
-            moved,
-            c.update_h,
-        ),
+        fit.update,
+        high - low,
+        rate,
+        t,
+        fit.theta + offset,
+        J.ctypes.data + offset,
+        fit.first + offset,
+        fit.second + offset,
+        moved,
+        fit.update_h,
     )
-    return square if is_finite(square) else square_of(numbers_at(moved, high - low, J))
+    if is_finite(square):
+        return square
+    return square_of(numbers_at(moved, high - low, J))
 
 
 # Kernels that only some fits need.
@@ -129,24 +137,24 @@ size = 8
 has_l1 = True
 
 
-def sum_shards(context, low, high, shard, distance):
-    """Add the gradient of shard ``shard ^ distance`` to a block of ``shard``; then, if needed, the sum of two others.
+def sum_shards(fit, low, high, shard, distance):
+    """Add the gradients of other shards to a block of a shard's gradient: to the parameters low to high - 1.
 
-    Four shards are summed as (g0 + g1) + (g2 + g3), starting from any of them, unless
-    pairs were already summed.
+    Two shards are added as g0 + g1 and four as (g0 + g1) + (g2 + g3), starting from any
+    of them: the other shard of the pair of shard s is s ^ 1, and the other pair is s ^
+    2 and s ^ 3. If ``in_pairs`` is set, the pairs are already summed, in their first
+    shards. The first shard to add is ``shard ^ distance``.
     """
-    c = fit_at(context)
-    zero = number(0)
     n = high - low
-    row = c.p * size
-    gradient = c.gradients + low * size
-    J = numbers_at(gradient + shard * row, n, zero)
-    second = numbers_at(gradient + (shard ^ distance) * row, n, zero)
+    row = fit.p * size
+    gradients = fit.gradients + low * size
+    J = numbers_at(gradients + shard * row, n, number)
+    second = numbers_at(gradients + (shard ^ distance) * row, n, number)
     for i in range(n):
         J[i] += second[i]
-    if c.shards == 4 and not c.in_pairs:
-        third = numbers_at(gradient + (shard ^ 2) * row, n, zero)
-        fourth = numbers_at(gradient + (shard ^ 3) * row, n, zero)
+    if fit.shards == 4 and not fit.in_pairs:
+        third = numbers_at(gradients + (shard ^ 2) * row, n, number)
+        fourth = numbers_at(gradients + (shard ^ 3) * row, n, number)
         for i in range(n):
             J[i] += _add_in_order(third[i], fourth[i])
 
@@ -154,18 +162,21 @@ def sum_shards(context, low, high, shard, distance):
 sum_shards_address = addresses_of(sum_shards)
 
 
-def penalize(context, low, high, scale: float, gradient) -> float:
-    """Return ½ l2 Σ W² + l1 Σ |W| over a block, or add its gradient to a gradient in memory; see `core.penalties`."""
-    c = fit_at(context)
-    zero = number(0)
-    theta = numbers_at(c.theta, c.p, zero)
-    J = numbers_at(gradient, c.p, zero)
-    spans = words_at(c.spans, 2 * c.weight_spans)
-    l2 = c.l2 + scale * c.l2_averaged
-    l1 = c.l1 + scale * c.l1_averaged
-    squares, sizes = 0.0, 0.0
-    for span in range(c.weight_spans):
-        # the span's part in the block, which may be empty
+def penalize(fit, low, high, scale: float, gradient) -> float:
+    """Return ½ l2 Σ W² + l1 Σ |W| over the parameters low to high - 1; see `core.penalties`.
+
+    If ``gradient`` is an address, add the gradient l2 W + l1 sign(W) to the numbers
+    there, and return 0.
+    """
+    theta = numbers_at(fit.theta, fit.p, number)
+    J = numbers_at(gradient, fit.p, number)
+    spans = words_at(fit.spans, 2 * fit.weight_spans)
+    l2 = fit.l2 + scale * fit.l2_averaged
+    l1 = fit.l1 + scale * fit.l1_averaged
+    squares = 0.0
+    magnitudes = 0.0
+    for span in range(fit.weight_spans):
+        # the part of the span that lies between low and high, which may be empty
         first = smaller(larger(low, spans[2 * span]), high)
         end = larger(first, smaller(high, spans[2 * span + 1]))
         W = part(theta, first, end)
@@ -182,8 +193,8 @@ def penalize(context, low, high, scale: float, gradient) -> float:
                 squares += np.inf if square < 0 else square
             if has_l1:
                 for i in range(W.size if l1 else 0):
-                    sizes += abs(np.float64(W[i]))
-    return l2 / 2 * squares + l1 * sizes
+                    magnitudes += abs(np.float64(W[i]))
+    return l2 / 2 * squares + l1 * magnitudes
 
 
 @cache

@@ -25,9 +25,19 @@ import numpy as np
 from ..gemm.products import gather_address
 from ..jit import calls, inlined, inner
 from ..jit.addresses import copy_bytes, numbers_at, records_at, words_at
-from ..jit.fit_record import LINE, fields, fit_at
+from ..jit.fit_record import LINE, fields
 from ..jit.machine_code import address_of, addresses_of
-from ..jit.tracing import WORD, branch, each, larger, of_numbers, smaller, where
+from ..jit.tracing import (
+    WORD,
+    branch,
+    compiled_range,
+    if_else,
+    if_then,
+    larger,
+    of_numbers,
+    smaller,
+    where,
+)
 from ..lower.formulas import H_SIZE
 from .steps import are_finite
 
@@ -53,94 +63,94 @@ layer_at = records_at(LAYER)
 """Return a layer's row in the network's table."""
 
 
-tile_of = of_numbers(lambda c, worker: c.tile + worker * c.tile_size)
+tile_of = of_numbers(lambda fit, worker: fit.tile + worker * fit.tile_size)
 """Return the address of the inputs of a worker or a shard."""
 
-workspace_of = of_numbers(lambda c, worker: c.workspace + worker * c.workspace_size)
+workspace_of = of_numbers(
+    lambda fit, worker: fit.workspace + worker * fit.workspace_size
+)
 """Return the address of a worker's or a shard's workspace, where a worker packs
 matrices.
 """
 
 delta_of = of_numbers(
-    lambda c, worker, which: c.deltas + (worker * 2 + which) * c.delta_size
+    lambda fit, worker, which: fit.deltas + (worker * 2 + which) * fit.delta_size
 )
 """Return the address of one of the two deltas of a worker or a shard."""
 
-transposed_of = of_numbers(lambda c, worker: c.transposed + worker * c.delta_size)
+transposed_of = of_numbers(lambda fit, worker: fit.transposed + worker * fit.delta_size)
 """Return the address where a worker may transpose a delta."""
 
 
 @of_numbers
-def inputs_at(c, number, worker, tile):
-    """Return the address of a layer's inputs: the output of the preceding layer, or the tile."""
-    preceding = layer_at.formula(c.table, where(number > 0, number - 1, 0))
-    output = workspace_of.formula(c, worker) + preceding.output_at
+def inputs_at(fit, number, worker, tile):
+    """Return the address of the inputs of the layer with this number: the preceding layer's output, or the tile."""
+    preceding = layer_at(fit.table, where(number > 0, number - 1, 0))
+    output = workspace_of(fit, worker) + preceding.output_at
     return where(number > 0, output, tile)
 
 
 @of_numbers
-def forward(c, number, worker, tile, S, step, rows):
-    """Compute a layer's output in the workspace of a worker or a shard, and return its address.
+def forward(fit, number, worker, tile, S, step, rows):
+    """Compute the output of a layer for the S rows of a tile, and return its address in the worker's workspace.
 
+    `number` is the index of the layer, and `rows` the address of the rows' indices.
     There is no noise if step is -1.
     """
-    layer = layer_at.formula(c.table, number)
-    workspace = workspace_of.formula(c, worker)
+    layer = layer_at(fit.table, number)
+    workspace = workspace_of(fit, worker)
     Z = workspace + layer.output_at
-    # c.numbers is the offset from the list of all rows to the global row indices that
-    # determine the noise.
-    calls.forward.formula(
+    calls.forward(
         layer.forward,
-        (
-            layer.inputs,
-            layer.outputs,
-            S,
-            c.theta + layer.start,
-            inputs_at.formula(c, number, worker, tile),
-            Z,
-            c.h + H_BYTES * number,
-            workspace + layer.extra_at,
-            layer.by_rows,
-            layer.product,
-            rows + c.numbers,
-            c.seed,
-            step,
-            number,
-        ),
+        layer.inputs,
+        layer.outputs,
+        S,
+        fit.theta + layer.start,
+        A=inputs_at(fit, number, worker, tile),
+        Z=Z,
+        h=fit.h + H_BYTES * number,
+        extra=workspace + layer.extra_at,
+        by_rows=layer.by_rows,
+        product=layer.product,
+        # the address of the rows' global indices, which determine the noise
+        numbers=rows + fit.numbers,
+        seed=fit.seed,
+        step=step,
+        layer=number,
     )
     return Z
 
 
 @of_numbers
-def backward(c, number, worker, transposed, tile, S, step, current, gradient, add):
-    """Store or add a layer's gradient, and compute the delta of the preceding layer; return the index of its buffer.
+def backward(fit, number, worker, transposed, tile, S, step, current, gradient, add):
+    """Store or add a layer's gradient, and compute the delta of the preceding layer.
 
-    A dense layer reads the current delta of a worker or a shard and writes the
-    preceding layer's delta to the other buffer; the first layer does not compute one.
+    `number` is the index of the layer. A worker has two buffers for deltas. A dense layer reads its delta from buffer
+    `current` (0 or 1) and writes the preceding layer's delta to the other buffer. Other
+    layers change the delta in place. The first layer has no preceding one. Return the
+    index of the buffer with the preceding layer's delta.
     """
-    layer = layer_at.formula(c.table, number)
-    workspace = workspace_of.formula(c, worker)
-    before = delta_of.formula(c, worker, 1 - current)
-    calls.backward.formula(
+    layer = layer_at(fit.table, number)
+    workspace = workspace_of(fit, worker)
+    preceding_delta = delta_of(fit, worker, 1 - current)
+    calls.backward(
         layer.backward,
-        (
-            layer.inputs,
-            layer.outputs,
-            S,
-            c.theta + layer.start,
-            inputs_at.formula(c, number, worker, tile),
-            delta_of.formula(c, worker, current),
-            gradient + layer.start,
-            add,
-            workspace + layer.output_at,
-            c.h + H_BYTES * number,
-            workspace + layer.extra_at,
-            where(number > 0, before, 0),
-            transposed,
-            layer.by_rows,
-            layer.product,
-            step,
-        ),
+        layer.inputs,
+        layer.outputs,
+        S,
+        fit.theta + layer.start,
+        A=inputs_at(fit, number, worker, tile),
+        delta=delta_of(fit, worker, current),
+        J=gradient + layer.start,
+        add=add,
+        Z=workspace + layer.output_at,
+        h=fit.h + H_BYTES * number,
+        extra=workspace + layer.extra_at,
+        before=where(number > 0, preceding_delta, 0),
+        transposed=transposed,
+        by_rows=layer.by_rows,
+        product=layer.product,
+        step=step,
     )
     return where(layer.is_dense > 0, 1 - current, current)
 
@@ -168,9 +178,9 @@ features would be nearly empty.
 def gather_few(M, N, A, A_m, B, B_n, indices):
     """Store B = A[indices]ᵀ for M indices and few columns; see `calls.gather`."""
     indices = words_at(indices, M)
-    B = numbers_at(B, M * N, number(0))
+    B = numbers_at(B, M * N, number)
     for m in range(M):
-        row = numbers_at(A + A_m * indices[m], N, number(0))
+        row = numbers_at(A + A_m * indices[m], N, number)
         for n in range(N):
             B[n * M + m] = row[n]
 
@@ -183,33 +193,36 @@ def gather_rows(M, N, A, A_m, B, B_n, indices):
 
 
 @inlined
-def _store_predictions(c, data, Z, rows, Y):
+def _store_predictions(fit, data, Z, rows, Y):
     """Compute the predictions of rows from the last layer's outputs, and store them; Y is scratch memory."""
-    O, S = c.outputs, rows.size
-    predictions = numbers_at(c.predictions, data.rows * O, Y)
-    calls.link(c.link, (O, O, S, 0, Z, Y.ctypes.data, c.loss_h))
+    O, S = fit.outputs, rows.size
+    predictions = numbers_at(fit.predictions, data.rows * O, Y)
+    calls.link(fit.link, O, O, S, 0, Z, Y.ctypes.data, fit.loss_h)
     for s in range(S):
         for o in range(O):
             predictions[rows[s] * O + o] = Y[o * S + s]
 
 
 @inner
-def _spoil_predictions(c, data, inputs, rows, Y):
+def _spoil_predictions(fit, data, inputs, rows, Y):
     """Set the predictions of rows with nonfinite inputs to NaN, because ReLU may have turned NaN into a number."""
-    I, O, S = c.inputs, c.outputs, rows.size
-    predictions = numbers_at(c.predictions, data.rows * O, Y)
+    I, O, S = fit.inputs, fit.outputs, rows.size
+    predictions = numbers_at(fit.predictions, data.rows * O, Y)
     for s in range(S):
         for k in range(I):
-            x = inputs[s * I + k] if c.by_rows else inputs[k * S + s]
+            x = inputs[s * I + k] if fit.by_rows else inputs[k * S + s]
             if x - x != 0:
                 predictions[rows[s] * O : (rows[s] + 1) * O] = np.nan
 
 
-def store_predictions(context, Z, rows, n, Y):
+def store_predictions(fit, Z, rows, n, Y):
     """Compute and store the predictions of n validation rows; see `calls.store`."""
-    c = fit_at(context)
     _store_predictions(
-        c, c.validation, Z, words_at(rows, n), numbers_at(Y, c.outputs * n, number(0))
+        fit,
+        fit.validation,
+        Z,
+        words_at(rows, n),
+        numbers_at(Y, fit.outputs * n, number),
     )
 
 
@@ -220,127 +233,128 @@ def _loaded(array, index, kind, default):
 
 @of_numbers
 def find_rows(data, rows, n, scale, indices, S, weights, zero) -> None:
-    """Write the position of each row in the data and its scaled weight; padding repeats the last row with weight 0."""
+    """Write the index in the data and the scaled weight of each row of a tile.
+
+    A tile has S >= n rows: n rows, and copies of the last row with weight 0. `zero` is
+    a number of the fit's floating-point type.
+    """
     factor = scale if zero.kind == scale.kind else scale.cast(zero.kind, "fptrunc")
     chosen = data.chosen
     weight = data.weight
     last = n - 1
-    for s in each(S):
+    for s in compiled_range(S):
         row = rows.load(where(s < n, s, last))
         index = _loaded(chosen, row, WORD, row)
-        row_weight = factor * _loaded(weight, index, zero.kind, factor.of(1))
+        row_weight = factor * _loaded(weight, index, zero.kind, factor.constant(1))
         indices.store(s, index)
         weights.store(s, where(s < n, row_weight, 0.0))
 
 
 @of_numbers
-def gather_inputs(c, data, indices, S, first, features, tile, size) -> None:
-    """Copy the inputs of rows to a tile and scale them, or compute the inputs; sparse rows are stored as references.
+def gather_inputs(fit, data, indices, S, first, features, tile, size) -> None:
+    """Copy inputs of S rows to a tile and scale them, or compute them from the data.
 
-    ``features`` inputs are gathered, starting at ``first``; a part of the inputs
-    requires a tile of features x rows.
+    The inputs are those with index ``first`` to ``first + features - 1``. If they are a
+    part of all inputs, the tile has features x rows. For sparse rows, the tile receives
+    references to the data.
     """
-    to = tile + first * S * size
-    if_else = tile.builder.if_else
-    if_then = tile.builder.if_then
-    with if_else((data.expander > 0).value) as (expands, gathers):
-        with expands:
-            calls.expand.formula(
+    target = tile + first * S * size
+    with if_else(data.expander > 0) as (computes, copies):
+        with computes:
+            calls.expand(
                 data.expander,
-                (
-                    data.x,
-                    data.row_bytes,
-                    indices,
-                    S,
-                    data.kept,
-                    data.kept_count,
-                    data.edges,
-                    first,
-                    features,
-                    c.by_rows,
-                    to,
-                ),
+                data.x,
+                data.row_bytes,
+                indices,
+                S,
+                data.kept,
+                data.kept_count,
+                data.edges,
+                first,
+                features,
+                fit.by_rows,
+                target,
             )
-        with gathers:
-            calls.gather.formula(
-                c.gather,
-                (
-                    S,
-                    features,
-                    data.x + first * size,
-                    c.inputs * size,
-                    to,
-                    S * size,
-                    indices,
-                ),
+        with copies:
+            calls.gather(
+                fit.gather,
+                S,
+                features,
+                A=data.x + first * size,
+                A_m=fit.inputs * size,
+                B=target,
+                B_n=S * size,
+                indices=indices,
             )
-    with if_then((data.scaler > 0).value):
-        calls.scale.formula(
-            data.scaler, (first, features, S, c.by_rows, data.shift, data.scale, to)
+    with if_then(data.scaler > 0):
+        calls.scale(
+            data.scaler, first, features, S, fit.by_rows, data.shift, data.scale, target
         )
 
 
 @of_numbers
-def gather_targets(c, data, indices, S, targets, size, zero) -> None:
-    """Copy the targets of rows to a tile of features x rows; classes are one-hot encoded."""
-    with targets.builder.if_else((data.classes > 0).value) as (encodes, gathers):
+def gather_targets(fit, data, indices, S, targets, size, zero) -> None:
+    """Copy the targets of S rows to a tile, (O, S); classes are one-hot encoded."""
+    with if_else(data.classes > 0) as (encodes, copies):
         with encodes:
-            for i in each(c.outputs * S):
+            for i in compiled_range(fit.outputs * S):
                 targets.store(i, zero)
-            for s in each(S):
-                targets.store(data.classes.load(indices.load(s)) * S + s, zero.of(1))
-        with gathers:
-            row = c.outputs * size
-            calls.gather.formula(
+            for s in compiled_range(S):
+                row_class = data.classes.load(indices.load(s))
+                targets.store(row_class * S + s, zero.constant(1))
+        with copies:
+            calls.gather(
                 data.gather_targets,
-                (S, c.outputs, data.t, row, targets, S * size, indices),
+                S,
+                fit.outputs,
+                A=data.t,
+                A_m=fit.outputs * size,
+                B=targets,
+                B_n=S * size,
+                indices=indices,
             )
 
 
-def _in_order(c, rows):
+def _in_order(fit, rows):
     """Return whether rows are consecutive: their indices are a slice of the list of all rows."""
-    distance = rows - c.all_rows
-    training = c.training.rows
-    validation = c.validation.rows
-    return (distance > -1) & (
-        distance < where(validation > training, validation, training) * 8
-    )
+    distance = rows - fit.all_rows
+    training = fit.training.rows
+    validation = fit.validation.rows
+    list_bytes = where(validation > training, validation, training) * 8
+    return (distance > -1) & (distance < list_bytes)
 
 
 @of_numbers
-def _reads_data(c, data, rows) -> bool:
+def _reads_data(fit, data, rows) -> bool:
     """Return whether inputs are read from the data, without a tile."""
     return (
-        _in_order(c, rows)
-        & (c.by_rows > 0)
+        _in_order(fit, rows)
+        & (fit.by_rows > 0)
         & (data.chosen | data.scaler | data.expander).equals(0)
     )
 
 
-_first_inputs = of_numbers(
-    lambda data, rows, row_bytes: data.x + rows.load(0) * row_bytes
-)
-
-
 @of_numbers
-def _must_fill(c, worker, is_validation, rows, n, scale) -> bool:
-    """Describe a worker's tile, and return whether it has to be filled.
+def _must_fill(fit, worker, is_validation, rows, n, scale) -> bool:
+    """Return whether a worker's tile has to be filled, and describe its new contents for the next call.
 
-    It is skipped if it still holds these rows from the previous step. Validation always
-    fills the tile and marks the contents as unknown, since validation rows have the
-    same indices as training rows.
+    The description of a tile has three words: the address of the rows' indices, the
+    number of rows, and the scale of their weights. If they are the same as in the
+    previous step, the tile still holds these rows. The address is 0 if the contents are
+    unknown: rows that are shuffled change at the same address, and validation rows have
+    the same addresses as training rows.
     """
-    contents = c.tile_contents + worker * TILE_CONTENTS
-    trains = is_validation.equals(0)
-    same = (
+    contents = fit.tile_contents + worker * TILE_CONTENTS
+    is_training = is_validation.equals(0)
+    has_same_contents = (
         contents.load(0).equals(rows)
         & contents.load(1).equals(n)
         & contents.load(2, scale.kind).equals(scale)
     )
-    contents.store(0, where(_in_order(c, rows) & trains, rows, 0))
+    contents.store(0, where(_in_order(fit, rows) & is_training, rows, 0))
     contents.store(1, n)
     contents.store(2, scale)
-    return (same & trains).equals(0)
+    return (has_same_contents & is_training).equals(0)
 
 
 @of_numbers
@@ -354,81 +368,91 @@ def _padded(is_validation, multiple, n):
 
 
 def gradient_of_rows(
-    context, worker, is_validation, rows_address, n, scale: float, step, gradient
+    fit, worker, is_validation, rows_address, n, scale: float, step, gradient
 ) -> float:
     """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless the address is 0."""
-    c = fit_at(context)
     zero = number(0)
-    none = np.int64(0)
-    most = c.tile_rows
-    first = worker * size * c.tile_rows
-    data = c.validation if is_validation else c.training
+    most = fit.tile_rows
+    data = fit.validation if is_validation else fit.training
     # The worker's parts of the memory.
-    tile = tile_of(c, worker)
-    deltas = delta_of(c, worker, none)
-    transposed = transposed_of(c, worker)
-    targets = c.targets + first * c.outputs
-    weights = c.row_weights + first
-    losses = c.row_losses + first
-    indices = c.tile_places + 8 * worker * most
-    stays = _reads_data(c, data, rows_address)
-    total, start = 0.0, none
+    tile = tile_of(fit, worker)
+    deltas = delta_of(fit, worker, 0)
+    transposed = transposed_of(fit, worker)
+    first = worker * size * most
+    targets = fit.targets + first * fit.outputs
+    weights = fit.row_weights + first
+    losses = fit.row_losses + first
+    indices = fit.tile_places + 8 * worker * most
+    stays = _reads_data(fit, data, rows_address)
+    total = 0.0
+    start = 0
     while start < n:
         rows = rows_address + 8 * start
         count = smaller(most, n - start)
-        S = _padded(is_validation, c.row_multiple, count)
+        S = _padded(is_validation, fit.row_multiple, count)
         inputs, fill = tile, True
         if stays:
-            inputs = _first_inputs(data, rows, size * c.inputs)
+            inputs = data.x + words_at(rows, 1)[0] * size * fit.inputs
         else:
-            fill = _must_fill(c, worker, is_validation, rows, count, scale)
+            fill = _must_fill(fit, worker, is_validation, rows, count, scale)
         if fill:
             find_rows(data, rows, count, scale, indices, S, weights, zero)
-            gather_targets(c, data, indices, S, targets, size, zero)
+            gather_targets(fit, data, indices, S, targets, size, zero)
             if not stays:
-                gather_inputs(c, data, indices, S, none, c.inputs, tile, size)
+                gather_inputs(fit, data, indices, S, 0, fit.inputs, tile, size)
         Z = inputs
-        for layer in range(c.layers):
-            Z = forward(c, layer, worker, inputs, S, step, rows)
-        if is_validation and c.store:  # needed for a score or for the history
-            calls.store(c.store, (context, Z, rows, S, deltas))
+        for layer in range(fit.layers):
+            Z = forward(fit, layer, worker, inputs, S, step, rows)
+        if is_validation and fit.store:  # needed for a score or for the history
+            calls.store(fit.store, fit, Z, rows, S, deltas)
         total += calls.loss(
-            c.loss, (S, c.outputs, count, Z, targets, weights, deltas, losses, c.loss_h)
+            fit.loss,
+            S,
+            fit.outputs,
+            count,
+            Z,
+            targets,
+            weights,
+            deltas,
+            losses,
+            fit.loss_h,
         )
-        current = none
-        layer = c.layers if gradient else none
+        current = 0
+        layer = fit.layers if gradient else 0
         while layer > 0:
             layer -= 1  # the first tile stores the gradient
             add = smaller(start, 1)
             current = backward(
-                c, layer, worker, transposed, inputs, S, step, current, gradient, add
+                fit, layer, worker, transposed, inputs, S, step, current, gradient, add
             )
         start += most
     return total
 
 
-def predict_rows(context, rows_address, n):
+def predict_rows(fit, rows_address, n):
     """Compute and store the predictions of n rows."""
-    c = fit_at(context)
-    zero = number(0)
-    most = c.tile_rows
-    I = c.inputs
-    Y = numbers_at(c.targets, c.outputs * c.tile_rows, zero)
-    for start in range(0, n, most):
+    data = fit.training
+    tile = fit.tile
+    I = fit.inputs
+    worker = 0
+    without_noise = -1
+    Y = numbers_at(fit.targets, fit.outputs * fit.tile_rows, number)
+    for start in range(0, n, fit.tile_rows):
         # The last tile has at least two rows. Products of one row are summed in a
         # different order, so the bits of a prediction would depend on the number of
         # rows before it.
         first = start if start + 1 < n else larger(n - 2, 0)
+        S = smaller(start + fit.tile_rows, n) - first
         rows = rows_address + 8 * first
-        S = smaller(start + most, n) - first
-        gather_inputs(c, c.training, rows, S, np.int64(0), I, c.tile, size)
-        Z = c.tile
-        for layer in range(c.layers):
-            Z = forward(c, layer, np.int64(0), c.tile, S, np.int64(-1), rows)
-        tile = numbers_at(c.tile, I * S, zero)
-        _store_predictions(c, c.training, Z, words_at(rows, S), Y)
-        if not are_finite(tile):
-            _spoil_predictions(c, c.training, tile, words_at(rows, S), Y)
+        indices = words_at(rows, S)
+        gather_inputs(fit, data, rows, S, 0, I, tile, size)
+        Z = tile
+        for layer in range(fit.layers):
+            Z = forward(fit, layer, worker, tile, S, without_noise, rows)
+        _store_predictions(fit, data, Z, indices, Y)
+        inputs = numbers_at(tile, I * S, Y)
+        if not are_finite(inputs):
+            _spoil_predictions(fit, data, inputs, indices, Y)
 
 
 @cache

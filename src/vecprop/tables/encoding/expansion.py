@@ -139,7 +139,7 @@ def expand(
     ``X``, ``places_at``, ``columns``, ``edges_at`` and ``tile`` are addresses.
     """
     places = words_at(places_at, n)
-    inputs = numbers_at(tile, n * features, number(0))
+    inputs = numbers_at(tile, n * features, number)
     step = n
     stride = 1
     if by_rows:
@@ -171,19 +171,19 @@ def expand(
             at = (column.first - first) * step + start * stride
             if column.storage == _INPUTS:
                 for k in range(low, high):
-                    _read(at_rows, column.at + 4 * k, np.float32(0), x)
+                    _read(at_rows, column.at + 4 * k, np.float32, x)
                     _put(x, rows, inputs, at + k * step, stride)
                 continue
             if column.storage == _PLACE:
-                _read(at_rows, column.at, np.int32(0), x)
+                _read(at_rows, column.at, np.int32, x)
                 for k in range(low, high):
                     for s in range(rows):
                         inputs[at + k * step + s * stride] = 1 if x[s] == k else 0
                 continue
             if column.storage == _WIDE:
-                _read(at_rows, column.at, np.float64(0), x)
+                _read(at_rows, column.at, np.float64, x)
             else:
-                _read(at_rows, column.at, np.float32(0), x)
+                _read(at_rows, column.at, np.float32, x)
             if column.marks_missing:
                 for s in range(AT_ONCE):
                     missing[s] = x[s] != x[s]
