@@ -299,6 +299,13 @@ def output(Y: ndarray, number: int, is_label: bool) -> ndarray:
     return Y
 
 
+def _of_target(unseen: ndarray, number: int, is_label: bool) -> ndarray:
+    """Return the out-of-fold predictions of one target as its model stores them."""
+    if is_label:
+        return output(unseen, number, is_label)
+    return unseen[:, number]
+
+
 def single_models(model: Any) -> list[Any]:
     """Return a fitted model for each target, whose networks have only the output of this target."""
     is_label = hasattr(model, "predict_proba")
@@ -306,9 +313,13 @@ def single_models(model: Any) -> list[Any]:
     for number, head in enumerate(model._heads):
         single = copy(model)
         attributes = vars(single)
-        attributes.pop("_heads")
-        attributes.pop("models_", None)
+        for name in ("_heads", "_tags", "models_", "feature_importances_"):
+            attributes.pop(name, None)
         attributes.update(head.learned, target=head.target)
+        if "out_of_fold_" in attributes:  # model files do not contain it
+            attributes["out_of_fold_"] = _of_target(
+                model.out_of_fold_, number, is_label
+            )
         ensembles = []
         settings = zip(
             model._ensembles, head.shares, head.inverse_temperatures, strict=True

@@ -80,7 +80,9 @@ def _as_text(value) -> str:
 
 def train(
     table: Table,
-    target: str = Option(help="The column to predict."),
+    target: str = Option(
+        help="The column to predict. Several columns are predicted in Python only."
+    ),
     output: Path | None = Option(None, "--output", "-o", metavar="MODEL", help=OUTPUT),
     task: Literal["classification", "regression"] | None = Option(
         None, help="The task; by default inferred from the target."
