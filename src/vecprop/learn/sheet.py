@@ -248,9 +248,10 @@ def _is_instructive(drawn):
 class _Grader:
     """Grades the values of a worksheet in order.
 
-    `intervals` bound each true value, the student's value, and the student's value with
-    its wrong entries replaced by results computed from earlier answers. `roots` names
-    the wrong values that a value follows from.
+    `intervals` contains bounds, (2, *shape), of each true value, of the student's
+    value, and of the student's value after its wrong entries are replaced by results
+    computed from earlier answers. `roots` names the wrong values that a value follows
+    from.
     """
 
     def __init__(self, values: list[Value]):
@@ -296,25 +297,30 @@ class _Grader:
         )
 
     def _add_intervals(self, value, inputs, numbers, is_wrong):
-        """Bound the value for the grading of later values."""
-        # the second interval bounds the student's value; given values have only one
+        """Store the intervals of a value for the grading of later values."""
+        # the second interval is the student's; given values have only one
         student_inputs = {key: self.intervals[key][:2][-1] for key in inputs}
-        computed_bounds = _bounds(value, student_inputs)
-        low, high = computed_bounds
-        unseen = np.stack([low - LAST / 2, high + LAST / 2])
-        is_unseen = np.isnan(numbers)
-        rounded = value.array.round(3)
-        if is_wrong.sum() > max(1, is_wrong.size / 2):
-            has_equal_answers = len(np.unique(numbers[~is_unseen])) == 1
-            if has_equal_answers and len(np.unique(rounded)) > 1:
-                is_unseen = (
-                    is_unseen | is_wrong
-                )  # a guess, for example 0 in all entries
-        answered = np.where(is_unseen, unseen, _interval(numbers, computed_bounds))
-        intervals = [_interval(rounded, _point(value.array)), answered]
+        bounds = _bounds(value, student_inputs)
+        low, high = bounds
+        unwritten = np.stack([low - LAST / 2, high + LAST / 2])
+        is_unwritten = np.isnan(numbers)
+        if _is_guess(value, numbers, is_wrong):
+            is_unwritten = is_unwritten | is_wrong
+        answered = np.where(is_unwritten, unwritten, _interval(numbers, bounds))
+        true = _interval(value.array.round(3), _point(value.array))
+        self.intervals[value.name] = [true, answered]
         if is_wrong.any():
-            intervals.append(np.where(is_wrong, unseen, answered))
-        self.intervals[value.name] = intervals
+            corrected = np.where(is_wrong, unwritten, answered)
+            self.intervals[value.name].append(corrected)
+
+
+def _is_guess(value, numbers, is_wrong):
+    """Return whether most entries are wrong and all are equal, for example 0."""
+    if is_wrong.sum() <= max(1, is_wrong.size / 2):
+        return False
+    answers = np.unique(numbers[~np.isnan(numbers)])
+    solutions = np.unique(value.array.round(3))
+    return len(answers) == 1 and len(solutions) > 1
 
 
 def _hints(value, numbers, is_wrong, messages):
@@ -368,7 +374,7 @@ def _bounds(value, inputs):
     for name, box in inputs.items():
         if not np.ptp(box, axis=0).any():
             continue
-        # with independent rows, a column affects all rows of the result only once
+        # columns affect all rows of the result in the same way if rows are independent
         count = box.shape[-1] if value.of_rows else box.shape[1]
         for number in range(count):
             line = (..., number) if value.of_rows else (slice(None), number)
@@ -404,8 +410,8 @@ def as_answer(
     """Return an answer's numbers, with nan for missing ones, and messages for unreadable entries."""
     numbers = np.full(shape, np.nan)
     messages = {}
+    # the name of the type stands for ragged lists and tensors that require gradients
     entries = np.array(type(answer).__name__)
-    # ragged lists or tensors that require gradients
     with suppress(ValueError, RuntimeError):
         entries = np.array(answer, object)
     if not entries.ndim and (entries.item() is None or not str(entries.item()).strip()):

@@ -110,6 +110,7 @@ def _check_lengths(name, array, lengths):
             continue  # it is broadcast
         if axis == "1":
             axis = "rows"  # a bias for each row
+        # the first argument with this axis, perhaps this one
         earlier, other_array, expected = lengths.setdefault(axis, (name, array, length))
         is_broadcast = axis == "rows" and 1 in (length, expected)
         if length != expected and not is_broadcast:

@@ -568,7 +568,7 @@ def _clipped(pairs):
 
 def _single_lines(pairs):
     """Yield a mistake if only the first or last row or column is wrong, or is right."""
-    wrong_entries = []
+    wrong_entries = []  # masks of the wrong trials
     for pair in pairs:
         if not pair.trial.is_right:
             tolerance = pair.trial.precision * np.abs(pair.expected).max(initial=0)

@@ -117,6 +117,7 @@ def _tried(task, caller):
 
 
 def _tried_in_format(task, caller, arguments_format):
+    """Call a function in all cases, with biases as vectors or all arrays as lists."""
     trials = []
     for case in range(len(CASES)):
         arguments = arguments_of(task, case)
@@ -250,8 +251,10 @@ def _wrong_type(trial):
         last_hint = f"It returns None, but should return {task.shape}."
         return with_step(task, look, mistake, last_hint)
     is_array = isinstance(value, ndarray)
-    is_list = as_list(value) is not None
-    if is_list if task.result == "list" else is_array:
+    has_right_type = is_array
+    if task.result == "list":
+        has_right_type = as_list(value) is not None
+    if has_right_type:
         return None
     result = "a single array" if is_array else type_in_words(value)
     if isinstance(value, list) and len(value) == 1 and same(value[0], trial.expected):
@@ -277,7 +280,7 @@ def _difference(trial):
 def _unknown(task, trials):
     """Describe a mistake that no known mistake explains."""
     wrong_trials = [trial for trial in trials if not trial.is_right]
-    misfit = None  # the first array of a wrong shape
+    misfit = None  # the first trial with an array of a wrong shape
     if task.result != "list":
         for trial in reversed(wrong_trials):
             is_array = isinstance(trial.value, ndarray)
@@ -289,7 +292,7 @@ def _unknown(task, trials):
     if len(values) > 2 and all(isinstance(value, ndarray) for value in values):
         if not np.isfinite(values[0]).all():
             return Mistake("the result is not finite", "argument")
-        # the last case repeats the first
+        # the last case repeats the first, so the last different case precedes it
         if same(values[0], values[1]) and same(values[0], values[-2]):
             return Mistake("the result does not depend on the arguments", "argument")
     if misfit is not None:
@@ -378,10 +381,10 @@ def _share(trial):
 def _with_hints(task, mistake, last_hint):
     """Build the grade of a function with a mistake; the last hint has no period yet."""
     points = 0
-    if mistake.look == "called":
+    if mistake.look == "called":  # only called functions are wrong
         points = 0.5
         look = f"{_capital(mistake.name)}."
-    elif mistake.look == "entry":
+    elif mistake.look == "entry":  # no known mistake
         wrong_entry, *_ = last_hint.split(FOR_ARGUMENTS)
         look = f"{wrong_entry}."
     else:

@@ -358,6 +358,7 @@ def described(words: str, name: str) -> str:
     'the square root is taken'
     """
     if not name:
+        # "the square root is taken", "the result is used instead of it"
         words = words.replace(" of {}", "")
         words = words.replace("{0} is used", "the result is used")
         words = words.replace("of {0}", "of it")
@@ -408,7 +409,7 @@ def _parts(task):
     parts = []
     for text in sorted(parts_by_text, key=len):
         equal_parts = parts_by_text[text]
-        first = equal_parts[0]
+        first = equal_parts[0]  # its name is empty if it is the whole formula
         spans = [part.spans[0] for part in equal_parts]
         name = _in_words(text) if first.name else ""
         parts.append(first._replace(name=name, spans=spans))
@@ -504,7 +505,7 @@ def _changed(task, part, changes):
 def _other_functions(task, part):
     """Yield mistakes that apply another function to the argument of a call."""
     argument = ""
-    if not part.name and len(task.arguments) == 1:
+    if not part.name and len(task.arguments) == 1:  # the whole formula is the call
         argument = task.arguments[0]
     elif isinstance(part.node, ast.Call):
         argument = part.text.partition("(")[2].removesuffix(")")

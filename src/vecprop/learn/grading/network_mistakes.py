@@ -48,7 +48,7 @@ def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
 def _relation(network, trials, is_loss):
     """Describe a simple relation between the results and the expected values, or return ""."""
     subject = "loss"
-    entries: Any = ...
+    entries: Any = ...  # all
     if not is_loss:
         subject = "gradient"
         tensors = network.layout.tensors
@@ -369,6 +369,7 @@ def _other_sums(network):
     loss_task = TASKS["loss"]
     for words, wrong_sum in chain(LOSS_SUMS, _mistakes(named(loss_task))):
         loss_sum = _of_predictions(network, wrong_sum)
+        # with and without a second mistake
         for ending, rows_power, outputs_power in SCALES:
             loss = _with_sum(
                 network, loss_sum, rows_power=rows_power, outputs_power=outputs_power

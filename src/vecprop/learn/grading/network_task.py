@@ -188,6 +188,7 @@ def _explained_grade(network, wrong_grades, losses, gradients):
         )
         look = "Look at the assumptions of the function: rows, ranges of numbers."
         return _wrong(look, mistake, last_hint)
+    # keep the diagnosis of the first wrong case if no mistake explains all cases
     grade = _wrong(look, mistake or first_grade.mistake, last_hint)
     return replace(grade, judged=first_grade.judged)
 
@@ -199,6 +200,7 @@ def _explanation(network, wrong_grades, losses, gradients):
         return explained(network, losses, is_loss=True)
     if not all(trial.has_value for trial in gradients):
         return ""
+    # other diagnoses of the first case already explain the gradient
     first_case_is_right = 0 not in wrong_grades
     if first_case_is_right or any(re.search(VAGUE, mistake) for mistake in mistakes):
         return explained(network, gradients, is_loss=False)

@@ -56,11 +56,11 @@ class StudentProcess:
         self.unset: dict[str, str] = {}
         self.notes: list[str] = []
         self.process: subprocess.Popen[str] | None = None
-        self.endless = 0
+        self.endless = 0  # the number of calls that were stopped
         self.calls = 0
         self.only_definitions = False
-        self.place = ""
-        self.used: dict[str, None] = {}
+        self.place = ""  # the line that runs while the file is loaded
+        self.used: dict[str, None] = {}  # uses of this library
 
     def __enter__(self) -> "StudentProcess":
         loaded = self._load()
@@ -308,6 +308,7 @@ class _Watch:
         used_before = self.used
         processes = self._look()
         self.looked = time_now
+        # processor time: imports have a large limit, and all other code shares one
         seconds = self._recent()
         limit = STARTING
         if not self.imports:

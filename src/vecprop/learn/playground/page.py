@@ -207,6 +207,7 @@ class Page:
 
     def do_ready(self, window: str | None = None):
         """Start the page. A reloaded page resumes the session of the closed window."""
+        # `window` is the key of the closed window
         before = self.windows.get(window or "")
         if before is not None and not before.is_open:
             self.session = before.session
@@ -214,7 +215,7 @@ class Page:
         self.windows.pop(self.key, None)
         self.windows[self.key] = self
         closed = [page.key for page in self.windows.values() if not page.is_open]
-        for key in closed[:-MOST_CLOSED]:
+        for key in closed[:-MOST_CLOSED]:  # the oldest
             del self.windows[key]
         self.answer["window"] = self.key
         self._add_settings()
@@ -237,6 +238,7 @@ class Page:
             self._next_frame()
 
     def _next_frame(self):
+        """Train for up to `speed` epochs, in calls of 1, 2, 4, ... epochs, and draw."""
         end = perf_counter() + FRAME_SECONDS
         remaining = self.speed
         count = 1
@@ -340,6 +342,7 @@ class Page:
         self._edit("remove", row)
 
     def _edit(self, *edit, selected=None):
+        """Edit a point and select a row; see `Session.edit`."""
         try:
             self.session.edit(*edit)
             self._forget()

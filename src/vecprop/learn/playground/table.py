@@ -148,7 +148,8 @@ class PlaygroundTable:
         target = sample._likely_target(counters)
         t = sample._examined(target, counters, is_target=True).column
         has_target = np.isfinite(t.numbers)
-        y = np.unique(t.numbers[has_target], return_inverse=True)[1].astype(float)
+        _, ranks_of_targets = np.unique(t.numbers[has_target], return_inverse=True)
+        y = ranks_of_targets.astype(float)
         other_columns = [name for name in self.columns if name != target]
         ranks = {}
         for name in other_columns[:LOOKED_AT]:

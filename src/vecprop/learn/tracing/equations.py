@@ -201,7 +201,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def computed(name: str, equation: str, values: Mapping[str, Array], loss=None):
-    """Evaluate the right-hand side of an equation."""
+    """Evaluate the right-hand side of an equation; the names in braces are keys of values."""
     arrays = dict(values)
     if name.startswith("delta") and np.ndim(arrays.get("w", 0)) == 1:
         arrays["w"] = arrays["w"][:, None]  # one factor per row

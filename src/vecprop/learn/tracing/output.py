@@ -125,6 +125,7 @@ def _head(row):
 
 
 def as_text(values: Sequence[Value], row: int | None) -> str:
+    """Format values as equations, with shapes and numbers below them."""
     arrays = {value.name: value.array for value in values}
     lines = [_head(row)]
     for head, value in by_stage(values):
@@ -136,6 +137,7 @@ def as_text(values: Sequence[Value], row: int | None) -> str:
             if shapes.strip():
                 lines.append(shapes)
             continue
+        # columns of right-aligned numbers
         cells, more_rows, more_columns = _grid(value)
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         ending = "  …" if more_columns else ""

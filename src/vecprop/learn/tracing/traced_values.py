@@ -279,11 +279,11 @@ def _backward(step, J, penalty_gradients):
         if role.startswith("J_"):
             yield from _parameter_gradient(step, role, J, penalty_gradients)
             continue
-        if role == "S":
+        if role == "S":  # the slope of an activation
             array = np.asarray(step.layer.derivative(*step.saved))
-        elif role == "dU":
+        elif role == "dU":  # the gradient of LayerNorm's standardized inputs
             array = step.p["g"] * step.delta
-        else:
+        else:  # dX
             array = step.delta_X
         yield step.value(role, array, "backward", template=template)
 
@@ -325,7 +325,8 @@ def step_values(
     theta = theta.copy()
     state = {name: copy(value) for name, value in old_state.items()}
     optimizer.step(theta, gradient, state)
-    # vectors of all parameters by role, and the names of their entries for a parameter
+    # the flat vectors of roles such as M, M_old and theta, and patterns such as M_{}_old
+    # for the names of their parts
     vectors = {**state, "theta": theta}
     names = {}
     for moment in optimizer.moments:
@@ -350,10 +351,10 @@ def step_values(
 
 
 def _twin(layer, enclosing):
-    """Copy a layer so that the copy records its passes.
+    """Copy a layer so that the copy records its passes in `LayerPass` objects.
 
     `enclosing` is a stack of lists. The copy appends each pass to the last list, which
-    belongs to the enclosing layer.
+    contains the passes inside the enclosing layer.
     """
     twin = copy(layer)
     cls = type(layer)
@@ -362,7 +363,7 @@ def _twin(layer, enclosing):
     def forward(p, X, noise=None):
         step = LayerPass(layer, p, X)
         enclosing[-1].append(step)
-        enclosing.append(step.inside)
+        enclosing.append(step.inside)  # for layers that this layer calls
         step.Y, step.saved = cls.forward(twin, p, X, noise)
         enclosing.pop()
         passes.append(step)
