@@ -93,6 +93,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     @terminated_as_interrupted()
     def run(**options):
+        """Run the command, and exit with the code of its error."""
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = lambda message, *_: say(f"Note: {message}")

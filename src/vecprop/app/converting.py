@@ -240,7 +240,7 @@ class _FirstPass:
     texts: list[DelimitedFile]
     words: Collection[str]
     numbers: Sequence[str]
-    progress: Callable[[int, float], object]
+    progress: Callable
     state: _State
 
     def run(self):
@@ -313,7 +313,7 @@ def _save(path: Path, frame, types: dict[str, Type], metadata: dict | None = Non
         )
 
 
-def _finish(folder: Path, result: Converted, progress: Callable[[int, float], object]):
+def _finish(folder: Path, result: Converted, progress: Callable):
     """Write each part with the column types, and remove the text of the part."""
     from ..tables.reading.arrow_files import arrow_tables, as_frame
 

@@ -254,11 +254,13 @@ def _importances_of_rows(
     rows = UsedRows.of(frame, Roles(target))
     X = rows.frame.drop(columns=target)
     y = plain_target(model, rows.frame, target)
+    # rows that the model was trained on
     duplicates = model.trained_rows_.count(model.encoder_, X, y)
-    _, notes = model.trained_rows_.not_by_chance(duplicates, len(X))
+    _, duplicate_notes = model.trained_rows_.not_by_chance(duplicates, len(X))
+    notes = ranked([*rows.notes, *duplicate_notes, *model.detect_drift(X)])
     measure = f"Rise of the {loss_name(model)} on {len(X)} rows of {table} {SHUFFLED}:"
-    explained = ExplainedModel(measure, importances(model, X, as_learned(model, y)))
-    return explained, ranked([*rows.notes, *notes, *model.detect_drift(X)])
+    columns = importances(model, X, as_learned(model, y))
+    return ExplainedModel(measure, columns), notes
 
 
 def _require_table_model(model):

@@ -251,6 +251,7 @@ class MultilayerPerceptron(
         return self._partial_fit(X, y, sample_weight)
 
     def _partial_fit(self, X, y, sample_weight) -> Self:
+        """Train for one epoch; see `partial_fit`."""
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         require_no_checkpoint(

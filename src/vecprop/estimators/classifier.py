@@ -226,6 +226,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         return BinaryCrossEntropy()
 
     def _own_score(self, rows: Rows) -> str | None:
+        """Return the score that equals the accuracy, unless a subclass defines its own."""
         cls = type(self)
         is_overridden = (
             cls.score is not MLPClassifier.score
@@ -239,6 +240,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     def _read_targets(
         self, y, weight: ndarray | None, new: bool, trains: bool = False
     ) -> tuple[Any, ndarray]:
+        """Return the labels and their encoding. If `new`, set the classes; otherwise check the labels."""
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         # a custom loss such as softmax cross-entropy has two outputs for two classes

@@ -142,16 +142,21 @@ class Rows:
         columns = {}
         for name in ("y", "T", "weight"):
             values = getattr(self.table, name)
-            columns[name] = getattr(whole, name, None)
-            if values is None:
-                columns[name] = None
-            elif columns[name] is None or not np.array_equal(
-                columns[name][indices], values
-            ):
-                columns[name] = np.empty((len(X), *values.shape[1:]), values.dtype)
-                columns[name][:] = values[:1]
-                columns[name][indices] = values
+            shared_values = getattr(whole, name, None)
+            columns[name] = _spread(values, shared_values, indices, rows=len(X))
         return Rows(Table(X, scaling=scaling, **columns), indices)
+
+
+def _spread(values, shared_values, indices: ndarray, rows: int):
+    """Return values of all rows, given the values at some indices, and perhaps shared values of all rows."""
+    if values is None:
+        return None
+    if shared_values is not None and np.array_equal(shared_values[indices], values):
+        return shared_values
+    spread_values = np.empty((rows, *values.shape[1:]), values.dtype)
+    spread_values[:] = values[:1]
+    spread_values[indices] = values
+    return spread_values
 
 
 class RandomSplit(NamedTuple):

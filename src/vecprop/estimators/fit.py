@@ -113,6 +113,7 @@ class FitSpec:
     checkpoint: Any = None
 
     def __post_init__(self):
+        """Derive the network, the schedule, the stopping rule and the scores from the settings."""
         settings = self.settings
         self.is_lbfgs = isinstance(self.optimizer, LBFGS)
         self.shows_bar = settings.verbose == "bar"
@@ -330,7 +331,9 @@ class Recorder:
     """
 
     def __init__(self, spec: FitSpec):
+        """Prepare to record a fit, which may continue an earlier one."""
         self.spec = spec
+        # the initial parameters, and the best ones so far
         self.theta = spec.before.theta
         best_theta = self.theta
         self.resumed = self.state_to_resume()
@@ -341,14 +344,15 @@ class Recorder:
             if np.array_equal(self.theta, best_theta):
                 self.theta = self.resumed.theta
         self.best_theta = best_theta.copy() if spec.by_score else None
+        # what scikit-learn adds to the losses
         self.constant = spec.constant(spec.rows)
         self.validation_constant = 0.0
         if spec.validation is not None:
             self.validation_constant = spec.constant(spec.validation)
-        self.can_continue = not spec.is_lbfgs and (
-            spec.schedule is None or not has_horizon(spec.schedule)
-        )
+        knows_horizon = spec.schedule is not None and has_horizon(spec.schedule)
+        self.can_continue = not spec.is_lbfgs and not knows_horizon
         self.outcome = self.initial_outcome()
+        # functions that score a state, by field of the outcome
         self.scores = {}
         for name, rows in spec.scored.items():
             self.scores[name] = spec.scorer(rows, spec.settings.scoring)

@@ -26,6 +26,7 @@ class Views(list):
     """A list of views. Assigning to an item writes into its view."""
 
     def __setitem__(self, index: Any, values: Any):
+        """Assign the values of an array in place."""
         view = self[index]
         array = np.asarray(values)
         if array.shape != view.shape:
@@ -51,6 +52,7 @@ def _views(model, attribute: str, name: str):
 
 
 def _set_views(model, attribute: str, values: Sequence):
+    """Set a parameter of all dense layers, now or when the network is created."""
     if "network_" not in vars(model):
         vars(model).setdefault("_given", {})[attribute] = list(values)
         return

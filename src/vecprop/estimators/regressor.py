@@ -105,6 +105,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     def _read_targets(
         self, y, weight: np.ndarray | None, new: bool, trains: bool = False
     ) -> tuple[Any, np.ndarray]:
+        """Return the numbers and their encoding. If `new`, set the encoding."""
         if y.dtype.kind not in "biuf":
             raise ValueError(
                 f"y has dtype {y.dtype}, expected numbers: use MLPClassifier for class"

@@ -218,6 +218,7 @@ class EpochTasks:
         self.begin()
 
         def after_epoch(state: TrainingState) -> bool:
+            """Call the callbacks and end the task; return whether to stop."""
             answers = [callback(state) for callback in callbacks]
             is_stopped = self.epoch.call_on_fit_task_end(
                 reconstruction_attributes=lambda: {"theta_": state.theta.copy()},

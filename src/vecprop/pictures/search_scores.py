@@ -17,6 +17,7 @@ class SearchResults:
     """The scores and the varying parameters of a fitted search, or of its ``cv_results_``."""
 
     def __init__(self, search, score: str):
+        """Read the columns of a score; raise an error if nothing can be plotted."""
         table = getattr(search, "cv_results_", search)
         if not isinstance(table, Mapping):
             raise TypeError(

@@ -138,6 +138,7 @@ def figure_of(
     def decorate(draw: Function) -> Function:
         @wraps(draw)
         def draw_checked(*arguments, **options):
+            """Draw the figure, or let the model draw it."""
             if not arguments:
                 return draw(**options)
             source, *further_arguments = arguments

@@ -60,7 +60,7 @@ class Incompatible(str):
 
 def work(
     bundle,
-    function: Callable[[Any, Any], Any],
+    function: Callable,
     data,
     token: str,
     threads: int,
@@ -96,13 +96,14 @@ class Dispatcher:
     """Submit bundles to the workers of a client, which must match `environment`, if any."""
 
     client: Any
-    function: Callable[[Any, Any], Any]
+    function: Callable
     bundles: Sequence
     data: Any
     retries: int
     environment: dict | None
 
     def __post_init__(self):
+        """Prepare to submit all bundles."""
         self.token = uuid4().hex
         self.arrived = threading.Event()
         self.waiting = deque(range(len(self.bundles)))

@@ -117,9 +117,11 @@ class NumberFormat:
         largest = max(sizes)
         negligible = NEGLIGIBLE * median_low(sizes)
         large = [estimate for estimate in estimates if estimate.size >= negligible]
+        # the decimals that the uncertainty of the estimates supports
         uncertain = [estimate for estimate in large if estimate.is_uncertain]
         supported = max(map(_decimals, uncertain or large))
         required = [supported]
+        # the decimals of the first digit of each difference, or of its first two
         digits = 2 if margins else 1
         rounding_error = 10.0 ** (1 - MAX_DIGITS) * largest
         for estimate in estimates[1:]:
@@ -131,6 +133,7 @@ class NumberFormat:
                 # An end that is printed as 0 would hide whether the interval contains 0.
                 required.append(min(-_exponent(end), supported + 2))
         decimals = min(max(required), MAX_DIGITS - 1 - _exponent(largest))
+        # Very large and very small numbers have a power of ten.
         power = 0
         if not 1e-6 <= largest < 1e12:
             power = min(_exponent(estimate.size) for estimate in large)

@@ -22,6 +22,7 @@ def attach(module: str, package: str, file: str):
     load, listed, names = lazy_loader.attach_stub(package, file)
 
     def load_or_suggest(name: str) -> object:
+        """Return a public name and store it in the module, or suggest another name."""
         if name not in names:
             raise AttributeError(
                 f"module {module!r} has no attribute"
@@ -36,7 +37,7 @@ def attach(module: str, package: str, file: str):
     return load_or_suggest, listed, names
 
 
-def without_garbage_collection(load: Callable[[str], object], name: str) -> object:
+def without_garbage_collection(load: Callable, name: str) -> object:
     """Load a name without garbage collection, because imports create little garbage."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -182,6 +183,7 @@ class UnknownAttribute(AttributeError):
         super().__init__(owner, name, obj=owner)
 
     def __str__(self) -> str:
+        """Return the message with the most similar public name."""
         owner, name = self.args
         cls = type(owner)
         hint = advice_on(name, *(base.__name__ for base in cls.__mro__))
@@ -217,21 +219,23 @@ class SuggestsSettings:
     _parameter_constraints: ClassVar[dict[str, list]]
 
     def _validate_params(self):
+        """Validate the settings as scikit-learn does, and add a hint to the error."""
         # a private method of scikit-learn, which a later release may not have
         validate = getattr(super(), "_validate_params", lambda: None)
         try:
             validate()
         except ValueError as error:
-            text = str(error)
-            # "The 'name' parameter of MLPClassifier must be …"
-            _, name, *_ = [*text.split("'"), ""]
+            text = str(error).removesuffix(".")
+            # "The 'alpha' parameter of MLPClassifier must be …"
+            _, _, name = text.partition("'")
+            name, _, _ = name.partition("'")
             options = []
             for constraint in self._parameter_constraints.get(name, ()):
                 options.extend(getattr(constraint, "options", ()))
             hint = setting_hint(name, getattr(self, name, None), options)
             if not hint:
                 raise
-            raise type(error)(f"{text.removesuffix('.')}: {hint}") from None
+            raise type(error)(f"{text}: {hint}") from None
 
 
 def _module_hint(module: str, package: str, name: str) -> str:

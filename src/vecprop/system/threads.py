@@ -102,7 +102,7 @@ class suppress_system_errors(suppress):
 class _Call(NamedTuple):
     """A call for a helper, work(worker), and where its outcome and its end are reported."""
 
-    work: Callable[[int], None]
+    work: Callable
     worker: int
     outcome: list
     ends: SimpleQueue
@@ -136,6 +136,7 @@ class _Helper:
     """
 
     def __init__(self):
+        """Start the thread."""
         self._calls = SimpleQueue()
         # of the latest call: its outcome, empty until it is done, and its end
         self._outcome = [None]
@@ -147,7 +148,7 @@ class _Helper:
         # corrupt its list of threads.
         _thread.start_new_thread(_serve, (self._calls, collected))
 
-    def begin(self, work: Callable[[int], None], worker: int):
+    def begin(self, work: Callable, worker: int):
         """Start work(worker) in the thread."""
         call = _Call(work, worker, outcome=[], ends=SimpleQueue())
         # No signal handler can raise between the last two lines. Otherwise, callers
@@ -214,9 +215,7 @@ def _helpers(count: int) -> list[_Helper]:
     return helpers
 
 
-def run_in_parallel(
-    work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None
-):
+def run_in_parallel(work: Callable, workers: int, abandon: Callable | None = None):
     """Call work(0), …, work(workers - 1) in parallel; work(0) runs in this thread.
 
     If a call or a signal handler raises, abandon() is called to end the calls that wait
@@ -248,8 +247,8 @@ the wait.
 
 def interruptible(
     work: Callable[[], Result],
-    is_stopped: Callable[[], object] = lambda: False,
-    stop: Callable[[], object] | None = None,
+    is_stopped: Callable = lambda: False,
+    stop: Callable | None = None,
 ) -> Result:
     """Return work() from another thread, while this thread can receive exceptions.
 
@@ -295,9 +294,7 @@ def shield_from_signals(work: Callable[[], Result]) -> Result:
     return run_in_thread(work, stop=lambda: None)
 
 
-def run_in_thread(
-    work: Callable[[], Result], stop: Callable[[], object] | None = None
-) -> Result:
+def run_in_thread(work: Callable[[], Result], stop: Callable | None = None) -> Result:
     """Return work(), from another thread if this is the main one; see `interruptible`.
 
     Signal handlers raise in the main thread. Their exceptions are raised at once, but
@@ -330,18 +327,26 @@ def defer_sigint(work: Callable[[list], Result]) -> Result:
     """Return work(received), and delay Ctrl-C until all threads of work have ended.
 
     Threads at a barrier must stop together. An entry is appended to `received` when
-    Ctrl-C is pressed; outside the main thread, `received` is the list of `cancellable`.
-    A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a
-    context manager, because the handler of another signal may raise before a generator
-    enters its ``try`` block.
+    Ctrl-C is pressed. A second Ctrl-C is not delayed: it raises SecondInterrupt. Other
+    threads than the main one receive no signals; there, `received` is the list of
+    `cancellable`.
     """
-    is_main = threading.current_thread() is threading.main_thread()
     # None is a handler set in C, which cannot be restored
     outer_handler = _signal.getsignal(signal.SIGINT)
-    if not is_main or outer_handler is None:
-        result = work(_cancelled.get())
-        check_cancelled()
-        return result
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and outer_handler is not None:
+        return _defer_to(outer_handler, work)
+    result = work(_cancelled.get())
+    check_cancelled()
+    return result
+
+
+def _defer_to(outer_handler, work: Callable[[list], Result]) -> Result:
+    """Return work(received); call the outer handler of Ctrl-C after that; see `defer_sigint`.
+
+    This function is not a context manager, because the handler of another signal may
+    raise before a generator enters its ``try`` block.
+    """
     received = []
 
     def receive(*arguments):
@@ -367,6 +372,7 @@ def defer_sigint(work: Callable[[list], Result]) -> Result:
 
 @lru_cache(maxsize=1)
 def _controller():
+    """Return the controller of the BLAS that compiled code calls."""
     with fork_lock:
         import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
         from threadpoolctl import ThreadpoolController
@@ -412,7 +418,7 @@ def _set_blas(counts: list[int]) -> list[int]:
 def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:
     """Run work() with single-threaded BLAS; the last of several simultaneous calls restores the threads.
 
-    This function is not a context manager for the reason given in `defer_sigint`.
+    This function is not a context manager for the reason given in `_defer_to`.
     """
     global _blas_users, _blas_counts
     if not used:

@@ -214,6 +214,7 @@ def _binary(file, suffix: str) -> Writers:
     schema = None
 
     def write(frame):
+        """Write rows; the first rows create the writer."""
         nonlocal writer, schema
         table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
         if writer is None:

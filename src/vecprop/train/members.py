@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
@@ -389,6 +389,11 @@ class PartialResults(NamedTuple):
     groups: list[GroupResults]
     others: dict[int, TrainingResult]
 
+    def add(self, part: "PartialResults"):
+        """Add the results of other members."""
+        self.groups.extend(part.groups)
+        self.others.update(part.others)
+
     @property
     def numbers(self) -> list[int]:
         """The indices of the members in the population."""
@@ -439,15 +444,6 @@ class PartialResults(NamedTuple):
                 result.state.network = members[number].network
 
 
-def joined(parts: Iterable[PartialResults]) -> PartialResults:
-    """Combine the results of several parts of a population."""
-    whole = PartialResults([], {})
-    for part in parts:
-        whole.groups.extend(part.groups)
-        whole.others.update(part.others)
-    return whole
-
-
 class TrainingResults(Sequence[TrainingResult], SuggestsNames):
     """The results of `train_population`: a sequence in the order of the members.
 
@@ -477,6 +473,7 @@ class TrainingResults(Sequence[TrainingResult], SuggestsNames):
     def __init__(
         self, groups: Sequence[GroupResults], others: Mapping[int, TrainingResult]
     ):
+        """Find the position of each member in its group."""
         self._groups = groups
         self._others = others
         self._results = dict(others)

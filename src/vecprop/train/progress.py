@@ -185,6 +185,7 @@ class ProgressLine:
         self.unit = unit
 
     def __enter__(self) -> Self:
+        """Show the line, unless another line is shown."""
         self.started = time.perf_counter()
         # of the current task: its start, its first update, and the latest one
         self.start = Update(self.started, units=0, share=0.0)
@@ -226,6 +227,7 @@ class ProgressLine:
     def update(self, count: int, share: float, texts: Sequence[str] = ()):
         """Set the count, the finished share of the task, and the texts after the times."""
         update = Update(time.perf_counter(), count, share)
+        # In a block with several tasks, a new task begins with a smaller count.
         is_new_task = self.latest is self.start or count < self.latest.units
         if is_new_task:
             self.start = Update(self.latest.seconds, 0, self.latest.share)

@@ -23,6 +23,7 @@ class ReferenceSteps(Steps):
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None):
+        """Check the inputs, and copy the parameters."""
         super().__init__(run, validation_batch and validation_batch.gathered())
         self.batch = batch.gathered()
         self.batch.require_finite_inputs()

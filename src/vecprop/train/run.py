@@ -55,7 +55,7 @@ class Steps(ABC):
         """Handle a window whose steps were done before training resumed."""
 
 
-def interruption_of(work: Callable[[], object]) -> KeyboardInterrupt | None:
+def interruption_of(work: Callable) -> KeyboardInterrupt | None:
     """Call work(), and return the Ctrl-C that ended it, if any. A second Ctrl-C is raised."""
     try:
         work()
@@ -73,7 +73,7 @@ def held(checkpoint, is_folder: bool = True) -> AbstractContextManager[None]:
 
 @contextmanager
 def saved_on_failure(
-    save: Callable[[], None], unless: tuple[type[BaseException], ...] = ()
+    save: Callable, unless: tuple[type[BaseException], ...] = ()
 ) -> Iterator[None]:
     """Call save() if the block raises an error, `unless` it is of one of these classes.
 
@@ -111,6 +111,7 @@ class Best:
     """
 
     def __init__(self, rule: EarlyStopping, state: TrainingState):
+        """Continue from the state, or store the initial parameters in it."""
         self.rule = rule
         self.continues = state.early_stopping.get("monitor") == rule.monitor
         if not self.continues:
@@ -350,7 +351,8 @@ class Run:
         """Raise DivergenceError for the epoch after the complete epochs."""
         count = results.epochs
         if count:
-            # Both numbers include the steps of the complete epochs.
+            # The state contains the steps of the complete epochs. The results contain
+            # these steps, too, and the steps until divergence.
             self.state.step += results.steps - count * self.per_epoch
         if results.gradient_diverged:
             self.require_finite("gradient's norm", results.norms[count])
@@ -379,23 +381,17 @@ class Run:
             history._step_size.append(results.sizes[:count])
 
     def notify(self, results: EpochResults | None) -> Reason | None:
-        """Call early stopping and the schedule after epochs, and callbacks also after a window, which has no results.
+        """Notify the callbacks after a window or after epochs, which also have results; return a reason to stop.
 
         If several of them end training, the reason of the last one is returned.
         """
-        state = self.state
         self.is_whole = results is None or not results.diverged
         reason: Reason | None = None
         try:
-            if results is not None:
-                stalled = results.stalled
-                if self.best is not None and self.best.has_stalled(state, stalled):
-                    reason = "early stopping"
-                if state.schedule:
-                    schedule: Any = self.settings.schedule
-                    schedule.observe(state.history.last_loss, state.schedule)
+            if results is not None and self.rule_stops(results):
+                reason = "early stopping"
             for callback in self.callbacks:
-                if is_true(callback(state)):
+                if is_true(callback(self.state)):
                     reason = "callback"
             if self.checkpoint is not None and self.is_whole and reason is None:
                 self.checkpoint._after_epoch(self.result_so_far("interrupted"))
@@ -405,6 +401,17 @@ class Run:
                 error.result = self.result_so_far("callback")  # type: ignore[attr-defined]
             raise
         return reason
+
+    def rule_stops(self, results: EpochResults) -> bool:
+        """Notify early stopping and the schedule; return whether early stopping ends training."""
+        state = self.state
+        stops = False
+        if self.best is not None:
+            stops = self.best.has_stalled(state, results.stalled)
+        if state.schedule:
+            schedule: Any = self.settings.schedule
+            schedule.observe(state.history.last_loss, state.schedule)
+        return stops
 
     def end(self, result: TrainingResult):
         """Store and save the result."""
@@ -487,7 +494,7 @@ def train_runs(runs: Sequence[Run], rows: Generator[Sequence]) -> list[TrainingR
     return watched(runs, work)
 
 
-def watched(runs: Sequence[Run], work: Callable[[], None]) -> list[TrainingResult]:
+def watched(runs: Sequence[Run], work: Callable) -> list[TrainingResult]:
     """Call work(), which trains all runs, and return their results.
 
     Ctrl-C ends training. KeyboardInterrupt is raised if no run has started, or if all

@@ -384,6 +384,7 @@ class LBFGSSearch:
     def __init__(
         self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None
     ):
+        """Prepare the losses and gradients of a run."""
         self.run = run
         self.state = run.state
         self.engine = engine

@@ -10,7 +10,6 @@ from contextlib import suppress
 from inspect import signature
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from ...system.extras import imported
 from ...tables.classifier import MOST_ONCE, TabularClassifier
@@ -229,6 +228,7 @@ def _about_option(estimator, message: str) -> str:
 
 
 def _described_interval(interval) -> str:
+    """Describe one of scikit-learn's intervals, such as "a number above 0 and at most 1"."""
     lower_bound = "above"
     if interval.closed in ("left", "both"):
         lower_bound = "of at least"
@@ -246,9 +246,7 @@ def named(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def _several(
-    option: str, options: Mapping, number: Callable[[str], Any], allowed: str
-) -> tuple:
+def _several(option: str, options: Mapping, number: Callable, allowed: str) -> tuple:
     """Parse the positive, comma-separated numbers of an option."""
     with suppress(ValueError):
         numbers = tuple(map(number, options[option].split(",")))

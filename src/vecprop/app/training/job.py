@@ -50,6 +50,7 @@ class TrainingJob:
     """The model to save: the evaluated model or, with ``--refit``, the refitted one."""
 
     def __init__(self, options: dict, request: Request, files: RunFiles):
+        """Prepare a run without results."""
         self.options = options
         self.request = request
         self.files = files
@@ -276,6 +277,7 @@ class TrainingJob:
             result["report"] = str(page)
 
     def _run(self, measured: Measured, result: dict) -> Run:
+        """Describe the run on its report page."""
         request = self.request
         files = {"data": request.table}
         if request.test is not None:

@@ -24,6 +24,7 @@ class RunFolder:
     """A folder that saves the training of a run, for the same command to resume."""
 
     def __init__(self, options: Mapping):
+        """Identify the run by its input files, its options and the versions of libraries."""
         self.path = options["checkpoint"]
         self.networks = self.path / "networks"
         # a run is resumed if all of this is the same

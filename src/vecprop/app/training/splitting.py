@@ -445,14 +445,19 @@ def _digests_of_rows(
     parts: Parts, scored: Parts, group: str | None
 ) -> tuple[ndarray, ndarray]:
     """Return a digest of each training row, and of each row that is scored."""
-    excluded = parts.X.attrs["aside"].keys() - {group}
-    targets = pandas().Series(parts.y), pandas().Series(scored.y_test)
-    pairs = [_in_one_format(*targets)]
+    # such as row numbers and weights
+    columns_set_aside = parts.X.attrs["aside"].keys() - {group}
+    columns = [(pandas().Series(parts.y), pandas().Series(scored.y_test))]
     for name in parts.X.columns:
-        if name not in excluded and name in scored.X_test.columns:
-            pairs.append(_in_one_format(parts.X[name], scored.X_test[name]))
-    train, tested = zip(*pairs, strict=True)
-    return _row_digests(train), _row_digests(tested)
+        if name not in columns_set_aside and name in scored.X_test.columns:
+            columns.append((parts.X[name], scored.X_test[name]))
+    train_columns = []
+    scored_columns = []
+    for column in columns:
+        train_column, scored_column = _in_one_format(*column)
+        train_columns.append(train_column)
+        scored_columns.append(scored_column)
+    return _row_digests(train_columns), _row_digests(scored_columns)
 
 
 def _row_digests(columns: Sequence[ndarray]) -> ndarray:

@@ -127,6 +127,7 @@ class Candidate:
     """An estimator with one choice of parameters."""
 
     def __init__(self, estimator, params: dict, seeds: int):
+        """Set the parameters, and find the network in the estimator."""
         self.params = params
         values: Any = clone(params, safe=False)  # a parameter may be an estimator
         self.estimator: Any = clone(estimator)
@@ -331,6 +332,7 @@ class Fold:
     """The training rows of one split, prepared once for all candidates with the same preprocessing."""
 
     def __init__(self, estimator, X, y, train, params: dict, shared: Shared | None):
+        """Select the arguments of the training rows."""
         self.estimator = estimator
         self.all_X = X
         self.all_y = y
@@ -419,16 +421,16 @@ class Fold:
     def accepted(
         self, candidate: Candidate, pipeline, scaling: Scaling | None
     ) -> FoldRows:
-        """Return the rows as the candidate's model reads them."""
+        """Return the rows as the candidate's model reads them: preprocessed, copied or shared."""
         template: Any = clone(candidate.model)
         if pipeline is not None and scaling is None:
             _, captured = pipeline.steps[-1]
-            rows = template._accept(captured.X, self.y, **captured.params)
-            return FoldRows(template, *rows)
-        if self.shared is None:
-            rows = template._accept(self.X, self.y, **self.params)
-            return FoldRows(template, *rows)
-        return self.shared_rows(self.shared, candidate, template, scaling)
+            rows, validation = template._accept(captured.X, self.y, **captured.params)
+        elif self.shared is None:
+            rows, validation = template._accept(self.X, self.y, **self.params)
+        else:
+            return self.shared_rows(self.shared, candidate, template, scaling)
+        return FoldRows(template, rows, validation)
 
     def shared_rows(
         self, shared: Shared, candidate: Candidate, template, scaling: Scaling | None

@@ -315,6 +315,7 @@ class _Copy:
     """
 
     def __init__(self, source: Blocks, folder: Path, seed: int | None):
+        """Create the arrays of the copy, and count the rows of each bucket."""
         self.source = source
         self.folder = folder
         self.seed = seed

@@ -78,13 +78,13 @@ class Windows:
     def __init__(
         self,
         sizes: Sequence[int] | ndarray,
-        read: Callable[[int], list[Batch]],
+        read: Callable,
         *,
         window: int,
         shuffle: bool,
         seed: int,
         room: int,
-        prefetch: Callable[[list[int]], object] | None = None,
+        prefetch: Callable | None = None,
     ):
         """Prepare to read windows of at most `window` rows, from blocks of these sizes.
 
@@ -245,6 +245,7 @@ class CheckedBlocks:
     """Read blocks as checked batches, and detect rows that are sorted by their targets."""
 
     def __init__(self, network: Network, theta: ndarray, blocks: Blocks):
+        """Check the sizes and the inputs of the blocks; `theta` defines the dtype."""
         self.network = network
         self.theta = theta
         self.blocks = blocks

@@ -41,7 +41,7 @@ def missing() -> str | None:
     return trial.missing()
 
 
-def stop_check(interrupts: list, seconds: float) -> Callable[[], int] | None:
+def stop_check(interrupts: list, seconds: float) -> Callable | None:
     """Return a function that is true after an interrupt, or None if work of this length cannot be stopped."""
     if seconds > LONG:
         return interrupts.__len__
@@ -162,14 +162,16 @@ class StepsInMemory(CompiledSteps):
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None):
+        """Check the inputs and prepare the kernels."""
         super().__init__(run, validation_batch)
         self.batch = batch
         takes_steps = self.state.epoch < self.state.epochs
         has_dense_inputs = isinstance(run.network.layers[0], Dense)
-        is_found_later = takes_steps and has_dense_inputs
+        # The gradient is NaN if an input of a dense layer is not finite.
+        shows_in_gradient = takes_steps and has_dense_inputs
         is_cheap = batch.X.size < MUCH
         # Callbacks should not open files before training fails.
-        if is_cheap or run.callbacks or not is_found_later:
+        if is_cheap or run.callbacks or not shows_in_gradient:
             batch.require_finite_inputs()
         self.prepare(batch, run.plan)
         best = run.best

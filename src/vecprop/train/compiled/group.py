@@ -29,6 +29,7 @@ class CompiledGroup:
     """
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data):
+        """Prepare the fits of members, given their indices in the population."""
         member = members[0]
         network = member.network
         optimizer = member.optimizer
@@ -85,8 +86,10 @@ class CompiledGroup:
         trained = self.fits
         # read first: a member that ends now must not count as ended with an old reason
         seconds = trained.seconds.copy()
-        done, steps, _, ends = trained.done.copy().T
-        has_all_epochs = (ends == 0) & (done == trained.epochs)
+        # columns: complete epochs, steps, whether the gradient diverged, `fits.Ended`
+        epochs, steps, _, ends = trained.done.copy().T
+        has_all_epochs = (ends == 0) & (epochs == trained.epochs)
+        is_measured = (ends != fits.Ended.NOT_STARTED) & (ends != fits.Ended.AT_START)
         return GroupResults(
             self.numbers,
             member.network,
@@ -97,10 +100,10 @@ class CompiledGroup:
             per_epoch=self.per_epoch,
             running=self.running,
             moments=trained.moments,
-            done=done,
+            done=epochs,
             steps=steps,
             reasons=np.where(has_all_epochs, ALL_EPOCHS, REASON_OF_END[ends]),
-            measured=(ends != fits.Ended.NOT_STARTED) & (ends != fits.Ended.AT_START),
+            measured=is_measured,
             seconds=seconds,
             **{name: getattr(trained, name) for name in SHARED_ARRAYS},
         )

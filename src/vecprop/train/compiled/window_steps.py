@@ -67,16 +67,19 @@ class WindowSteps(CompiledSteps):
         self._carry(window, self._with_carried(window))
 
     def advance(self, window: "Window", most: float, interrupts: list) -> EpochResults:
-        """Take the steps of a window. The last window of an epoch returns the results of the epoch."""
+        """Take the steps of a window. The last window of an epoch returns the results of the epoch.
+
+        If the steps are interrupted or diverge, the state is unchanged except for its
+        number of steps.
+        """
         state = self.state
-        batch_size = self.plan.batch_size
         if not self.epochs:
             self._prepare(window.batch)
         positions = self._with_carried(window)
         count = len(positions)
         if not window.is_last:  # the other rows are carried over
-            count -= count % batch_size
-        steps = ceil(count / batch_size)
+            count -= count % self.plan.batch_size
+        steps = ceil(count / self.plan.batch_size)
         if steps:
             results = self._run(window, positions[:count], steps, interrupts)
         else:

@@ -11,7 +11,7 @@ from numpy import ndarray
 from ...core.elementary import suggests_keywords
 from ...core.rows.selection import Selection
 from ...optimize.settings import EngineName
-from ..members import Data, Member, PartialResults, TrainingResults, joined
+from ..members import Data, Member, PartialResults, TrainingResults
 from ..progress import Progress
 from ..run import saved_on_failure
 from .bundles import Bundle, SharedData, Workers, bundles_of, results_of, train_bundle
@@ -114,7 +114,7 @@ def train_population(
         require_method("checkpoint", checkpoint, "_members")
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
-    parts = []
+    whole = PartialResults([], {})
     with ExitStack() as stack:
         store = None
         if checkpoint is not None:
@@ -125,19 +125,19 @@ def train_population(
             store = checkpoint._members(
                 members, groups=groups, engines=engines, data=data, moments=moments
             )
-            parts.append(store.part)
+            whole.add(store.part)
         monitor = Monitor(len(members), progress, store, moments)
         if monitor.saved:
             groups = without_saved(groups, monitor.saved)
         stack.enter_context(saved_on_failure(monitor.save))
         if workers is None:
             part = train_local(groups, members, data, engine, monitor)
-            parts.append(part if moments else part.without_moments())
+            whole.add(part if moments else part.without_moments())
         else:
             bundles, shared = bundles_of(groups, members, data, engine, moments)
-            parts.append(train_remote(workers, bundles, shared, members, monitor))
+            whole.add(train_remote(workers, bundles, shared, members, monitor))
         monitor.end()
-    results = TrainingResults(*joined(parts))
+    results = TrainingResults(whole.groups, whole.others)
     if monitor.is_interrupted and all(
         result.reason != "interrupted" for result in results
     ):
@@ -181,8 +181,7 @@ def train_remote(
         with closing(results_of(workers, train_bundle, bundles, shared)) as results:
             for _, part in results:
                 part.restore_networks(members)
-                whole.groups.extend(part.groups)
-                whole.others.update(part.others)
+                whole.add(part)
                 if monitor.on_results(part):
                     return
 

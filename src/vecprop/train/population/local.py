@@ -30,6 +30,7 @@ class Monitor:
         store: Any = None,
         moments: bool = True,
     ):
+        """Prepare to report the progress of `total` members; `store` saves them, with moments if set."""
         self.total = total
         self.progress = progress
         self.store = store
@@ -54,7 +55,7 @@ class Monitor:
             self.single_members.append(member)
             self.is_stopped |= result.reason == "interrupted"
 
-    def train(self, work: Callable[[], object]):
+    def train(self, work: Callable):
         """Call work(); after Ctrl-C, stop the remaining members."""
         if interruption_of(work) is not None:
             self.is_stopped = self.is_interrupted = True
@@ -162,6 +163,7 @@ def train_local(
     results = {}
 
     def train_all():
+        """Train the groups together, then the other members one by one."""
         if compiled_groups:
             type(compiled_groups[0]).run(compiled_groups, monitor)
         for number in sorted(single_numbers):
