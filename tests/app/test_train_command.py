@@ -395,7 +395,10 @@ def test_nothing_is_overwritten_without_force(vecprop, table):
             2,
             "--quantile is 'high', but must be levels",
         ),
-        ("buys --loss quantile", 2, "has no option loss"),
+        ("buys --loss quantile", 3, "value(s) that are not numbers"),
+        ("buys --loss quantile --task classification", 2, "has no option loss"),
+        ("spends --loss poison", 2, "--loss is 'poison', but must be absolute, "),
+        ("spends --loss poisson --exposure ages", 3, "no column 'ages': did"),
         ("spends --loss quantile --quantile 0.5,0.1,0.9", 2, "three increasing levels"),
         (
             "spends --weight spends",
@@ -418,6 +421,34 @@ def test_incompatible_options_raise_an_error(vecprop, table, arguments, code, sa
         ).stderr
     )
     assert not Path("people.npz").exists()
+
+
+def test_counts_with_an_exposure_are_trained_predicted_and_evaluated(vecprop, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.integers(20, 80, 200)})
+    frame["years"] = rng.uniform(0.5, 2, 200).round(2)
+    frame["claims"] = rng.poisson(frame["years"] * frame["age"] / 40)
+    frame.to_csv("claims.csv", index=False)
+    chosen = ("--target", "claims", "--loss", "poisson", "--exposure", "years")
+    page = ("--report", "page.html")
+    said = vecprop("train", "claims.csv", *FAST, *chosen, "--test-size", "50", *page)
+    assert "The mean deviance is " in said.stdout.splitlines()[0]
+    assert "Poisson regression" in said.stdout
+    assert "years (it contains the exposure)" in said.stdout
+    assert "Poisson regression" in Path("page.html").read_text()
+    options = tomllib.loads(Path("claims.toml").read_text())
+    assert (options["loss"], options["exposure"]) == ("poisson", "years")
+    ends = ("--interval", "0.9", "-o", "rows.csv")
+    vecprop("predict", "claims.npz", "claims.csv", *ends)
+    rows = pd.read_csv("rows.csv")
+    assert (rows["prediction"] > 0).all()
+    assert (rows["high"] >= rows["prediction"]).all()
+    said = vecprop("evaluate", "claims.npz", "claims.csv")
+    assert "deviance" in said.stdout
+    # an earlier name of the loss, from a saved configuration
+    again = (*FAST, "--target", "claims", "--loss", "squared_error", "--force")
+    said = vecprop("train", "claims.csv", *again)
+    assert 'loss="poisson" (--loss poisson)' in said.stderr
 
 
 def test_devices_and_folders_are_not_replaced(vecprop, table):

@@ -284,8 +284,8 @@ def test_members_are_not_trained_on_their_fold(folder, roles, little):
     stream, encoded = fit.stream, fit.stream.encoded
     numbers = iter(())
 
-    def spoiled(targets):
-        T, weight = encoded(targets)
+    def spoiled(targets, frame):
+        T, weight = encoded(targets, frame)
         nonlocal numbers
         own = stream.folds.of(next(numbers))
         T[~np.isin(own, (-1, 0)) if roles.time else own == 0] += 100

@@ -299,7 +299,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         )
 
     def _encoded(
-        self, target, *, classes, T: ndarray, factor: ndarray | None
+        self, target, frame, *, classes, T: ndarray, factor: ndarray | None
     ) -> tuple[ndarray, ndarray | None]:
         y = self._values(target)
         numbers = classes.get_indexer(y)

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
+from scipy.stats import skew
 
+from .. import catalog
 from ..core.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -17,24 +19,13 @@ from ..core.losses import (
     SoftmaxCrossEntropy,
     SquaredError,
 )
-from ..estimators.data import Numbers
 
-LOSSES: dict[str, type[Loss]] = {
-    "squared": SquaredError,
-    "absolute": AbsoluteError,
-    "huber": Huber,
-    "poisson": Poisson,
-    "quantile": Quantile,
-}
-"""The losses of regressors by name."""
-ALIASES = {"squared_error": "squared", "absolute_error": "absolute"}
-"""Names of losses in other estimators."""
+ALIASES = {"squared": "squared_error", "absolute": "absolute_error"}
+"""Names of losses whose names in the catalog differ."""
+LOSSES = catalog.named(catalog.LOSSES)
+"""The losses by their names in the catalog."""
 MIN_PROBABILITY = 1e-30
 """Lower bound of probabilities and rates, so that logarithms and powers are finite."""
-IQR_OF_NORMAL = 1.349
-"""The interquartile range of the normal distribution, in standard deviations."""
-UNSCALED = Numbers(1)
-"""The scaling of targets that are not scaled."""
 _LOGITS = np.array([[-1.5], [0.25], [2.0]])
 """Outputs of a network, to recognize the link of a loss."""
 
@@ -58,12 +49,11 @@ WORDS: dict[type[Loss], Words] = {
 
 def has_log_link(loss: Loss) -> bool:
     """Return whether predictions are exp(z); raise an error for links that tables do not support."""
-    if not isinstance(loss, SoftmaxCrossEntropy):
-        predicted = loss.predict(_LOGITS)
-        if np.array_equal(predicted, _LOGITS):
-            return False
-        if np.allclose(predicted, np.exp(_LOGITS)):
-            return True
+    predicted = loss.predict(_LOGITS)
+    if np.array_equal(predicted, _LOGITS):
+        return False
+    if np.allclose(predicted, np.exp(_LOGITS)):
+        return True
     raise ValueError(
         f"The loss {type(loss).__name__} does not predict numbers as z or exp(z), as"
         " the losses of TabularRegressor must: choose another loss."
@@ -80,26 +70,9 @@ def before_link(loss: Loss, Y: ndarray) -> ndarray:
     return Y
 
 
-def scaling(loss: Any, y: ndarray, weight: ndarray | None) -> Numbers:
-    """Return the scaling of targets for a loss or its name.
-
-    The Poisson loss is unchanged if targets are divided by their mean. The name "huber"
-    means a threshold of one standard deviation, which outliers must not determine.
-    """
-    if loss == "poisson" or type(loss) is Poisson:
-        return Numbers(1, scale=float(np.average(y, weights=weight)) or 1.0)
-    if isinstance(loss, Loss) and has_log_link(loss):
-        return UNSCALED
-    if loss == "huber":
-        low, middle, high = np.quantile(y, (0.25, 0.5, 0.75)).tolist()
-        if low < high:
-            return Numbers(1, middle, (high - low) / IQR_OF_NORMAL)
-    return Numbers.standard(y[:, None], weight)
-
-
 @dataclass(frozen=True)
 class Objective:
-    """A loss of targets that are encoded by ``units``.
+    """A loss in the units of the target.
 
     Examples
     --------
@@ -112,7 +85,21 @@ class Objective:
     """
 
     loss: Loss
-    units: Numbers = UNSCALED
+
+    @classmethod
+    def of(cls, loss: Any, scale: float) -> "Objective":
+        """Return the objective for a loss or its name, given the unit of scaled targets."""
+        if isinstance(loss, str):
+            loss = LOSSES[ALIASES.get(loss, loss)]()
+            if type(loss) is Huber:
+                loss = Huber(scale)
+        return cls(loss)
+
+    def loss_of_networks(self, scale: float) -> Loss:
+        """Return the loss for scaled targets."""
+        if type(self.loss) is Huber:
+            return Huber(self.loss.threshold / scale)
+        return self.loss
 
     @property
     def words(self) -> Words:
@@ -122,41 +109,39 @@ class Objective:
 
     def row_losses(self, y: ndarray, predicted: ndarray) -> ndarray:
         """Return the loss of each row above the loss of an exact prediction; the deviance of likelihoods."""
-        T = self.units.encode(y[:, None])
-        Y = self.units.encode(predicted[:, None])
-        losses = self._values(Y, T) - self._values(T, T)
+        T = y[:, None]
+        Z = before_link(self.loss, predicted[:, None])
+        exact_Z = before_link(self.loss, T)
+        losses: Any = self.loss.value(Z, T) - self.loss.value(exact_Z, T)
         if isinstance(self.loss, SquaredError | Poisson):
             losses = 2 * losses
         return losses
 
-    def _values(self, Y: ndarray, T: ndarray) -> Any:
-        return self.loss.value(before_link(self.loss, Y), T)
-
-    def best_constant(self, y: ndarray, weight: ndarray) -> float:
+    def best_constant(self, y: ndarray, weight: ndarray | None) -> float:
         """Return the constant prediction with the lowest loss."""
         if isinstance(self.loss, SquaredError | Poisson):
             return float(np.average(y, weights=weight))
-        if isinstance(self.loss, AbsoluteError | Quantile):
-            level = getattr(self.loss, "level", 0.5)
-            return float(np.quantile(y, level, weights=weight, method="inverted_cdf"))
 
-        def mean_loss(constant: float) -> float:
+        def mean_loss(constant: float):
             losses = self.row_losses(y, np.full(len(y), constant))
-            return float(np.average(losses, weights=weight))
+            return np.average(losses, weights=weight)
 
         result: Any = minimize_scalar(
-            mean_loss, bounds=(y.min(), y.max()), method="bounded"
+            mean_loss,
+            bounds=(y.min(), y.max()),
+            method="bounded",
+            options={"xatol": 1e-9 * np.ptp(y)},
         )
-        return float(result.x)
+        return result.x
 
-    def d2(self, y: ndarray, predicted: ndarray, weight: ndarray) -> float:
+    def d2(self, y: ndarray, predicted: ndarray, weight: ndarray | None) -> float:
         """Return the share of the loss that the predictions explain, compared with the best constant."""
         constant = np.full(len(y), self.best_constant(y, weight))
         loss = np.average(self.row_losses(y, predicted), weights=weight)
         loss_of_constant = np.average(self.row_losses(y, constant), weights=weight)
         if loss_of_constant == 0:
             return float(loss == 0)
-        return float(1 - loss / loss_of_constant)
+        return 1 - loss / loss_of_constant
 
 
 SQUARED = Objective(SquaredError())
@@ -165,6 +150,14 @@ SQUARED = Objective(SquaredError())
 def objective_of(model) -> Objective:
     """Return the objective of a tabular regressor, and the squared error for other models."""
     return getattr(model, "_objective", SQUARED)
+
+
+def are_counts(y: ndarray) -> bool:
+    """Return whether targets look like counts: small integers from 0, with a long tail."""
+    if len(y) < 30 or y.min() != 0 or np.any(y % 1):
+        return False
+    # The skewness of a Poisson distribution with mean 10 is 0.32.
+    return y.max() > 2 and y.mean() < 10 and skew(y) > 0.3
 
 
 def levels_of(model) -> list[float]:

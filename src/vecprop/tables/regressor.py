@@ -1,25 +1,26 @@
 """The regressor for tables."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy import ndarray
+from scipy.stats import iqr
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_consistent_length
 
 from ..core import suggests_keywords
-from ..core.losses import Huber, Loss, Quantile, SquaredError
+from ..core.losses import Loss, Quantile
+from ..estimators.data import Numbers
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
-from .encoding.encoder import View
-from .ensemble.calibration import Residuals, best_shares
+from .ensemble.calibration import Residuals, best_shares, stabilized
 from .ensemble.ensemble import Calibration, Ensemble, TrainingRows, Unseen, out_of_fold
-from .error import TableError, pandas
+from .error import Note, TableError, pandas
 from .kinds.formats import DateReading, NumberReading
 from .kinds.kinds import DATES, target_reading
 from .kinds.values import read_numbers, texts_of
@@ -27,11 +28,12 @@ from .objectives import (
     ALIASES,
     LOSSES,
     MIN_PROBABILITY,
+    SQUARED,
     Objective,
+    are_counts,
     before_link,
     has_log_link,
     levels_of,
-    scaling,
 )
 from .reading.frames import as_frame
 from .settings import CONSTRAINTS, documented
@@ -68,6 +70,11 @@ class TabularRegressor(RegressorMixin, TableModel):
         quantile. A `Loss` can be one of vecprop, such as ``Huber(threshold=3)`` in the
         units of the target, or your own; see docs/tables.md. "squared_error" and
         "absolute_error" mean "squared" and "absolute".
+    exposure : str or None, default None
+        The column with the exposure of each row, such as years or kilometers, for
+        counts. The networks then predict rates, which are multiplied by the exposure.
+        The column is not used as an input, and `predict` needs it. The loss must be
+        "poisson", or another one with predictions exp(z).
     quantile : float or sequence of three, default 0.5
         The level of the quantile, between 0 and 1. The level is the share of targets
         below the prediction. Three levels, such as (0.05, 0.5, 0.95), are the lower end
@@ -113,9 +120,10 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     _: KW_ONLY
     loss: Any = "squared"
+    exposure: str | None = None
     quantile: Any = 0.5
 
-    _auto_activations: ClassVar[dict[View, str]] = {
+    _auto_activations: ClassVar[dict[Any, str]] = {
         "pieces": "silu",
         "standardised": "silu",
     }
@@ -125,6 +133,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "loss": [StrOptions({*LOSSES, *ALIASES}), Loss],
+        "exposure": [str, None],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
@@ -141,8 +150,7 @@ class TabularRegressor(RegressorMixin, TableModel):
                 " between 0 and 1, or three increasing levels, the outer ones at least"
                 f" 0.5 apart, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
             )
-        if isinstance(self.loss, Loss):
-            has_log_link(self.loss)
+        has_log_link(self._objective.loss)  # raises an error for other links
         if self.loss != "quantile" and levels != [0.5]:
             raise ValueError(
                 f'quantile={self.quantile!r} needs loss="quantile": pass both.'
@@ -154,30 +162,23 @@ class TabularRegressor(RegressorMixin, TableModel):
         return levels_of(self)
 
     @property
-    def _loss(self) -> Loss:
-        """The loss of predictions."""
-        if self._levels:
-            return Quantile(self._level)
-        if isinstance(self.loss, Loss):
-            return self.loss
-        name = str(self.loss)
-        loss = LOSSES[ALIASES.get(name, name)]()
-        if self.loss == "huber" and hasattr(self, "targets_"):
-            loss = Huber(self._scale)
-        return loss
+    def _objectives(self) -> list[Objective]:
+        """The objective of the main ensemble, followed by those of the outer levels."""
+        if not self._levels:
+            return [Objective.of(self.loss, self._scale)]
+        outer = [level for level in self._levels if level != self._level]
+        return [Objective(Quantile(level)) for level in (self._level, *outer)]
 
     @property
     def _scale(self) -> float:
-        """The unit of the standardized targets."""
-        return np.asarray(self.targets_.scale).item()
+        """The unit of the scaled targets, which is 1 before the fit."""
+        targets: Any = getattr(self, "targets_", Numbers)
+        return np.asarray(targets.scale).item()
 
     @property
     def _objective(self) -> Objective:
-        """The loss of predictions, in the units that it is defined in."""
-        loss = self._loss
-        if type(loss) in LOSSES.values():
-            return Objective(loss)
-        return Objective(loss, self.targets_)
+        """The objective of predictions."""
+        return self._objectives[0]
 
     @suggests_keywords
     def predict(self, X: Any) -> ndarray:
@@ -197,6 +198,9 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     def _combined(self, predictions):
         return self._each_in_units(predictions).mean(axis=0)
+
+    def _of_inputs(self, inputs, exposure=1.0):
+        return (super()._of_inputs(inputs).T * exposure).T
 
     @suggests_keywords
     def predict_interval(self, X: Any, coverage: float = 0.9) -> ndarray:
@@ -221,14 +225,15 @@ class TabularRegressor(RegressorMixin, TableModel):
         """
         return self._by_blocks(X, partial(self._interval_of_inputs, coverage=coverage))
 
-    def _interval_of_inputs(self, inputs: ndarray, coverage: float) -> ndarray:
+    def _interval_of_inputs(self, inputs, exposure, coverage: float) -> ndarray:
         if self._has_heads:
             intervals = [
-                single._interval_of_inputs(inputs, coverage) for single in self.models_
+                single._interval_of_inputs(inputs, exposure, coverage)
+                for single in self.models_
             ]
             return np.stack(intervals, axis=1)
         middle, *outer = [
-            self._each_in_units(ensemble.predictions(inputs))
+            self._each_in_units(ensemble.predictions(inputs)) * exposure
             for ensemble in self._ensembles
         ]
         low, high = outer or (middle, middle)
@@ -261,11 +266,10 @@ class TabularRegressor(RegressorMixin, TableModel):
             return float(np.mean(scores))
         rows = self._scored(X, y, sample_weight)
         y = self._values(rows.y)
-        if type(self._loss) is SquaredError:
+        if self._objective == SQUARED:
             return float(r2_score(y, rows.predicted, sample_weight=rows.weight))
         check_consistent_length(y, rows.predicted, rows.weight)
-        weight = np.ones(len(y)) if rows.weight is None else np.asarray(rows.weight)
-        return self._objective.d2(y, rows.predicted, weight)
+        return self._objective.d2(y, rows.predicted, rows.weight)
 
     def _in_units(self, Y: ndarray) -> ndarray:
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
@@ -302,7 +306,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         for means_of_fold in zip(*means_by_view, strict=True):
             indices, _ = means_of_fold[0]
             average = ensemble.average([means for _, means in means_of_fold])
-            averages.append((indices, self._in_units(average[:, 0])))
+            predicted = self._in_units(average[:, 0]) * rows.exposure[indices]
+            averages.append((indices, predicted))
         return ensemble, averages
 
     @property
@@ -316,13 +321,9 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     def _losses(self):
         """Return the loss of the main ensemble, followed by the losses of the outer levels."""
-        if not self._levels:
-            loss = self._loss
-            if type(loss) is Huber:
-                loss = replace(loss, threshold=loss.threshold / self._scale)
-            return [loss]
-        outer = [level for level in self._levels if level != self._level]
-        return [Quantile(level) for level in (self._level, *outer)]
+        return [
+            objective.loss_of_networks(self._scale) for objective in self._objectives
+        ]
 
     def _learned(self, y, frame):
         y = pandas().Series(y.to_numpy(), frame.index)
@@ -332,6 +333,15 @@ class TabularRegressor(RegressorMixin, TableModel):
         if note:
             self.notes_.append(f"{self._named_target} {note}.")
         target = self._values(y)
+        if self._objective == SQUARED and are_counts(target):
+            self.notes_.append(
+                Note(
+                    f"{self._named_target} contains counts:"
+                    ' loss="poisson" (--loss poisson) often predicts counts better.',
+                    "reading",
+                    self.target,
+                )
+            )
         with np.errstate(over="ignore"):  # checked below
             spread = float(np.ptp(target))
         if target.min() == target.max():
@@ -345,13 +355,21 @@ class TabularRegressor(RegressorMixin, TableModel):
                 f" {target.max():g}, and the squares overflow or underflow: multiply it"
                 " by a constant."
             )
-        return target
+        return target / self._exposure_of(frame)
 
     def _read_target(self, y, weight, ends=None):
-        self.targets_ = scaling(self.loss, y, weight)
-        low, high = ends or (float(y.min()), float(y.max()))
-        if has_log_link(self._loss):
+        if ends is None or self.exposure is not None:  # the ends are counts
+            ends = float(y.min()), float(y.max())
+        low, high = ends
+        if has_log_link(self._objective.loss):
             low = max(low, MIN_PROBABILITY)
+            mean = float(np.average(y, weights=weight))
+            self.targets_ = Numbers(1, scale=mean or 1.0)
+        elif self.loss == "huber" and iqr(y) > 0:
+            # outliers change the quartiles less than the standard deviation
+            self.targets_ = Numbers(1, np.median(y), iqr(y, scale=1.349))
+        else:
+            self.targets_ = Numbers.standard(y[:, None], weight)
         self.range_ = low, high
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
@@ -359,11 +377,11 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return a function that encodes the targets of other rows."""
         return partial(self._encoded, factor is not None)
 
-    def _encoded(self, is_weighted: bool, y) -> tuple[ndarray, ndarray | None]:
-        T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
-        if not is_weighted:
-            return T, None
-        return T, np.ones(len(T))
+    def _encoded(self, is_weighted: bool, y, frame) -> tuple[ndarray, ndarray | None]:
+        exposure = self._exposure_of(frame)
+        rates = self._values(y) / exposure
+        T = self.targets_.encode(rates[:, None]).astype(np.float32)
+        return T, exposure if is_weighted else None
 
     def _values(self, y):
         """Return targets as numbers, or raise an error."""
@@ -373,87 +391,76 @@ class TabularRegressor(RegressorMixin, TableModel):
         )
         numbers, is_unread = read_numbers(series, reading)
         is_invalid = ~np.isfinite(numbers)
-        if not is_invalid.any():
-            self._require_fitting(series, numbers)
-            return numbers
-        problem = "some value(s) are infinite"
+        problem = "must be numeric, but some value(s) are infinite"
         advice = "fix them, or use TabularClassifier for classes"
+        if not is_invalid.any():
+            wrong = self._objective.loss.wrong_targets(numbers[:, None])
+            if wrong is None or not wrong[0].any():
+                return numbers
+            is_invalid, advice = wrong
+            is_invalid = is_invalid[:, 0]
+            problem = f"has {is_invalid.sum()} value(s) that do not fit the loss"
         if is_unread.any():
-            problem = f"{is_unread.sum()} value(s) are not {reading}"
+            problem = (
+                f"must be numeric, but {is_unread.sum()} value(s) are not {reading}"
+            )
             if DateReading.from_texts(series.dropna().astype(str)):
                 advice = DATES
         raise TableError(
-            f"{self._named_target} must be numeric, but {problem}, such as"
-            f" {first_of(series, is_invalid)}: {advice}."
+            f"{self._named_target} {problem}, such as {first_of(series, is_invalid)}:"
+            f" {advice}."
         )
-
-    def _require_fitting(self, series, numbers: ndarray):
-        """Raise an error for targets that the loss does not accept."""
-        wrong = self._loss.wrong_targets(numbers[:, None])
-        if wrong is None:
-            return
-        is_wrong, requirement = wrong
-        is_wrong = is_wrong.any(axis=1)
-        if is_wrong.any():
-            raise TableError(
-                f"{self._named_target} has {is_wrong.sum()} value(s) that do not fit"
-                f" the loss, such as {first_of(series, is_wrong)}: {requirement}."
-            )
 
     def _calibrated(self, ensembles, unseen, rows):
         """Choose the weights of views, and compute residuals, on out-of-fold predictions."""
-        y = self._in_units(rows.T[:, 0])
-        weight = rows.weight
+        y = self._in_units(rows.T[:, 0]) * rows.exposure
+        weight = rows.sample_weight
         if weight is None:
             weight = np.ones(len(y))
         calibrated = []
         unseen_by_level = []
-        levels = zip(ensembles, self._losses(), unseen, strict=True)
-        for ensemble, loss, unseen_by_view in levels:
+        predictions = []
+        losses = []
+        levels = zip(ensembles, self._losses(), unseen, self._objectives, strict=True)
+        for ensemble, loss, unseen_by_view, objective in levels:
             shared, averages = self._shared(ensemble, loss, unseen_by_view, rows)
             calibrated.append(shared)
             unseen_by_level.append(averages)
-        middle, *outer = unseen_by_level
-        low, high = outer or (middle, middle)
+            predicted = out_of_fold(averages, len(y))
+            predictions.append(predicted)
+            losses.append(objective.row_losses(y, predicted))
         attributes = {
             "ensemble_": calibrated[0],
             "outer_": calibrated[1:],
-            "residuals_": self._residuals(low, high, y, weight, rows.groups),
+            "residuals_": self._residuals(unseen_by_level, y, weight, rows.groups),
         }
-        quantiles = [out_of_fold(averages, len(y)) for averages in (middle, *outer)]
-        objectives = [self._objective]
-        if outer:
-            quantiles = [quantiles[1], quantiles[0], quantiles[2]]
-        if self._levels:
-            objectives = [Objective(Quantile(level)) for level in self._levels]
-        losses = []
-        for objective, predicted in zip(objectives, quantiles, strict=True):
-            losses.append(objective.row_losses(y, predicted))
-        is_predicted = ~np.isnan(quantiles[0])
+        is_predicted = ~np.isnan(predictions[0])
         mean_losses = np.mean(losses, axis=0)[is_predicted]
-        loss = float(np.average(mean_losses, weights=weight[is_predicted]))
-        if type(self._loss) is SquaredError:
-            loss = float(np.sqrt(loss))
+        loss = np.average(mean_losses, weights=weight[is_predicted])
+        if self._objective == SQUARED:
+            loss = np.sqrt(loss)
         if not self._levels:
-            return Calibration(attributes, quantiles[0], loss)
-        return Calibration(attributes, np.stack(quantiles, axis=1), loss)
+            return Calibration(attributes, predictions[0], float(loss))
+        middle, *outer = predictions
+        quantiles = np.stack([*outer[:1], middle, *outer[1:]], axis=1)
+        return Calibration(attributes, quantiles, float(loss))
 
     def _residuals(
-        self, low: Unseen, high: Unseen, y: ndarray, weight: ndarray, groups: float
+        self, unseen: Sequence[Unseen], y: ndarray, weight: ndarray, groups: float
     ) -> Residuals:
         """Return the distances of targets from the out-of-fold predictions of each network, negative between them."""
-        power = 0.5 if has_log_link(self._loss) else 1.0
+        middle, *outer = unseen
+        low, high = outer or (middle, middle)
+        power = 0.5 if has_log_link(self._objective.loss) else 1.0
         distances = []
         weights = []
         for low_of_fold, high_of_fold in zip(low, high, strict=True):
             indices, low_predictions = low_of_fold
             _, high_predictions = high_of_fold
-            targets = y[indices] ** power
-            distances.append(
-                np.maximum(
-                    low_predictions**power - targets, targets - high_predictions**power
-                )
-            )
+            below = stabilized(low_predictions, power)
+            above = stabilized(high_predictions, power)
+            targets = stabilized(y[indices], power)
+            distances.append(np.maximum(below - targets, targets - above))
             weights.append(weight[indices])
         is_count = power != 1 and np.allclose(y, np.round(y))
         return Residuals.of(distances, weights, groups, power=power, is_count=is_count)

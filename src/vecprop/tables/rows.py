@@ -327,6 +327,20 @@ class LearnedRows(NamedTuple):
         )
 
 
+def exposures(frame: Frame, name: str) -> ndarray:
+    """Return the numbers in a column of exposures, or raise an error if one is not positive."""
+    series = column_of(frame, name)
+    numbers, _ = as_numbers(series)
+    is_invalid = ~((numbers > 0) & (numbers <= LARGEST_WEIGHT))
+    if is_invalid.any():
+        raise TableError(
+            f"Column {name!r}, the exposure, has {is_invalid.sum()} invalid value(s),"
+            f" such as {first_of(series, is_invalid)}: exposures must be positive"
+            " numbers; fix or drop the rows."
+        )
+    return numbers
+
+
 def _target(model, frame: Frame, y):
     """Return y, or by default the target of a table: a Series, or a data frame of several targets."""
     name = type(model).__name__

@@ -79,6 +79,8 @@ class SeveralTargets:
                 "class_weight needs one target, because a row has one weight: leave it"
                 " out, or fit one model for each target."
             )
+        if self.setting.exposure is not None:
+            raise TableError("exposure needs one target: fit one model for each.")
         return weight
 
     def _read_target(self, target: ndarray, weight: ndarray | None, ends) -> ndarray:

@@ -49,7 +49,7 @@ from .reading.frames import (
 )
 from .reading.table_parts import chunks_if_several, frames_of
 from .row_sources import source_of, streamed_table
-from .rows import LearnedRows
+from .rows import LearnedRows, exposures
 from .settings import SharedSettings
 from .several_targets import (
     Head,
@@ -99,6 +99,7 @@ class TableModel(SharedSettings):
     notes_: list[str]
     n_features_in_: int
     feature_names_in_: ndarray  # set if all names are text
+    exposure: Any = None
 
     @abstractmethod
     def _values(self, y) -> ndarray:
@@ -130,7 +131,7 @@ class TableModel(SharedSettings):
     def _combined(self, predictions: Iterable[ndarray]) -> ndarray:
         """Return the predictions (N,) or class probabilities (N, C), given the predictions of each fold's networks."""
 
-    def _of_inputs(self, inputs: ndarray) -> ndarray:
+    def _of_inputs(self, inputs: ndarray, exposure: Any = None) -> ndarray:
         """Return the predictions or class probabilities for encoded inputs."""
         if self._has_heads:
             return combined_predictions(self, inputs)
@@ -149,6 +150,12 @@ class TableModel(SharedSettings):
                 f"This {type(self).__name__} has one target; models_ needs several."
             )
         return single_models(self)
+
+    def _exposure_of(self, frame: Frame) -> ndarray:
+        """Return the exposure of each row, which multiplies predictions."""
+        if self.exposure is None:
+            return np.ones(len(frame))
+        return exposures(frame, self.exposure)
 
     @abstractmethod
     def predict(self, X: Any) -> ndarray:
@@ -363,8 +370,15 @@ class TableModel(SharedSettings):
         target = learner._learned(rows.target, rows.frame)
         sample_weight = source.sample_weight(rows)
         weight = learner._weighted(target, sample_weight)
+        counts = target
+        exposure = self._exposure_of(rows.frame)
+        if np.any(exposure != 1):
+            counts = self._values(rows.target)
+            weight = exposure if weight is None else exposure * weight
         T = learner._read_target(target, weight, source.target_range)
         fold = source.split_into_folds(self, rows, learner._strata(target, T))
+        if self.exposure is not None:
+            rows.aside[self.exposure] = "it contains the exposure"
         self._learn_columns(rows.frame, rows.aside)
         shares = learner._examine(rows, target, is_sample=source.is_sample)
         self.profiles_ = profiles(
@@ -380,7 +394,7 @@ class TableModel(SharedSettings):
                 self, rows.frame, T, fold, weight, has_means=has_means
             )
         self.trained_rows_ = TrainedRows.of(
-            self.encoder_, rows.frame, target, source.count
+            self.encoder_, rows.frame, counts, source.count
         )
         training = self._training(source.count)
         views = []
@@ -399,6 +413,7 @@ class TableModel(SharedSettings):
                 rows.dependence.is_time,
                 rows.dependence.count,
                 sample_weight,
+                exposure=exposure,
             ),
             source.seed,
             stream=source.stream,
@@ -445,7 +460,9 @@ class TableModel(SharedSettings):
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
         learner._decide(unseen, fit.rows)
-        learner._note_strong_columns(shares, fit.rows.T, unseen)
+        learner._note_strong_columns(
+            shares, fit.rows.T, (unseen.T / fit.rows.exposure).T
+        )
         self.notes_ = ranked(self.notes_)
 
     def _note_strong_columns(
@@ -590,8 +607,10 @@ class TableModel(SharedSettings):
             background = self._table(background)
         return explanations(self, self._table(X), background)
 
-    def _by_blocks(self, X, predicted: Callable[[ndarray], ndarray]) -> ndarray:
-        """Encode blocks of rows, apply a function to the inputs, and concatenate the results.
+    def _by_blocks(
+        self, X, predicted: Callable[[ndarray, ndarray], ndarray]
+    ) -> ndarray:
+        """Encode blocks of rows, apply a function to inputs and exposures, and concatenate the results.
 
         Parquet and Arrow files are read in chunks, and several files one after the
         other.
@@ -603,11 +622,16 @@ class TableModel(SharedSettings):
             )
         frame = self._table(X)
         if len(frame) <= FEWEST_AT_ONCE:
-            return predicted(self.encoder_(twice(frame)))[: len(frame)]
+            part = twice(frame)
+            predictions = predicted(self.encoder_(part), self._exposure_of(part))
+            return predictions[: len(frame)]
         predictions = {}  # by the first row of each block
 
         def predict(rows: slice):
-            predictions[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
+            part = frame.iloc[rows]
+            predictions[rows.start] = predicted(
+                self.encoder_(part), self._exposure_of(part)
+            )
 
         with limit_jobs(self.n_jobs):
             by_blocks(predict, len(frame), self.encoder_.width)

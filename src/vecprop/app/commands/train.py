@@ -145,6 +145,9 @@ def train(
     ),
     positive: str | None = Learning(metavar="CLASS", help=POSITIVE),
     loss: str | None = Learning(help=LOSS),
+    exposure: str | None = Learning(
+        help="The column with the exposure of counts; it is not an input."
+    ),
     quantile: str | None = Learning(
         help="One quantile level, or three to add intervals."
     ),

@@ -31,6 +31,7 @@ from .splitting import TEST_SHARE, Request
 
 SAME = (
     "loss",
+    "exposure",
     "quantile",
     "hidden_layer_sizes",
     "activation",
@@ -85,6 +86,9 @@ def requested(options: Mapping) -> tuple[dict, Request, RunFiles]:
     asked = asked_of(options)
     settings = settings_of(options)
     settings |= {name: value for name, value in vars(asked).items() if value}
+    task = options["task"]
+    if options["loss"] and not task:
+        task = "regression"
     size = options["test_size"]
     if options["cv"] is not None:
         size = 0.0
@@ -100,7 +104,7 @@ def requested(options: Mapping) -> tuple[dict, Request, RunFiles]:
         seed=options["seed"],
         asked=asked,
         test=test,
-        task=options["task"],
+        task=task,
         weight=options["weight"],
         settings=settings,
         classes=several_names(options["classes"]),

@@ -147,6 +147,10 @@ def _regressor(model: TabularRegressor, source: Source):
     scale = np.asarray(model.targets_.scale).item()
     shift = np.asarray(model.targets_.shift).item()
     low, high = model.range_
+    if model.exposure is not None:
+        raise FileError(
+            "NumPy source cannot contain predictions for an exposure: use `save`."
+        )
     source.function(
         "each",
         '"""Return the prediction of each fold\'s networks in the units of the target,'

@@ -131,6 +131,10 @@ def _table_graph(
     model: TabularClassifier | TabularRegressor, dtype, coverage: float | None
 ):
     check_is_fitted(model)
+    if model.exposure is not None:
+        raise FileError(
+            "ONNX graphs cannot contain predictions for an exposure: use `save`."
+        )
     columns = model.encoder_.names
     prefix = "vecprop_"
     while any(column.startswith(prefix) for column in columns):

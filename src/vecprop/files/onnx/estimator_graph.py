@@ -294,15 +294,13 @@ def interval(
     above = below
     if len(ensembles) > 1:
         above = _fold_predictions(model, ensembles[1], X)
-    power = residuals.power
-    low = _quantile([folds**power for folds in below], -residuals.sizes, 1 - level)
-    high = _quantile([folds**power for folds in above], residuals.sizes, level)
-    if power != 1:
-        low = clip(low, 0.0, np.inf) ** (1 / power)
-        high = high ** (1 / power)
-    if residuals.is_count:
-        low = graph.elementwise("Round", low)
-        high = graph.elementwise("Round", high)
+    if residuals.power != 1:
+        raise FileError(
+            "ONNX graphs cannot contain intervals of counts: leave out coverage"
+            " (--interval), or export NumPy source."
+        )
+    low = _quantile(below, -residuals.sizes, 1 - level)
+    high = _quantile(above, residuals.sizes, level)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 
 

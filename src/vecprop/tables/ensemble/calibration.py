@@ -122,10 +122,10 @@ class Residuals:
     If members predict a number y, the residual of a target t is |t - y| (Barber et al.,
     2021). If they predict two quantiles, the residual is max(low - t, t - high),
     negative for t between low and high (Romano et al., 2019). With the power ½, targets
-    and predictions are replaced by their square roots, because the variance of the
-    square root of a count hardly depends on its mean (Anscombe, 1948). The ends of
-    intervals of counts are rounded: many counts are equal, and an end that is slightly
-    above or below a count would include or exclude all of them.
+    and predictions y are replaced by √(y + ¼), because the variance of such a root of a
+    count hardly depends on its mean (Anscombe, 1948). The ends of intervals of counts
+    are rounded: many counts are equal, and an end that is slightly above or below a
+    count would include or exclude all of them.
 
     Examples
     --------
@@ -166,13 +166,21 @@ class Residuals:
         1`` for any distribution of exchangeable rows.
         """
         level = level_for(coverage, self.groups)
-        lower_end = _quantiles(low**self.power, -self.sizes, 1 - level)
-        upper_end = _quantiles(high**self.power, self.sizes, level)
+        low = stabilized(low, self.power)
+        lower_end = _quantiles(low, -self.sizes, 1 - level)
+        upper_end = _quantiles(stabilized(high, self.power), self.sizes, level)
         ends = np.stack([lower_end, upper_end], axis=1)
         if self.power == 1:
             return ends
-        ends = np.maximum(ends, 0) ** (1 / self.power)
+        ends = np.maximum(ends, 0.5) ** (1 / self.power) - 0.25
         return np.round(ends) if self.is_count else ends
+
+
+def stabilized(y: ndarray, power: float) -> ndarray:
+    """Return numbers whose variance hardly depends on their mean, see `Residuals`."""
+    if power == 1:
+        return y
+    return (y + 0.25) ** power
 
 
 def level_for(coverage: float, groups: float) -> float:

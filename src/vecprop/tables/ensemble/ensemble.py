@@ -149,6 +149,7 @@ class TrainingRows:
     is_time: bool = False
     groups: float = float("inf")
     sample_weight: ndarray | None = None
+    exposure: Any = None
 
     def weights(self, rows: ndarray) -> ndarray | None:
         """Return the weights of some rows, or None if all weights are equal."""

@@ -128,8 +128,7 @@ class Baselines:
         if isinstance(objective.loss, AbsoluteError):
             medians = self.quantiles([0.5])
             return {name: Y[:, 0] for name, Y in medians.items()}
-        constant = objective.best_constant(self.y, self.weight)
-        naive = np.full(len(self.X_test), constant)
+        naive = np.full(len(self.X_test), objective.best_constant(self.y, self.weight))
         if not isinstance(objective.loss, Poisson):
             linear, _, _ = self._linear
             return {NAIVE: naive, LINEAR: linear, BOOSTING: self._boosted()}
@@ -256,11 +255,11 @@ class Baselines:
         inputs = self._for_linear
         sample = enough_rows(len(inputs.rows), 10 * inputs.train.shape[1], self.seed)
         rows = inputs.rows[sample]
-        model = PoissonRegressor(max_iter=300)
-        search = GridSearchCV(model, {"alpha": STRENGTHS}, cv=FOLDS, refit=False)
+        search = GridSearchCV(
+            PoissonRegressor(max_iter=300), {"alpha": STRENGTHS}, cv=FOLDS
+        )
         search.fit(inputs.train[sample], self.y[rows], sample_weight=self.weight[rows])
-        self._fit(model.set_params(**search.best_params_), inputs)
-        return np.minimum(model.predict(inputs.test), self.y.max())
+        return np.minimum(search.predict(inputs.test), self.y.max())
 
     def _boosted(
         self, loss: str = "squared_error", quantile: float | None = None

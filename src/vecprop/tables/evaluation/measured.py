@@ -273,8 +273,15 @@ class Measured(SuggestsNames):
                 "Importances need the rows, which were not stored: evaluate with"
                 " baselines=True."
             )
+        exposure = self.model._exposure_of(self.X)
+        truth = (self.truth / exposure).astype(self.truth.dtype)  # rates
         return importances(
-            self.model, self.X, self.truth, self.weight, self.groups, self.seed
+            self.model,
+            self.X,
+            truth,
+            weight=self.weight * exposure,
+            groups=self.groups,
+            seed=self.seed,
         )
 
     @cached_property

@@ -307,7 +307,11 @@ def baseline_predictions(model, parts: Parts, seed: int) -> dict[str, ndarray]:
         levels = levels_of(model)
         if levels:
             return baselines.quantiles(levels)
-        return baselines.numbers(objective_of(model))
+        exposure = model._exposure_of(parts.X)
+        baselines = replace(baselines, y=y / exposure, weight=weight * exposure)
+        rates = baselines.numbers(objective_of(model))
+        exposure = model._exposure_of(parts.X_test)
+        return {name: Y * exposure for name, Y in rates.items()}
 
 
 def baselines_by_folds(

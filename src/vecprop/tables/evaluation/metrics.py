@@ -190,7 +190,6 @@ def metrics_of_numbers(
     {'rmse': 1.1547, 'mae': 0.6667, 'r2': -1.0}
     """
     error = y - prediction
-    weight = np.ones(len(y)) if weight is None else weight
     constant = np.full(len(y), objective.best_constant(y, weight))
     losses = objective.row_losses(y, prediction)
     naive_losses = objective.row_losses(y, constant)

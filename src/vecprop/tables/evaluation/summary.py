@@ -6,7 +6,6 @@ from ...system.estimates import Estimate, compared, percents
 from ..ensemble.calibration import positive_of
 from ..objectives import levels_of, objective_of
 from .baselines import NAIVE
-from .metrics import metrics_of_numbers
 from .verdict import How
 
 SEEN: dict[How, str] = {
@@ -79,19 +78,15 @@ def _summary_of_numbers(measured, rows: str) -> str:
     is_interval = "coverage" in measured.metrics
     objective = objective_of(measured.model)
     constant = "median" if is_interval else objective.words.constant
-    metric = "mae"
-    if "d2" in measured.metrics:
-        metric = measured._loss
-    naive = _naive_metrics(measured)
-    error, naive_error = compared([measured.metrics[metric], naive[metric]])
+    error, naive_error = compared([measured.metrics["mae"], _naive_error(measured)])
     errors = (
         f"predictions are off by {error.value} on average; always predicting the"
         f" {constant} is off by {naive_error.value}."
     )
-    if metric != "mae":
-        errors = (
-            f"the mean {objective.words.loss} is {error.value}, and"
-            f" {naive_error.value} if the {constant} is always predicted."
+    if "d2" in measured.metrics:
+        errors += (
+            f" The mean {objective.words.loss} is {measured.metrics[measured._loss]},"
+            f" with a D² of {measured.metrics['d2']}."
         )
     if not is_interval:
         return f"On {rows}, {errors}"
@@ -103,19 +98,11 @@ def _summary_of_numbers(measured, rows: str) -> str:
     )
 
 
-def _naive_metrics(measured) -> dict[str, Estimate]:
-    """Return the metrics of the naive baseline, or else of the best constant for the scored rows."""
+def _naive_error(measured) -> Estimate:
+    """Return the mean absolute error of the naive baseline, or else of the best constant for the scored rows."""
     if NAIVE in measured.baselines:
-        return measured.baselines[NAIVE]
+        return measured.baselines[NAIVE]["mae"]
     truth = measured.truth
-    objective = objective_of(measured.model)
-    if "coverage" in measured.metrics:
-        constant = float(np.median(truth))
-    else:
-        constant = objective.best_constant(truth, measured.weight)
-    constants = np.full(len(truth), constant)
-    metrics = metrics_of_numbers(truth, constants, objective, weight=measured.weight)
-    return {
-        name: Estimate(value.item())
-        for name, value in metrics(measured.weight[None]).items()
-    }
+    constant = objective_of(measured.model).best_constant(truth, measured.weight)
+    errors = np.abs(truth - constant)
+    return Estimate(float(np.average(errors, weights=measured.weight)))

@@ -376,13 +376,13 @@ class _Scan:
 class StreamedRows:
     """All training rows of an ensemble, encoded block by block.
 
-    The function ``encoded`` converts n targets to the networks' targets, (n, O), and to
+    The function ``encoded`` converts n targets and their rows to the networks' targets, (n, O), and to
     factors of the sample weights, (n,), or to None if all factors are equal.
     """
 
     table: Streamed
     encoder: Encoder
-    encoded: Callable[[Any], tuple[ndarray, ndarray | None]]
+    encoded: Callable[[Any, Frame], tuple[ndarray, ndarray | None]]
     outputs: int
     folds: StreamedFolds | None
     _last: dict[int, Frame] = field(default_factory=dict, init=False)
@@ -468,7 +468,7 @@ class StreamedRows:
         try:
             frame = self._last[chunk].iloc[first:end]
             frame = frame[self._used(chunk, first, end)]
-            T, weight = self.encoded(self.table.roles.targets(frame))
+            T, weight = self.encoded(self.table.roles.targets(frame), frame)
             column_weight = self.table.roles.weights(frame)
             encoded = self.encoder.of_views(frame, as_arrays=True)
         except TableError as error:
