@@ -136,4 +136,4 @@ def test_a_gradient_check():
 
 def test_a_training_on_the_command_line(table):
     few = ("--target", "y", "--max-iter", "5", "--n-estimators", "2")
-    assert_passes(command("train", table, *few), files=73, functions=621)
+    assert_passes(command("train", table, *few), files=73, functions=630)

@@ -371,7 +371,7 @@ def _several_targets(model, y) -> Frame:
     frame = y
     if not isinstance(y, pandas().DataFrame):
         columns = [f"target {number}" for number in range(np.shape(y)[1])]
-        frame = pandas().DataFrame(np.asarray(y), columns=columns)
+        frame = pandas().DataFrame(np.asarray(y), columns=columns).infer_objects()
     names = model._target_names
     if not names:
         return frame.set_axis([str(name) for name in frame.columns], axis=1)

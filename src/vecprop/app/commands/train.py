@@ -81,7 +81,7 @@ def _as_text(value) -> str:
 def train(
     table: Table,
     target: str = Option(
-        help="The column to predict. Several columns are predicted in Python only."
+        help="The column to predict; joint networks predict several: price,rent."
     ),
     output: Path | None = Option(None, "--output", "-o", metavar="MODEL", help=OUTPUT),
     task: Literal["classification", "regression"] | None = Option(
@@ -221,5 +221,8 @@ def train(
     options = dict(locals())
     from ..training.config import requested
     from ..training.job import TrainingJob
+    from ..training.several_targets import SeveralTargetsJob
 
-    TrainingJob(*requested(options)).run()
+    options, request, files = requested(options)
+    job = SeveralTargetsJob if request.targets else TrainingJob
+    job(options, request, files).run()

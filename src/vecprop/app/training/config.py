@@ -95,9 +95,14 @@ def requested(options: Mapping) -> tuple[dict, Request, RunFiles]:
     # cross-validation needs no refit
     elif size is None and test is None and options["refit"]:
         size = TEST_SHARE
+    target = options["target"]
+    targets = several_names(target) if "," in target else []
+    if len(targets) == 1:  # its name contains a comma
+        (target,) = targets
+        targets = []
     request = Request(
         table,
-        options["target"],
+        target,
         size,
         group=options["group"],
         time=options["time"],
@@ -110,6 +115,7 @@ def requested(options: Mapping) -> tuple[dict, Request, RunFiles]:
         classes=several_names(options["classes"]),
         folds=options["cv"],
         memory=options["memory"],
+        targets=targets,
     )
     files = RunFiles(output, with_suffix(output, ".toml"), options["report"])
     return options, request, files

@@ -135,13 +135,11 @@ class TrainingJob:
     def train(self, workers=None):
         """Split the table, and train a model on the training rows."""
         started = time.perf_counter()
-        self.parts = split_table(self.request)
+        self.parts = self._split()
         checkpoint = None
         if self.run_folder is not None:
             checkpoint = Checkpoint(self.run_folder.networks)
-        estimator = estimator_of(
-            self.request, self.parts.task, workers=workers, checkpoint=checkpoint
-        )
+        estimator = self._estimator(workers=workers, checkpoint=checkpoint)
         require_folds(estimator, self.parts, self.request)
         ended_reading = time.perf_counter()
         with self.bar("training") as show_progress:
@@ -155,6 +153,14 @@ class TrainingJob:
             "reading": ended_reading - started,
             "training": time.perf_counter() - ended_reading,
         }
+
+    def _split(self) -> Parts:
+        """Return the training and test rows."""
+        return split_table(self.request)
+
+    def _estimator(self, **settings):
+        """Return the model to train."""
+        return estimator_of(self.request, self.parts.task, **settings)
 
     def measure(self):
         """Evaluate the model and the baselines on unseen rows."""
@@ -227,15 +233,23 @@ class TrainingJob:
         """Save the model, and all options of the run as TOML."""
         readings = self.final.encoder_.readings
         types = {name: readings.get(name, "not used") for name in self.parts.X.columns}
-        types[self.request.target] = "numbers"
-        if self.parts.task == "classification":
-            types[self.request.target] = "classes"
+        types |= self._types_of_targets()
         metrics = {}
         if self.measured is not None:
-            for name, estimate in self.measured.metrics.items():
-                metrics[name] = estimate.value
+            metrics = self._metrics()
         save(self.final, self.saved.model, columns=types, metrics=metrics)
         write_text(self.saved.options, toml(self._reproducing_options()))
+
+    def _types_of_targets(self) -> dict[str, str]:
+        """Return how the target is used, by its name."""
+        kind = "classes" if self.parts.task == "classification" else "numbers"
+        return {self.request.target: kind}
+
+    def _metrics(self) -> dict[str, float]:
+        """Return the metrics that the model file contains."""
+        assert self.measured is not None
+        metrics = self.measured.metrics.items()
+        return {name: estimate.value for name, estimate in metrics}
 
     def _reproducing_options(self) -> dict:
         """Return the options with the model's settings, except those that depend on the number of rows."""
@@ -264,17 +278,20 @@ class TrainingJob:
         """Write the report if requested, and add it to the result."""
         page = self.saved.page
         if page is not None:
-            # the page already explains it
-            notes = [note for note in self.notes if kind_of_note(note) != "no test"]
-            write_text(
-                page,
-                page_of(
-                    replace(measured, notes=notes),
-                    self._run(measured, result),
-                    interrupts,
-                ),
-            )
+            write_text(page, self._page(measured, result, interrupts))
             result["report"] = str(page)
+
+    def _page(self, measured: Measured, result: dict, interrupts: list[int]) -> str:
+        """Return the report as HTML."""
+        # the page already explains that there was no test
+        notes = [note for note in self.notes if kind_of_note(note) != "no test"]
+        measured = replace(measured, notes=notes)
+        return page_of(measured, self._run(measured, result), interrupts)
+
+    def _text(self, result: dict) -> str:
+        """Return the results as text."""
+        assert self.measured is not None
+        return as_text(result, self.measured, self.request.table)
 
     def _run(self, measured: Measured, result: dict) -> Run:
         """Describe the run on its report page."""
@@ -332,7 +349,7 @@ class TrainingJob:
             },
             "notes": self.notes,
         }
-        if parts.task == "classification":
+        if parts.task == "classification" and not self.request.targets:
             result["classes"] = model.classes_.tolist()
         positive = positive_class(model)
         if positive is not None:
@@ -414,7 +431,7 @@ class TrainingJob:
                 if self.options["as_json"]:
                     show(to_json(result))
                 else:
-                    show(as_text(result, self.measured, self.request.table))
+                    show(self._text(result))
         if interrupts:
             self.leave()
         if self.was_cut or interrupts:

@@ -61,6 +61,8 @@ class Request:
         are validated on rows that are later than their training rows.
     test : Path or None
         A file with test rows.
+    targets : sequence of str
+        The names of several targets.
     """
 
     table: Path
@@ -77,6 +79,7 @@ class Request:
     classes: Sequence[str] = ()
     folds: int | None = None
     memory: str | None = None
+    targets: Sequence[str] = ()
 
     @property
     def test_size(self) -> float:
@@ -187,7 +190,7 @@ def split_table(request: Request) -> Parts:
         aside = frame.attrs["aside"]
     used = UsedRows.of(frame, roles)
     notes = [*used.notes, *notes_on_groups(used.frame, request.group)]
-    target = _target_of(request, used.frame, notes)
+    target = target_of_request(request, used.frame, notes)
     X, y, weight = target.rows(used)
     _require_classes(request, y)
     X.attrs["aside"] = aside
@@ -278,7 +281,7 @@ class _Target(NamedTuple):
         return used.frame.drop(columns=self.name), y, used.weight
 
 
-def _target_of(request: Request, frame: Frame, notes: list[str]) -> _Target:
+def target_of_request(request: Request, frame: Frame, notes: list[str]) -> _Target:
     """Return the target of a table, and add a note on its values."""
     name = request.target
     task = request.task or guess_task(frame[name])

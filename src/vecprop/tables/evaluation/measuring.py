@@ -119,7 +119,7 @@ class Parts:
         """All rows as training rows, without their dependence."""
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
-        y = np.append(self.y, self.y_test)
+        y = np.concatenate([self.y, self.y_test])
         weight = np.append(self.weight, self.weight_test)
         return Parts.untested(self.task, X, y, weight, notes=self.notes)
 

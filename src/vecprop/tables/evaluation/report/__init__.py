@@ -61,36 +61,40 @@ def page_of(
     sections = []
     for name, width, section in sections_of(measured, run):
         sections.append((name, width, None if interrupts else section(measured)))
+    summary = measured.summary if run.is_measured else ""
+    return _page(run, summary, verdict_box(measured, run), sections=sections)
+
+
+def _page(run: Run, summary: str, verdict: Html, *, sections: Sequence[Any]) -> str:
     return template("report.html").render(
         title=printable(run.title),
         style=package_text("pictures/page.css"),
         script=package_text("tables/evaluation/report/report.js"),
-        summary=measured.summary if run.is_measured else "",
-        verdict=verdict_box(measured, run),
+        summary=summary,
+        verdict=verdict,
         sections=sections,
         origin=origin(run),
     )
 
 
 def page_of_targets(
-    evaluations: Mapping[str, Measured], heads: Sequence[str], rows: Sequence[Any]
+    evaluations: Mapping[str, Measured],
+    heads: Sequence[str],
+    rows: Sequence[Any],
+    run: Run | None = None,
+    interrupts: Sequence[int] = (),
 ) -> str:
     """Return a report on several targets as HTML, given the heads and rows of their common table."""
     imported("matplotlib", "A report", "pictures")
+    run = run or Run(f"{len(evaluations)} targets: {', '.join(evaluations)}")
     table = parts().table(dict.fromkeys(heads, "number") | {heads[0]: "name"}, rows)
     sections = [("All targets", "", table)]
     for name, measured in evaluations.items():
-        sections.append((name, "", verdict_box(measured, Run())))
-        for title, width, section in sections_of(measured, Run()):
-            sections.append((f"{title}: {name}", width, section(measured)))
-    return template("report.html").render(
-        title=printable(f"{len(evaluations)} targets: {', '.join(evaluations)}"),
-        style=package_text("pictures/page.css"),
-        summary="",
-        verdict="",
-        sections=sections,
-        origin=origin(Run()),
-    )
+        sections.append((name, "", verdict_box(measured, run)))
+        for title, width, section in sections_of(measured, run):
+            content = None if interrupts else section(measured)
+            sections.append((f"{title}: {name}", width, content))
+    return _page(run, summary="", verdict="", sections=sections)
 
 
 def sections_of(
