@@ -34,6 +34,7 @@ test-all: .venv/ready-dev-all test types
 
 campaigns: .venv/ready-dev-all
 	$(BIN)/python benchmarks/hostile_tables.py
+	$(BIN)/python benchmarks/text_readers.py
 	$(BIN)/python benchmarks/interruptions.py strikes
 	$(BIN)/python benchmarks/interruptions.py kills
 	$(BIN)/python benchmarks/interruptions.py commands

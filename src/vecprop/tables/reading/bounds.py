@@ -193,9 +193,5 @@ def _is_named(type) -> bool:
     """Return whether a type is a dictionary of text."""
     from pyarrow import types
 
-    if not types.is_dictionary(type):
-        return False
-    entry = type.value_type
-    return (
-        types.is_string(entry) or types.is_large_string(entry) or types.is_binary(entry)
-    )
+    texts = ("string", "large_string", "binary")
+    return types.is_dictionary(type) and str(type.value_type) in texts

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,7 @@ from ...system.suggestions import suggestion
 from ...system.threads import run_in_thread
 from ..error import Note, TableError, first_line, pandas, with_encoding
 from ..kinds.kinds import guess_task
+from .arrow_text import BLOCK, parser, require_plain, text_frame
 from .bounds import SMALL, require_room, require_room_for_members
 from .layout import (
     MISSING_WORDS,
@@ -57,8 +59,9 @@ _BEGINNINGS = {
     b"\xef\xbb\xbf": "utf-8-sig",
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
 }
-_BEGINNINGS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _DAMAGE = re.compile("(?:\ufffd|Ã[\x80-\xbf]|â€).{0,9}")
 """Characters that were read or written in a wrong encoding."""
 _QUOTES = re.compile(r"(?m)(?:^|[,;\t|])([“„«‹‘])")
@@ -68,17 +71,17 @@ _MARKED = {*_BEGINNINGS.values(), "utf-16-le", "utf-16-be"}
 
 def _start_of(path: Path) -> tuple[bytes, bool]:
     """Return the start of a file, uncompressed, and whether the file may be longer."""
+    start = b""
     try:
         with opened(path) as file:
-            start = block = file.read(SAMPLE)
-            while (
-                len(block) == SAMPLE and start.count(b"\n") < 2 and len(start) < LONGEST
-            ):
+            while start.count(b"\n") < 2 and len(start) < LONGEST:
                 block = file.read(SAMPLE)
                 start += block
+                if len(block) < SAMPLE:
+                    return start, False
                 require_room(path, len(start), is_whole=False)
-            is_cut = len(block) == SAMPLE
-            if is_cut and compression_of(path) and path.stat().st_size < SMALL:
+            # a small compressed file may be too large when it is uncompressed
+            if compression_of(path) and path.stat().st_size < SMALL:
                 size = len(start)
                 while block := file.read(SAMPLE):
                     size += len(block)
@@ -89,7 +92,7 @@ def _start_of(path: Path) -> tuple[bytes, bool]:
         raise TableError(
             f"{path} cannot be uncompressed: {first_line(error)}."
         ) from error
-    return start, is_cut
+    return start, True
 
 
 @dataclass
@@ -150,14 +153,16 @@ class DelimitedFile:
                 f"{name}: skipped {self.above} line(s) above the header, such as"
                 f" {titles[0][:40]!r}."
             )
-        damage = _DAMAGE.search(text)
         if self.encoding == "cp1252":
             yield Note(
                 f"{name} is not UTF-8, so it is read as cp1252, Western European text:"
                 " save it as UTF-8 if its text looks wrong.",
                 "encoding",
             )
-        elif damage:
+        if text.isascii():
+            return
+        damage = _DAMAGE.search(text)
+        if damage and self.encoding != "cp1252":
             yield Note(
                 f"{name} has damaged characters, such as {damage[0]!r}: export it again"
                 " as UTF-8."
@@ -211,7 +216,13 @@ class DelimitedFile:
                 last = block
                 if size > SMALL:
                     require_room(self.path, size)
-        words = [] if target is None else [target]
+        first = self.above + 2
+        if not last.endswith((b"\n", b"\n\0")):
+            ends += 1
+        with self._one_line_errors():
+            frame = self._arrow_frame(target)
+        if frame is not None:
+            return self._as_table(frame, range(first, len(frame) + first))
         # pandas reads large files in threads, and handles Ctrl-C only after they end.
         with (
             self._one_line_errors(),
@@ -221,15 +232,48 @@ class DelimitedFile:
             # Otherwise pandas drops the last values of rows that are longer than the
             # header.
             warnings.simplefilter("error", pandas().errors.ParserWarning)
-            frame = run_in_thread(lambda: self._reader(source, words))
-        first = self.above + 2
-        if not last.endswith((b"\n", b"\n\0")):
-            ends += 1
+            frame = run_in_thread(lambda: self._reader(source, [target]))
         is_row_per_line = ends == len(frame) + first - 1
         # short rows and stray quotes leave missing values here
         if is_row_per_line and frame.iloc[:, -1].notna().all():
-            return self._as_table(frame, pandas().RangeIndex(first, len(frame) + first))
+            return self._as_table(frame, range(first, len(frame) + first))
         return self._as_table(frame, self._check_rows()[: len(frame)])
+
+    def _arrow_frame(self, target: str | None):
+        """Return the table as text, or None if Arrow and pandas may find different values."""
+        from pyarrow import concat_tables
+
+        try:
+            names = self.names()
+            targets = [name for name in names if name == target]
+            requests = [(names, MISSING_WORDS), (targets, [""])]
+            tables = zip(*self._arrow_tables(requests), strict=True)
+            frame, *frames_of_target = map(text_frame, map(concat_tables, tables))
+        except ValueError:
+            return None
+        for original in frames_of_target:
+            frame[target] = original[target]
+        return frame
+
+    def _arrow_tables(self, requests, rows: int | None = None) -> Iterator[list[Any]]:
+        """Yield tables of successive rows, or raise ValueError; see `arrow_text.parser`."""
+        parse = parser(self.names(), self.separator, requests)
+        with self._text() as text:
+            header = text.readline()
+            require_plain(f"{header}\n".encode(), self.separator)
+            if not header.strip():
+                raise ValueError  # the header is below an empty line
+            while True:
+                lines = islice(text, rows)
+                if rows is None:
+                    lines = [text.read(BLOCK), text.readline()]
+                content = b"".join(map(str.encode, lines))
+                if not content:
+                    return
+                # In the main thread, Arrow would replace the handlers of signals.
+                tables = run_in_thread(partial(parse, content))
+                del content  # callers may keep only the tables in memory
+                yield tables
 
     def parts(self, rows: int, unparsed: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Yield chunks of the table, each with the original text of some columns.
@@ -239,21 +283,45 @@ class DelimitedFile:
         truncates silently at the start of a chunk.
         """
         with self._one_line_errors():
-            lines = self._check_rows()
-        first = 0
+            lines = self._plain_lines() or self._check_rows()
+        chunks = self._pandas_chunks
+        if isinstance(lines, range):
+            chunks = self._arrow_chunks
         require_columns(self.names(), unparsed, self.notes)
-        settings = {"chunksize": rows, "na_filter": False}
-        with (
-            self._one_line_errors(),
-            self._source() as source,
-            self._reader(source, **settings) as reader,
-        ):
-            for text in reader:
-                part = self._as_table(
-                    text.mask(text.isin(MISSING_WORDS)),
-                    lines[first : first + len(text)],
-                )
+        first = 0
+        with self._one_line_errors():
+            for text, as_stored in chunks(rows, unparsed):
+                part = self._as_table(text, lines[first : first + len(text)])
                 first += len(text)
+                yield part, as_stored
+
+    def _plain_lines(self) -> range:
+        """Return the line numbers of all rows, or none if Arrow and pandas may find other rows."""
+        try:
+            tables = self._arrow_tables([(self.names()[:1], ())])
+            count = sum(len(text_frame(table)) for (table,) in tables)
+        except ValueError:
+            count = 0
+        first = self.above + 2
+        return range(first, first + count)
+
+    def _arrow_chunks(
+        self, rows: int, unparsed: Sequence[str]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield chunks of text, each with the original text of some columns."""
+        requests = [(self.names(), MISSING_WORDS), (unparsed, ())]
+        for tables in self._arrow_tables(requests, rows):
+            frames = list(map(text_frame, tables))
+            yield frames[0], frames[-1][list(unparsed)]
+
+    def _pandas_chunks(
+        self, rows: int, unparsed: Sequence[str]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield chunks of text, each with the original text of some columns."""
+        settings = {"chunksize": rows, "na_filter": False}
+        with self._source() as source, self._reader(source, **settings) as reader:
+            for text in reader:
+                part = text.mask(text.isin(MISSING_WORDS))
                 yield part, text[list(unparsed)].reset_index(drop=True)
 
     def pieces(
@@ -271,19 +339,16 @@ class DelimitedFile:
             next(numbered_rows)
             while True:
                 validator = RowValidator(self.path, self.separator, columns)
-                taken = []
-                length = 0
+                text = io.StringIO(newline="")
                 for row, numbers, lines in numbered_rows:
                     validator.check(row, numbers, lines)
-                    taken += lines
-                    length += sum(map(len, lines))
-                    if len(validator.ends) == rows or length >= characters:
+                    text.writelines(lines)
+                    if len(validator.ends) == rows or text.tell() >= characters:
                         break
-                if not taken:
+                if not validator.ends:
                     return
-                frame = self._reader(
-                    io.StringIO("".join(taken), newline=""), words, header=None
-                )
+                text.seek(0)
+                frame = self._reader(text, words, header=None)
                 yield self._as_table(frame, validator.ends, validator.notes())
 
     def _as_table(self, frame, lines: Sequence[int], notes: Sequence[str] = ()):
@@ -307,18 +372,24 @@ class DelimitedFile:
     @contextmanager
     def _source(self) -> Iterator[Any]:
         """Open the file at its header. pandas opens uncompressed files itself, if they start with their header."""
-        if not self.above:
-            yield opened(self.path) if compression_of(self.path) else self.path
-            return
+        if self.above or compression_of(self.path):
+            with self._text() as text:
+                yield text
+        else:
+            yield self.path
+
+    @contextmanager
+    def _text(self, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
+        """Open the file as text at its header."""
         with (
             opened(self.path) as file,
-            io.TextIOWrapper(file, self.encoding, newline="") as text,
+            io.TextIOWrapper(file, self.encoding, newline="", errors=errors) as text,
         ):
             for _ in range(self.above):
                 text.readline()
             yield text
 
-    def _reader(self, source, words: Collection[str] = (), **settings):
+    def _reader(self, source, words: Collection[str | None] = (), **settings):
         """Parse text. In the columns ``words``, only empty values are missing."""
         names = self.names()
         missing = {
@@ -348,12 +419,8 @@ class DelimitedFile:
                 taken.append(line)
                 yield line
 
-        with (
-            long_values(),
-            opened(self.path) as file,
-            io.TextIOWrapper(file, self.encoding, newline="", errors=errors) as text,
-        ):
-            skipped = sum(1 for _ in islice(text, self.above))
+        with long_values(), self._text(errors) as text:
+            skipped = self.above
             rows = csv.reader(
                 noted(text), delimiter=self.separator, skipinitialspace=True
             )
@@ -489,12 +556,18 @@ class RowValidator:
 
 def notes_on_totals(frame, name: str) -> list[str]:
     """Return notes on rows without values, and on rows that look like totals or a footer."""
-    empty = frame.index[frame.isna().all(axis=1)]
+    is_empty = frame.iloc[:, 0].isna()
+    if is_empty.any():
+        is_empty = frame.isna().all(axis=1)
+    empty = frame.index[is_empty]
     if len(empty):
         return [f"{name}, {listed(empty)}: no values, but read as rows: remove them."]
     notes = []
     for column in frame.columns[:2]:
-        lines = frame.index[frame[column].map(is_total, na_action="ignore").eq(True)]
+        texts = frame[column].astype(str)
+        # the labels of totals have letters
+        words = texts[texts.str.contains("[a-zA-Z]", na=False)].unique()
+        lines = frame.index[texts.isin(list(filter(is_total, words)))]
         if 0 < len(lines) <= max(len(frame) / 5, 1):
             label = frame[column][lines[-1]]
             notes.append(
@@ -571,8 +644,9 @@ _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": 
 
 def compression_of(path: Path) -> str:
     """Infer the compression of a file from its suffix or first bytes, or return "" if it is not compressed."""
-    if path.suffix.lower() in _COMPRESSIONS:
-        return _COMPRESSIONS[path.suffix.lower()]
+    suffix = path.suffix.lower()
+    if suffix in _COMPRESSIONS:
+        return _COMPRESSIONS[suffix]
     with path.open("rb") as file:
         start = file.read(6)
     return by_mark(_MARKS, start)

@@ -141,6 +141,8 @@ def title_lines(lines: Sequence[str], separator: str) -> tuple[int, str]:
     layouts = [(0, 0, usual)]
     for separator in separators:
         rows, ends = numbered_rows(lines, separator)
+        if not header_row(rows):
+            continue
         unstripped = csv.reader(lines[:SAMPLED], delimiter=separator)
         values = chain.from_iterable(row[1:] for row in unstripped)
         header = header_row(rows, any(value.startswith(" ") for value in values))
@@ -262,9 +264,9 @@ def second_header(rows: Sequence[Sequence[str]]) -> int:
     return 0
 
 
-def is_total(value: object) -> bool:
-    """Return whether a value is the label of a total or of a footer."""
-    return isinstance(value, str) and _END.fullmatch(value.strip()) is not None
+def is_total(text: str) -> bool:
+    """Return whether a text is the label of a total or of a footer."""
+    return _END.fullmatch(text.strip()) is not None
 
 
 def declared_separator(line: str) -> str:
@@ -316,23 +318,20 @@ def separator_of(lines: list[str]) -> str:
     (';', ',', ' ')
     """
     lines = lines[:SAMPLED]
-
-    def quality(separator: str) -> tuple[int, int]:
-        """Return how many lines are as wide as the first line, and this width."""
-        widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        width = widths[0]
-        return (widths.count(width) if width > 1 else 0, width)
-
+    scores = {}
     with long_values():
-        best = max(SEPARATORS, key=quality)
-        _, width = quality(best)
-        if width > 1:
-            return best
+        for separator in SEPARATORS:
+            widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
+            width = widths[0]
+            if width > 1:
+                scores[separator] = (widths.count(width), width)
+        if scores:
+            return max(scores, key=scores.__getitem__)
         first, *rows = rows_of(lines, " ")
     are_equal = len(first) > 1 and all(len(row) == len(first) for row in rows)
     if are_equal and any(map(is_number, chain.from_iterable(rows))):
         return " "
-    return best
+    return ","
 
 
 def names_are_values(rows: list[list[str]]) -> bool:

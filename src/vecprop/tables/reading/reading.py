@@ -16,6 +16,7 @@ from ...system.extras import imported
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
+from .arrow_text import typed_column
 from .bounds import CELL, require_room, require_room_for_workbook
 from .delimited import (
     DelimitedFile,
@@ -136,8 +137,9 @@ _ENDINGS = {
     b"ARROW1": ".arrow",
     b"\x1f\x8b": ".csv.gz",
     b"BZh": ".csv.bz2",
+    b"\xfd7zXZ": ".csv.xz",
+    b"(\xb5/\xfd": ".csv.zst",
 }
-_ENDINGS |= {b"\xfd7zXZ": ".csv.xz", b"(\xb5/\xfd": ".csv.zst"}
 """Suffixes for unnamed streams, by their first bytes."""
 
 
@@ -213,7 +215,7 @@ def read_table(
             frame = _read_excel(files)
             frame = frame if as_text else frame.reset_index(drop=True)
         else:
-            frame = _checked(_text_of(files, named, target, classes), named)
+            frame = _text_of(files, named, target, classes)
             frame = frame if as_text else typed(frame)
         return _checked(frame, named)
 
@@ -386,12 +388,17 @@ def _batches(dataset, rows: int) -> Iterator[tuple[Path, Any]]:
 
 def typed(frame: Frame) -> Frame:
     """Convert the columns of a text table that contain only plain numbers or only Booleans."""
-    plain = {}
-    for name, series in frame.items():
-        column = plain_values(series.mask(series == "None"))
-        if column.dtype.kind in "biuf":
-            plain[name] = column
-    result = frame.assign(**plain).reset_index(drop=True)
+    columns = []
+    for _, series in frame.items():
+        try:
+            values = typed_column(series)
+        except ValueError:
+            values = plain_values(series.mask(series == "None"))
+            if values.dtype.kind not in "biuf":
+                values = series
+        columns.append(values)
+    result = pandas().DataFrame(dict(enumerate(columns)), index=frame.index, copy=False)
+    result = result.set_axis(frame.columns, axis=1).reset_index(drop=True)
     result.attrs = {"notes": frame.attrs.get("notes", [])}
     return result
 
