@@ -16,7 +16,7 @@ class Differentiable:
         """Compute only the value, which is cheaper."""
         raise NotImplementedError
 
-    def __call__(self, theta, *args) -> tuple[Any, Any]:
+    def __call__(self, theta, *args):
         """Return the value and the gradient."""
         raise NotImplementedError
 
@@ -102,7 +102,7 @@ class _TorchFunction(Differentiable):
 
         return self._as_numpy(value), mapped(parameters, jacobian)
 
-    def _evaluate(self, theta, args, requires_grad: bool) -> tuple[Any, Any]:
+    def _evaluate(self, theta, args, requires_grad: bool):
         """Return the value and the parameters as tensors; use float32 if f does not accept float64."""
         dtype = self._dtype(theta)
         try:
@@ -125,7 +125,7 @@ class _TorchFunction(Differentiable):
             return self._torch.float64
         return self._torch.from_numpy(np.empty(0, dtype)).dtype
 
-    def _call(self, theta, args, dtype, requires_grad: bool) -> tuple[Any, Any]:
+    def _call(self, theta, args, dtype, requires_grad: bool):
         """Return the value and the parameters as tensors of a dtype."""
         torch = self._torch
 

@@ -137,7 +137,7 @@ class _Bounds:
     gap: ndarray
     tolerance: ndarray
 
-    def with_sides(self, sides: OneSided, are_separate: bool) -> "_Bounds":
+    def with_sides(self, sides: OneSided, are_separate: bool):
         """Return bounds for one-sided derivatives; ``are_separate`` if each kink has its own side."""
         is_known = np.isfinite(sides.usual + sides.low + sides.high)
         low = sides.low
@@ -209,7 +209,7 @@ def _with_other_rounding(
     point: NetworkPoint,
     directions: Directions,
     claim: Claim,
-) -> _Bounds:
+):
     """Raise the tolerance of wrong products to the rounding errors of code that rounds differently."""
     wrong = bounds.wrong(products)
     if not wrong.any():
@@ -331,7 +331,7 @@ below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963).
 
 def _compare_products(
     point: Point, directions: Directions, derivatives: Derivatives, claim: Claim
-) -> Comparison:
+):
     """Compare <g, u> with the derivative along each row of U.
 
     The bound on the rounding error of g is expensive, so it is computed only if the

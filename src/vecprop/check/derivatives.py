@@ -87,9 +87,7 @@ def derivatives_of_group(
     return derivatives
 
 
-def _by_differences(
-    point: Point, directions: Directions, method: Method
-) -> Derivatives:
+def _by_differences(point: Point, directions: Directions, method: Method):
     """Return the derivatives along directions of a part by finite differences."""
     part, U = directions
     if method == "central differences":
@@ -101,7 +99,7 @@ def _by_differences(
     return Derivatives(difference.value.T, error=error.T, jump=difference.jump.T)
 
 
-def _central(point: Point, part: NamedPart, U: ndarray) -> tuple[ndarray, ndarray]:
+def _central(point: Point, part: NamedPart, U: ndarray):
     """Return central differences along the rows of U and their errors, (K, outputs)."""
     scale = _scale(point, part, U)[:, None]
     size = typical_size(point.sizes(part))
@@ -162,7 +160,7 @@ def _other_scales(point: Point, part: NamedPart, U: ndarray):
     return np.stack(scales)
 
 
-def _reconciled(difference: Difference, other: Difference) -> Difference:
+def _reconciled(difference: Difference, other: Difference):
     """Return the first derivatives. Where the others disagree, the error is the difference between the two."""
     gap = abs(difference.value - other.value)
     agree = gap <= DISTRUST * (difference.error + other.error)
@@ -271,7 +269,7 @@ def _unconfirmed_together(point: Point, parts: list[NamedPart], direction: ndarr
     return unconfirmed(point, part, u, derivative=point.by_complex_step(part, u))
 
 
-def _groups(derivatives: list[float]) -> list[list[int]]:
+def _groups(derivatives: list[float]):
     """Group the indices of derivatives whose ratios are less than `SIMILAR`; zeros form a separate group.
 
     Examples

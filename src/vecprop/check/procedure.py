@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
@@ -66,7 +67,7 @@ class _Procedure:
 
     def judge(
         self, point: Point, gradients: dict[int, ndarray], parts: Iterable[NamedPart]
-    ) -> list[Judgement]:
+    ):
         """Judge the gradients with these indices."""
         parts = [part for part in parts if part.size]
         judgements = []
@@ -123,7 +124,7 @@ class _Procedure:
 
     def judge_elsewhere(
         self, point: Point, gradients: dict[int, ndarray], parts: list[NamedPart]
-    ) -> list[Judgement]:
+    ):
         """Judge gradients at another point, with finite differences if the complex step is not reliable there."""
         judgements = self.judge(point, gradients, parts)
         if self.reason_for_doubt(point, judgements):
@@ -154,9 +155,7 @@ class _Procedure:
         return words
 
 
-def _procedure(
-    point: Point, method: str, derivatives: Method, limit: Limit
-) -> _Procedure:
+def _procedure(point: Point, method: str, derivatives: Method, limit: Limit):
     """Return the procedure for a method of `check_gradients` and a method to compute derivatives."""
     most_entries = ENTRIES_BY_DIFFERENCES
     if derivatives == "complex step":
@@ -206,7 +205,7 @@ def judged_report(
     return replace(report, notes=tuple(notes))
 
 
-def _finite_gradients(point: Point) -> list[ndarray]:
+def _finite_gradients(point: Point):
     """Return the gradients; raise a ValueError if the value or a gradient is not finite.
 
     A gradient of the compiled engine may contain NaN, which is an error in the report:
@@ -230,7 +229,7 @@ class _Check:
     unstable: list[set[str]]
     can_move: bool
 
-    def report(self, procedure: _Procedure) -> tuple[Report, str]:
+    def report(self, procedure: _Procedure):
         """Return the report, and a reason not to trust the complex step, which is usually empty."""
         point = self.point
         gradients = dict(enumerate(self.gradients))
@@ -257,7 +256,7 @@ class _Check:
         )
         return report, reason
 
-    def _doubts(self, judgements: list[Judgement]) -> list[Doubts]:
+    def _doubts(self, judgements: list[Judgement]):
         """Mark unstable parts, and find the parts of each gradient that require a second point."""
         doubts_by_gradient = []
         for judgement, names in zip(judgements, self.unstable, strict=True):
@@ -350,15 +349,14 @@ def _long_steps_confirm(point: Point, part: NamedPart, comparison: Comparison):
     return bool(is_close and derivative != 0)
 
 
-def _nondeterministic(point: Point, gradients: list[ndarray]) -> list[set[str]]:
+def _nondeterministic(point: Point, gradients: list[ndarray]):
     """Return, for each gradient, the names of the parts that differ between two runs."""
     if not point.may_be_random:
         return [set() for _ in gradients]
+    repeated_point = copy(point)
+    repeated_gradients = repeated_point.evaluated()
     value = point.value
-    repeated_gradients = point.evaluated()
-    repeated_value = point.value
-    point.value = value
-    if (abs(repeated_value - value) > _reordered(value) * abs(value)).any():
+    if (abs(repeated_point.value - value) > _reordered(value) * abs(value)).any():
         return [{part.name for part in point.parts} for _ in gradients]
     unstable = []
     for gradient, repeated in zip(gradients, repeated_gradients, strict=True):
@@ -378,11 +376,12 @@ def _reordered(numbers: ndarray):
 
 
 def _confirm_errors(point: Point, judgements: list[Judgement]):
-    """Confirm the largest error of each failed part by finite differences; return a reason if they contradict it.
+    """Compare the largest error of each failed part with finite differences.
 
-    A verdict changes from FAIL to INCONCLUSIVE if
-    the gradient agrees with the differences. If a function iterates until its value
-    converges, its complex step may not have converged.
+    If they contradict the complex step, return a reason not to trust it, else an empty
+    string. If they agree with the gradient, a verdict changes from FAIL to
+    INCONCLUSIVE: an iteration may have converged for the value, but not for its complex
+    step.
     """
     note = "finite differences do not confirm the error that the complex step found"
     for judgement in judgements:
@@ -418,7 +417,7 @@ class _Entry(NamedTuple):
     given: float
 
 
-def _worst_entry(point: Point, judgement: Judgement, row: Row) -> _Entry | None:
+def _worst_entry(point: Point, judgement: Judgement, row: Row):
     """Return the entry with the largest error of a failed part, or None for many errors within the tolerance."""
     comparison = judgement.comparisons.get(row.name)
     if comparison is not None:
@@ -440,7 +439,7 @@ class _Merged(NamedTuple):
     worst_gradient: int
 
 
-def _merged(point: Point, doubts_by_gradient: list[Doubts]) -> _Merged:
+def _merged(point: Point, doubts_by_gradient: list[Doubts]):
     """Merge the rows of all gradients."""
     first = doubts_by_gradient[0]
     if not isinstance(point, NetworkPoint) or not point.engines[0]:
@@ -448,25 +447,24 @@ def _merged(point: Point, doubts_by_gradient: list[Doubts]) -> _Merged:
         return _Merged(rows, tuple(first.nearby.values()), worst_gradient=0)
     rows = _losses(point)
     nearby_rows = []
-    ranks_of_parts = []
+    worst_ranks = []
     for name in first.judgement.rows:
-        candidates = []
-        ranks = []
-        for number, doubts in enumerate(doubts_by_gradient):
-            row = doubts.judgement.rows[name]
-            severity = list(Verdict).index(row.verdict)  # FAIL is the first
-            candidates.append(row)
-            ranks.append((severity, -row.ratio, number))
-        rank = min(ranks)
-        _, _, worst = rank
-        ranks_of_parts.append(rank)
+        candidates = [doubts.judgement.rows[name] for doubts in doubts_by_gradient]
+        ranks = list(map(_rank, candidates))
+        worst = ranks.index(min(ranks))
+        worst_ranks.append((ranks[worst], worst))
         row = _merged_row(point, candidates, worst)
         rows.append(row)
         nearby = doubts_by_gradient[worst].nearby
         if name in nearby:
             nearby_rows.append(replace(nearby[name], engine=row.engine))
-    _, _, worst_gradient = min(ranks_of_parts)
+    _, worst_gradient = min(worst_ranks)
     return _Merged(tuple(rows), tuple(nearby_rows), worst_gradient)
+
+
+def _rank(row: Row):
+    """Return a smaller pair of numbers for a worse row."""
+    return list(Verdict).index(row.verdict), -row.ratio
 
 
 def _merged_row(point: NetworkPoint, candidates: Sequence[Row], worst: int):
@@ -492,7 +490,7 @@ def _merged_row(point: NetworkPoint, candidates: Sequence[Row], worst: int):
     return replace(row, engine=engine, diagnosis=diagnosis)
 
 
-def _losses(point: NetworkPoint) -> list[Row]:
+def _losses(point: NetworkPoint):
     """Return a FAIL row for each compiled loss that differs from the float64 loss of the reference engine."""
     expected = float(point.value[0])
     spacing = np.finfo(point.dtype).eps * abs(expected)

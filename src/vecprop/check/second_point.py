@@ -223,7 +223,8 @@ class Doubts:
     def _final_row_of_zeros(self, row: Row, share: float):
         """Return the final row of a part that passes, but could consist of rounding errors.
 
-        Entries below this share of the largest entry of the gradient are 0.
+        The part passes if its gradient is 0 up to rounding errors: exactly, for a
+        constant value, or below this share of the largest entry of the whole gradient.
         """
         part = self.point.part(row.name)
         largest = float(np.nan_to_num(abs(self.claim.gradient[:, part.span])).max())
@@ -273,7 +274,11 @@ class Doubts:
         return bool((abs(mean) > steady * np.std(samples, axis=0)).any())
 
     def _derivatives_at(self, point: Point, directions: Directions, length: float):
-        """Return the derivatives along the directions by complex step, else the products of the gradient with them."""
+        """Return the derivatives along the directions by complex steps of this length.
+
+        If another method was chosen, return the products of the gradient with the
+        directions.
+        """
         part, U = directions
         if self.claim.method == "complex step":
             derivatives, _ = point.derivatives([Directions(part, length * U)])
@@ -315,7 +320,7 @@ def judge_nearby(
             doubts.add(judgement)
 
 
-def _finite_gradients(point: Point, numbers: list[int]) -> dict[int, ndarray]:
+def _finite_gradients(point: Point, numbers: list[int]):
     """Return the gradients with these numbers, or raise a ValueError if they or the value are not finite."""
     gradients = point.evaluated()
     for number in numbers:

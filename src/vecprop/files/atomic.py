@@ -198,7 +198,7 @@ def locked(path: Path, resource: Path) -> Iterator[None]:
             file.close()
 
 
-def _locked_file(path: Path, resource: Path) -> IO[bytes]:
+def _locked_file(path: Path, resource: Path):
     """Open and lock a file, creating it if necessary; the file contains the name of its holder."""
     while True:
         file = open(path, "ab+", buffering=0)  # noqa: SIM115 (closed below, or by its holder)

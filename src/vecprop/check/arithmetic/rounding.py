@@ -146,30 +146,32 @@ class _Sample(NamedTuple):
         return np.where(self.is_changing, self.noise, np.nan)
 
 
-def _sample(line: ValuesAfter, distance: float) -> _Sample:
+def _sample(line: ValuesAfter, distance: float):
     """Return the values at points with this distance between neighbors."""
     values = line(distance * np.arange(POINTS))
     share_of_changes = (np.diff(values, axis=0) != 0).mean(axis=0)
     return _Sample(values, _noise(values), share_of_changes > MOST)
 
 
-def _near(line: ValuesAfter, may_be_coarse: bool) -> tuple[ndarray, ndarray]:
+def _combined(samples: list[_Sample]):
+    """Return all values, and for each the noise over the first distance over which it changes."""
+    noise = samples[0].noise
+    is_changing = samples[0].is_changing
+    for sample in samples[1:]:
+        noise = np.where(is_changing, noise, sample.noise)
+        is_changing = is_changing | sample.is_changing
+    values = np.concatenate([sample.values for sample in samples])
+    return _Sample(values, noise, is_changing)
+
+
+def _near(line: ValuesAfter, may_be_coarse: bool):
     """Measure the noise over short distances, and over the shortest distance, each (n,)."""
-    center = line(np.zeros(1))
     shortest = _sample(line, NEAR[0])
     samples = [shortest]
     if not shortest.is_changing.all():
         samples.append(_sample(line, NEAR[1]))
     far_samples = [_sample(line, distance) for distance in FAR]
-    samples += far_samples
-    # Noise is visible only in values that change, so use the first distance over which
-    # a value changes.
-    noise = shortest.noise
-    is_changing = shortest.is_changing
-    for sample in samples[1:]:
-        noise = np.where(is_changing, noise, sample.noise)
-        is_changing = is_changing | sample.is_changing
-    values = np.concatenate([center, *(sample.values for sample in samples)])
+    values, noise, is_changing = _combined([*samples, *far_samples])
     is_constant_float32 = ~is_changing & _can_hold(values, np.float32)
     if may_be_coarse and is_constant_float32.any():
         farthest = _sample(line, FARTHEST)
@@ -385,6 +387,8 @@ def rounding_experiment(
 def coarse_type(numbers: ndarray, errors: ndarray, sizes: ndarray) -> str:
     """Return "float16" or "float32" if the numbers were rounded to this dtype, and "" otherwise.
 
+    The numbers were rounded if they have at most as many bits as the mantissa of the
+    dtype, but not fewer by chance, and if most relative errors are below its spacing.
     ``errors`` are the errors of the numbers, or of sums of them, and ``sizes`` the
     absolute values that the errors relate to.
     """
@@ -392,9 +396,10 @@ def coarse_type(numbers: ndarray, errors: ndarray, sizes: ndarray) -> str:
     mantissas, _ = np.frexp(numbers[numbers != 0])
     for dtype in (np.float16, np.float32):
         information = np.finfo(dtype)
+        # the leading bit of a mantissa is not stored
+        is_rounded = _have_bits(mantissas, information.nmant + 1)
         # numbers with few bits, such as integers, may be exact
         few_bits = information.nmant // 2 + 5
-        is_rounded = _have_bits(mantissas, information.nmant + 1)
         if not is_rounded or _have_bits(mantissas, few_bits):
             continue
         eps = information.eps

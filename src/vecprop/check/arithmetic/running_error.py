@@ -131,6 +131,7 @@ class Bounded(ArrayPair):
     def multiply(self, x, y):
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
+        # |(x + dx)(y + dy) - x y| <= (|x| + |dx|) |dy| + |dx| |y|
         error = (abs(x) + x_error) * y_error + x_error * abs(y)
         return self.rounded(x * y, error)
 
@@ -149,6 +150,7 @@ class Bounded(ArrayPair):
     def matmul(self, x, y):
         x, x_error = self.pair(x)
         y, y_error = self.pair(y)
+        # as in multiply, plus the rounding error of the sum of products
         size = abs(x)
         error = (self.arithmetic.sum_error(x.shape[-1]) * size + x_error) @ abs(y)
         if np.any(y_error):  # parameters are exact

@@ -128,25 +128,33 @@ def ridders(
     unclear = np.flatnonzero(is_unclear.any(axis=1))
     if not unclear.size:
         return result
-    doubt = np.maximum(result.error, 0.1 * abs(result.jump))[unclear].max()
-    # shorter steps have larger rounding errors than the current errors
-    shortest_useful = 4 * noise.min() / doubt
-    U = U[unclear]
     scale = scale[unclear]
-    sequences = [MORE_STEPS[:, None] * scale]
-    for other_scale in scales[:, unclear]:
-        if (other_scale != scale).any():
-            sequences.append(OTHER_STEPS[:, None] * other_scale)
-    unclear_result = Difference(*(array[unclear] for array in result))
-    ladders = [Ladder(unclear_result, shortest=STEPS[-1] * scale)]
-    for steps in sequences:
-        useful = int((steps.max(axis=1) >= shortest_useful).sum())
-        steps = steps[: max(FEWEST_STEPS, useful)]
-        difference = extrapolated_differences(values_after, U, steps, noise)
+    first = Difference(*(array[unclear] for array in result))
+    ladders = [Ladder(first, shortest=STEPS[-1] * scale)]
+    for steps in _more_steps(first, scale, scales[:, unclear], noise):
+        difference = extrapolated_differences(values_after, U[unclear], steps, noise)
         ladders.append(Ladder(difference, shortest=steps.min(axis=0)))
     for array, best in zip(result, _best(ladders, noise), strict=True):
         array[unclear] = best
     return result
+
+
+def _more_steps(
+    difference: Difference, scale: ndarray, scales: ndarray, noise: ndarray
+):
+    """Return sequences of steps, (steps, K), for derivatives that long steps leave unclear."""
+    sequences = [MORE_STEPS[:, None] * scale]
+    for other_scale in scales:
+        if (other_scale != scale).any():
+            sequences.append(OTHER_STEPS[:, None] * other_scale)
+    # shorter steps have larger rounding errors than the current errors
+    doubt = np.maximum(difference.error, 0.1 * abs(difference.jump)).max()
+    shortest_useful = 4 * noise.min() / doubt
+    useful_sequences = []
+    for steps in sequences:
+        count = int((steps.max(axis=1) >= shortest_useful).sum())
+        useful_sequences.append(steps[: max(FEWEST_STEPS, count)])
+    return useful_sequences
 
 
 def largest_of(values: ndarray, scale: ndarray) -> ndarray:
@@ -161,7 +169,7 @@ def _explained(error: ndarray, rounding: ndarray):
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
-def _best(ladders: list[Ladder], noise: ndarray) -> Difference:
+def _best(ladders: list[Ladder], noise: ndarray):
     """Select the derivatives with the smallest errors among ladders for the same directions."""
 
     def coarseness(ladder: Ladder) -> tuple[float, float]:
@@ -219,9 +227,7 @@ def _are_too_long(second: ndarray, h: ndarray, noise: ndarray):
     return np.concatenate([stays[:1], stays])
 
 
-def _extrapolated(
-    differences: ndarray, rounding: ndarray, x: ndarray
-) -> tuple[ndarray, ndarray]:
+def _extrapolated(differences: ndarray, rounding: ndarray, x: ndarray):
     """Extrapolate a polynomial in x to 0; return the best entry of Neville's tableau and its error."""
     row = differences
     tableau = []

@@ -69,6 +69,11 @@ class Tangent(ArrayPair):
         return product if product.shape == shape else np.broadcast_to(product, shape)
 
     @property
+    def span(self):
+        """The directions of the derivatives among all directions."""
+        return slice(self.first, self.first + len(self.companion))
+
+    @property
     def real(self):
         """The numbers with derivatives of 0, like the real part of a complex number."""
         return self.new(self.value, np.empty((0, *self.shape[1:])))
@@ -104,7 +109,8 @@ class Tangent(ArrayPair):
         """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand.
 
         Each term consists of an operand and its factor. Operands without tangents are
-        constants.
+        constants. The derivatives of an operand are ``outer`` times its companion, the
+        seed. If all operands have the same seed, only their outer factors are added.
         """
         tangents = []
         factors = []
@@ -123,9 +129,13 @@ class Tangent(ArrayPair):
         return self._with_new_seed(value, tangents, factors)
 
     def _with_new_seed(self, value: ndarray, tangents: list[Any], factors):
-        """Return a value whose seed is Σ factor · seed; the directions of the tangents may differ."""
+        """Return a value whose seed is Σ factor · seed, (K, *shape).
+
+        A tangent has derivatives along its directions from ``first`` on, and along all
+        other directions its derivatives are 0.
+        """
         first = min(tangent.first for tangent in tangents)
-        end = max(tangent.first + len(tangent.companion) for tangent in tangents)
+        end = max(tangent.span.stop for tangent in tangents)
         total = np.zeros((end - first, *value.shape[1:]))
         for tangent, factor in zip(tangents, factors, strict=True):
             start = tangent.first - first

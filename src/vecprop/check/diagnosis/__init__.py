@@ -63,7 +63,7 @@ def diagnose(point: Point, judgement: Judgement, candidates: set[str]):
         judgement.rows[row.name] = replace(row, diagnosis=diagnosis)
 
 
-def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
+def _precision(point: Point, judgement: Judgement, expected: Expected):
     """Return the relative error of the expected entries: twice the largest ratio of a tolerance to an entry."""
     least = EXACT if point.has_tangents else TRUSTED[judgement.claim.method]
     precisions = [least]
@@ -78,7 +78,7 @@ def _precision(point: Point, judgement: Judgement, expected: Expected) -> float:
     return max(precisions)
 
 
-def _expected(point: Point, part: NamedPart, judgement: Judgement) -> ndarray:
+def _expected(point: Point, part: NamedPart, judgement: Judgement):
     """Return the expected gradient of a part, (outputs, size), with NaN for unknown entries."""
     claim = judgement.claim
     if part.name in judgement.comparisons:
@@ -121,9 +121,7 @@ def _pattern(
     )
 
 
-def _common_ratio(
-    point: Point, claim: Claim, expected: Expected, precision: float
-) -> str:
+def _common_ratio(point: Point, claim: Claim, expected: Expected, precision: float):
     """Describe the ratio of given to expected entries if all parts have the same ratio, or return an empty string."""
     ratios = []
     large_entries = 0
@@ -149,9 +147,7 @@ def _cause(point: NetworkPoint, claim: Claim, expected: Expected, precision: flo
     return ""
 
 
-def _fault(
-    point: NetworkPoint, given: ndarray, expected: Expected, precision: float
-) -> str:
+def _fault(point: NetworkPoint, given: ndarray, expected: Expected, precision: float):
     """Describe the known mistake that reproduces the given gradient, or return an empty string."""
     for words, faulty in planted_faults(point):
         is_reproduced = all(
@@ -166,7 +162,7 @@ def _fault(
     return ""
 
 
-def _location(point: NetworkPoint, judgement: Judgement) -> str:
+def _location(point: NetworkPoint, judgement: Judgement):
     """Describe where the backward pass goes wrong, based on the failed parts, or return an empty string."""
     wrong = []
     right = []

@@ -111,7 +111,7 @@ def ratio_in_words(
     return words
 
 
-def _nearest_simple_number(r: float) -> float:
+def _nearest_simple_number(r: float):
     """Return the nearest integer to a number above 1, or the nearest inverse of an integer to another number."""
     if r > 1:
         return round(r)

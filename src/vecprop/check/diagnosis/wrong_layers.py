@@ -255,7 +255,7 @@ def mixed_rows(point: NetworkPoint) -> str:
     if not half:
         return ""
 
-    def values(rows: int) -> list[ndarray]:
+    def values(rows: int):
         """Return the outputs of each layer, and the losses, for the first rows."""
         X = point.batch.X[:rows]
         outputs, _ = network.forward(point.theta, X, point.noise_key)
@@ -315,7 +315,7 @@ def _size(values: ndarray):
     return float(abs(values).max(initial=0)) or 1.0
 
 
-def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray) -> str:
+def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray):
     """Explain the wrong delta that a layer returns for D, or return an empty string."""
 
     def outputs(X):
@@ -342,7 +342,7 @@ def _explanation(layer: Layer, X: ndarray, D: ndarray, saved, delta: ndarray) ->
     return ""
 
 
-def _explained_slope(derivative: ndarray, expected: ndarray, X: ndarray, saved) -> str:
+def _explained_slope(derivative: ndarray, expected: ndarray, X: ndarray, saved):
     """Explain the wrong derivative of an activation at X."""
     if _agree(derivative, np.ones_like(derivative)):
         return ": its derivative is missing"
@@ -357,7 +357,7 @@ def _explained_slope(derivative: ndarray, expected: ndarray, X: ndarray, saved) 
     return ": its derivative() is not the derivative of its value()"
 
 
-def _loss_mistake(loss: Loss, Z: ndarray, T: ndarray) -> list[str]:
+def _loss_mistake(loss: Loss, Z: ndarray, T: ndarray):
     """Describe the mistake in the delta of a loss; the list is empty if the delta is correct."""
     delta = loss.delta(Z, T)
     expected = np.moveaxis(_jacobian(lambda Z: loss.value(Z, T), Z), 0, -1)
@@ -373,7 +373,7 @@ def _loss_mistake(loss: Loss, Z: ndarray, T: ndarray) -> list[str]:
 
 def _explained_delta(
     loss: Loss, Z: ndarray, T: ndarray, *, delta: ndarray, expected: ndarray
-) -> str:
+):
     """Explain a wrong delta of a loss, or return an empty string."""
     if _agree(delta, -expected):
         return "its sign is wrong"

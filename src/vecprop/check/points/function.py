@@ -88,7 +88,7 @@ class Point:
             rows=self.rows,
         )
 
-    def _columns(self, theta: ndarray) -> list[ndarray]:
+    def _columns(self, theta: ndarray):
         """Return the gradients of all parts at theta, each (outputs, size)."""
         gradient = self._gradient(self.structure.rebuilt(theta.astype(self.dtype)))
         return [
@@ -503,7 +503,7 @@ def _joined(columns: list[ndarray]):
     return np.concatenate(columns, axis=1).astype(float)
 
 
-def _possible_rows(args: tuple[Any, ...]) -> tuple[int, ...]:
+def _possible_rows(args: tuple[Any, ...]):
     """Return the numbers of rows of the first argument that has rows, and of most arguments."""
     counts = Counter(filter(None, map(_rows, args)))
     first = list(counts)[:1]

@@ -127,7 +127,7 @@ class NetworkPoint(Point):
             gradients.append(gradient.astype(float)[None])
         return gradients
 
-    def _judged_values(self, judged: JudgedGradient) -> tuple[Any, ndarray]:
+    def _judged_values(self, judged: JudgedGradient):
         """Return the loss and the gradient at theta, in the dtype of the parameters."""
         theta = self.theta.astype(self.dtype)
         if judged.engine and not self.is_built_in:
@@ -267,7 +267,7 @@ class NetworkPoint(Point):
         return True
 
     @cached_property
-    def _inputs(self) -> list[ndarray]:
+    def _inputs(self):
         """The inputs of each layer, and the outputs of the last layer."""
         return [
             self.batch.X,
@@ -283,7 +283,7 @@ class NetworkPoint(Point):
     def _noise_at(self, layer: int) -> RandomKey | None:
         return self.noise_key and self.noise_key._at_layer(layer)
 
-    def _tail(self, first: int) -> _Tail:
+    def _tail(self, first: int):
         """Return the part of the network from a layer on, which does not depend on parameters of earlier layers.
 
         Its loss lacks the penalties of earlier layers, which do not change.
@@ -323,7 +323,7 @@ class NetworkPoint(Point):
     def derivatives(self, group: Sequence[Directions]) -> tuple[ndarray, bool]:
         if not self.has_tangents:
             return super().derivatives(group)
-        # Several parts fit into memory together, but the directions of one part may not.
+        # A group fits into memory, but all directions of a single part may not.
         passes = [group]
         if len(group) == 1:
             [(part, U)] = group
@@ -343,22 +343,15 @@ class NetworkPoint(Point):
         """
         network = self.network
         batch = self.batch
-        ends = np.cumsum([len(U) for _, U in group]).tolist()
-        summands = np.zeros((ends[-1], batch.rows + len(network.penalties)))
-        parameters: list[dict[str, Any]] = []
-        for views in network.layout.views(self.theta):
-            parameters.append(dict(views))
-        tensors = {str(tensor): tensor for tensor in network.layout.tensors}
-        for (part, U), end in zip(group, ends, strict=True):
-            tensor = tensors[part.name]
-            layer_parameters = parameters[tensor.layer]
-            start = end - len(U)
-            seed = U.reshape(len(U), *part.shape)
-            values = tangent(layer_parameters[tensor.name][None], seed, first=start)
-            layer_parameters[tensor.name] = values
-            if tensor.penalized:
-                summands[start:end, batch.rows :] = self._penalty_derivatives(values)
-        # The values before the first layer with a tangent do not change.
+        parameters = self._tangent_parameters(group, tangent)
+        directions = sum(len(U) for _, U in group)
+        summands = np.zeros((directions, batch.rows + len(network.penalties)))
+        for tensor in network.layout.tensors:
+            values = parameters[tensor.layer][tensor.name]
+            if tensor.penalized and isinstance(values, Tangent):
+                derivatives = self._penalty_derivatives(values)
+                summands[values.span, batch.rows :] = derivatives
+        # The inputs of the first layer with a tangent do not change.
         first_layer = min(part.layer or 0 for part, _ in group)
         X: Any = self._inputs[first_layer]
         for number in range(first_layer, len(network.layers)):
@@ -368,12 +361,29 @@ class NetworkPoint(Point):
         derivatives = loss.tangent
         if batch.weight is not None:
             derivatives = batch.weight * derivatives
-        end = loss.first + len(loss.companion)
         divisor = network._divisor(batch)
-        summands[loss.first : end, : batch.rows] = derivatives / divisor
+        summands[loss.span, : batch.rows] = derivatives / divisor
         return summands
 
-    def _penalty_derivatives(self, matrix):
+    def _tangent_parameters(
+        self, group: Sequence[Directions], tangent: Callable[..., Tangent]
+    ):
+        """Return the parameters of each layer by name; the directions of a part are the tangents of its parameters."""
+        tensors = {str(tensor): tensor for tensor in self.network.layout.tensors}
+        parameters: list[dict[str, Any]] = []
+        for views in self.network.layout.views(self.theta):
+            parameters.append(dict(views))
+        first = 0
+        for part, U in group:
+            tensor = tensors[part.name]
+            layer_parameters = parameters[tensor.layer]
+            values = layer_parameters[tensor.name][None]
+            seed = U.reshape(len(U), *part.shape)
+            layer_parameters[tensor.name] = tangent(values, seed, first=first)
+            first += len(U)
+        return parameters
+
+    def _penalty_derivatives(self, matrix: Tangent):
         """Return the derivatives of each penalty of a matrix with tangents, (K, penalties)."""
         derivatives = np.empty((len(matrix.companion), len(self.network.penalties)))
         for column, penalty in enumerate(self.network.penalties):
@@ -415,7 +425,7 @@ class NetworkPoint(Point):
         tangent = partial(Tied, ties=Ties(outcome))
         return self._summands([Directions(part, U)], tangent)
 
-    def _one_sided_nearby(self, part: NamedPart, U: ndarray) -> OneSided:
+    def _one_sided_nearby(self, part: NamedPart, U: ndarray):
         """Return the derivatives slightly to the left and right, for code that does not support ties."""
         here = self.by_complex_step(part, U).T
         distance = NEXT_TO * typical_size(self.sizes(part)) * U

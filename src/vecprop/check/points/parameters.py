@@ -90,7 +90,7 @@ class _Flattening:
         self._names: set[str] = set()
         self._size = 0
 
-    def add(self, name: str, leaf) -> NamedPart:
+    def add(self, name: str, leaf):
         """Append an array to the vector, and return its part."""
         name = name or "theta"
         array = as_array(leaf)
@@ -174,7 +174,7 @@ def _named(tree, name: str, function: Callable[[str, Any], Any]):
     return type(tree)(children)
 
 
-def _names_of_children(tree, name: str) -> list[str]:
+def _names_of_children(tree, name: str):
     """Return names such as theta[0] for a list or tuple, and W or layer.W for a dict or named tuple."""
     if isinstance(tree, Mapping):
         keys = tree.keys()
@@ -196,7 +196,7 @@ def gathered(gradient, tree, outputs: Shape) -> Iterator[Any]:
         yield from gathered(child, subtree, outputs)
 
 
-def _matched(gradient, tree, outputs: Shape) -> list[Any]:
+def _matched(gradient, tree, outputs: Shape):
     """Return the children of a gradient in the order of the parameters, matching dicts by key."""
     if isinstance(tree, Mapping):
         _require_keys(gradient, tree)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
 from math import ceil
@@ -100,7 +99,7 @@ class Checkpoint(SuggestsNames):
     def __repr__(self):
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
 
-    def _held(self, is_folder: bool = True) -> AbstractContextManager[None]:
+    def _held(self, is_folder: bool = True):
         """Return a context that locks the checkpoint and treats SIGTERM like Ctrl-C."""
         return held(self.path, is_folder)
 
@@ -111,7 +110,7 @@ class Checkpoint(SuggestsNames):
         batches: Sequence[Batch | None],
         epochs: int,
         settings: Mapping[str, Any],
-    ) -> TrainingResult | None:
+    ):
         """Return the saved state of a run, or None if the run has not started.
 
         The batches contain the training rows and any validation rows, or None for rows
@@ -207,7 +206,7 @@ class Checkpoint(SuggestsNames):
             " path, or remove the file."
         )
 
-    def _members(self, members: Sequence[Member], **population) -> MemberStore:
+    def _members(self, members: Sequence[Member], **population):
         """Return the folder's store for members of a population."""
         return MemberStore(self, members, **population)
 
@@ -219,7 +218,7 @@ class Checkpoint(SuggestsNames):
         checkpoint._record = record
         return checkpoint
 
-    def _fits(self, identities: Sequence[Mapping[str, Any]]) -> FitStore:
+    def _fits(self, identities: Sequence[Mapping[str, Any]]):
         """Return the folder's store for fits of estimators."""
         return FitStore(self, identities)
 

@@ -95,7 +95,7 @@ def digest(value) -> str | None:
     return sha256.hexdigest()
 
 
-def _digest_of_rows(source: Selection | Batch) -> str | None:
+def _digest_of_rows(source: Selection | Batch):
     """Return a digest of rows and of the transformations that apply when they are read."""
     rows = source.rows if isinstance(source, Selection) else source.chosen
     scaling = source.scaling

@@ -72,7 +72,7 @@ class _ResultStore:
         """Load the results of this run from a file."""
         raise NotImplementedError
 
-    def _new_numbers(self, key: str, digest: Callable[[], str]) -> list[int]:
+    def _new_numbers(self, key: str, digest: Callable[[], str]):
         """Return the indices of the results with a key if it is in this run and has no result yet, else [].
 
         ``digest`` computes a digest of the result that has just been loaded.
@@ -220,7 +220,7 @@ def _identity(
     engines: Sequence[str],
     data: Data,
     moments: bool,
-) -> tuple[Document, list[str]]:
+):
     """Return the description of a population, and a digest of each member's inputs."""
     identity = RunIdentity()
     inputs_of_groups = []
@@ -243,7 +243,7 @@ def _identity(
     return in_common(inputs_of_groups) | in_common(starts), keys
 
 
-def _shared_inputs(identity: RunIdentity, group: list[Member], data: Data) -> Document:
+def _shared_inputs(identity: RunIdentity, group: list[Member], data: Data):
     """Return the inputs that the members of a group share, as JSON values."""
     member = group[0]
     inputs = identity({name: getattr(member, name) for name in (*PARTS, *PLAN)})
@@ -256,7 +256,7 @@ def _shared_inputs(identity: RunIdentity, group: list[Member], data: Data) -> Do
     return inputs
 
 
-def _plain(part: PartialResults) -> tuple[Document, Arrays]:
+def _plain(part: PartialResults):
     """Encode results as JSON values and a few arrays, which concatenate all groups."""
     pieces = {}
     groups = []
@@ -284,7 +284,7 @@ def _plain(part: PartialResults) -> tuple[Document, Arrays]:
     return document, arrays
 
 
-def _arrays(group: GroupResults) -> Arrays:
+def _arrays(group: GroupResults):
     """Return the arrays of compact results that cannot be derived from others."""
     derived = {"last_finite"}
     if group.stopping is None:
@@ -293,7 +293,7 @@ def _arrays(group: GroupResults) -> Arrays:
     return arrays | {f"moment {name}": moment for name, moment in group.moments.items()}
 
 
-def _member_group(plain: Document, arrays: Arrays, member: Member) -> GroupResults:
+def _member_group(plain: Document, arrays: Arrays, member: Member):
     """Decode the compact results of a group of members similar to `member`."""
     fields: dict[str, Any] = {name: plain[name] for name in ("numbers", *NUMBERS)}
     moments = {}
@@ -323,7 +323,7 @@ class _JointArrays:
         self._arrays = arrays
         self._ends: dict[str, int] = {}
 
-    def next_group(self, shapes: Mapping[str, list[Any]]) -> Arrays:
+    def next_group(self, shapes: Mapping[str, list[Any]]):
         """Return the arrays of the next group, given the dtype and the shape of each."""
         arrays = {}
         for name, (dtype, *shape) in shapes.items():

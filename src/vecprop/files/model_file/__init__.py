@@ -197,7 +197,7 @@ def load_with_memory(path: FilePath) -> tuple[Any, Any]:
     )
 
 
-def _loaded(path: FilePath) -> tuple[Any, Document, Arrays]:
+def _loaded(path: FilePath):
     """Return the model, the document and the arrays of a file."""
     document, arrays = container.read(path)
     complaint = f"{path} has no model that this version of vecprop supports"

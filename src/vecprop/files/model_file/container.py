@@ -149,7 +149,7 @@ def _opened(path: FilePath) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
             ) from error
 
 
-def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int) -> dict[str, int]:
+def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int):
     """Return the size of each entry, or raise an error if the entries need more than the available bytes."""
     entries = archive.infolist()
     most = f"has {len(entries)} entries, but a model file has at most {_MOST_ENTRIES}"
@@ -172,9 +172,7 @@ def _sizes(path: FilePath, archive: zipfile.ZipFile, available: int) -> dict[str
     return sizes
 
 
-def _document(
-    path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]
-) -> Document:
+def _document(path: FilePath, archive: zipfile.ZipFile, sizes: dict[str, int]):
     """Return the document, or raise an error if it is damaged or has an unknown version."""
     size = sizes["document"]
     too_large = (
@@ -218,7 +216,7 @@ def _content(archive: zipfile.ZipFile, name: str, dtype: str):
     return np.frombuffer(data, stored_dtype, offset=entry.tell()).reshape(shape).copy()
 
 
-def _listed(array: ndarray) -> Document:
+def _listed(array: ndarray):
     """Return an array's entry in the document."""
     digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}

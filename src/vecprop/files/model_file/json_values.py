@@ -79,7 +79,7 @@ def stored_fields(
     return StoredClass(cls.__name__, cls, state, restore)
 
 
-def _column_class(key: type | str) -> StoredClass | None:
+def _column_class(key: type | str):
     """Return the entry of a kind of column, given its class or the name of the class."""
     for cls in COLUMNS.values():
         if key in (cls, cls.__name__):

@@ -72,7 +72,7 @@ def network_function(
     return parameters
 
 
-def _applied(function: str | None) -> list[str]:
+def _applied(function: str | None):
     """Return the lines that apply a function to X; None is the identity."""
     return [] if function is None else [f"X = {function}(X)"]
 

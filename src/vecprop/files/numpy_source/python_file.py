@@ -9,7 +9,7 @@ import inspect
 import re
 import textwrap
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -89,7 +89,7 @@ class Formulas:
         return definition.name
 
 
-def _numbered(name: str, first: int) -> Iterator[str]:
+def _numbered(name: str, first: int):
     """Yield a name, then the name with increasing numbers appended."""
     return chain([name], (f"{name}_{number}" for number in count(first)))
 

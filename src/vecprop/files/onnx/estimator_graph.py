@@ -98,7 +98,7 @@ def _convert_regressor(scope, operator, container):
     _fill(container, graph, [Y * targets.scale + targets.shift], operator=operator)
 
 
-def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
+def _mean_prediction(scope, operator, container):
     """Return a graph with an estimator's networks, and their mean predictions."""
     from skl2onnx.common.data_types import guess_numpy_type
 
@@ -119,7 +119,7 @@ def _mean_prediction(scope, operator, container) -> tuple[Graph, TracedArray]:
     return graph, total
 
 
-def _operator_graph(scope, container, dtype) -> Graph:
+def _operator_graph(scope, container, dtype):
     """Return an empty graph for an operator of skl2onnx."""
     return Graph(
         dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_"
@@ -237,7 +237,7 @@ def _imputed_dtype(operator):
     return None
 
 
-def _imputer_columns(step) -> tuple[list[int], list[int]]:
+def _imputer_columns(step):
     """Return the imputed columns, and the columns with a missing indicator."""
     imputed = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
     marked = step.indicator_.features_.tolist() if step.add_indicator else []
@@ -275,7 +275,7 @@ def predicted_class(model: TabularClassifier, Y: TracedArray) -> TracedArray:
     return _class_indices(probability <= model.threshold_)
 
 
-def _class_indices(is_second: TracedArray) -> TracedArray:
+def _class_indices(is_second: TracedArray):
     """Convert a Boolean column, (N, 1), to class indices 0 and 1, (N,)."""
     graph = is_second.graph
     inputs = [graph.cast(is_second, np.int64), graph.constant([1], np.int64)]
@@ -304,9 +304,7 @@ def interval(
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 
 
-def _quantile(
-    folds: list[TracedArray], residuals: ndarray, level: float
-) -> TracedArray:
+def _quantile(folds: list[TracedArray], residuals: ndarray, level: float):
     """Return the symbol of a quantile over all sums of predictions and residuals (M, R)."""
     graph = folds[0].graph
     sums = graph.concatenate(list(map(add, folds, residuals)))
@@ -321,9 +319,7 @@ def _quantile(
     return graph.cast(sorted_sums[:, [count - 1]], graph.dtype)
 
 
-def _fold_predictions(
-    model: Model, ensemble: Ensemble, X: TracedArray
-) -> list[TracedArray]:
+def _fold_predictions(model: Model, ensemble: Ensemble, X: TracedArray):
     """Return the symbol of each fold's prediction, in the range of the target."""
     folds = _view_terms(ensemble.views[0], X)
     for view in ensemble.views[1:]:
@@ -336,7 +332,7 @@ def _fold_predictions(
     ]
 
 
-def _view_terms(view: Networks, X: TracedArray) -> list[TracedArray]:
+def _view_terms(view: Networks, X: TracedArray):
     """Return the symbol of each network's weighted prediction in a view."""
     graph = X.graph
     inputs = X[:, view.inputs.tolist()]
@@ -366,7 +362,7 @@ class _Inputs:
         self.blocks.append(block)
         self.positions += positions
 
-    def sorted(self) -> TracedArray:
+    def sorted(self):
         """Return the symbol of all inputs in the order of their positions."""
         order = sorted(range(len(self.positions)), key=self.positions.__getitem__)
         return self.blocks[0].graph.concatenate(self.blocks)[:, order]
@@ -403,7 +399,7 @@ def encoded(encoder: Encoder, graph: Graph) -> TracedArray:
     return inputs.sorted()
 
 
-def _table_columns(encoder: Encoder, graph: Graph) -> list[TracedArray]:
+def _table_columns(encoder: Encoder, graph: Graph):
     """Add an input for each column, and warn about columns that a graph cannot read."""
     columns = []
     unread = []
@@ -482,20 +478,32 @@ def _encode_pieces(
     low, high = np.array(edges).T
     shares = clip((filled[:, column_of_piece] - low) / (high - low), 0, 1)
     inputs.add(shares - 0.5, positions)
-    # A score is linear in each piece: the score at the first edge, plus the sum of
-    # share times difference over the pieces of the column.
-    scores = []
+    _encode_scores(parts, shares, column_of_piece, inputs=inputs)
+
+
+def _encode_scores(
+    parts: Mapping[int, NumberInputs],
+    shares: TracedArray,
+    column_of_piece: list[int],
+    *,
+    inputs: _Inputs,
+):
+    """Add normal scores, given the share of each piece below a value, (N, pieces).
+
+    A score is linear in each piece: it is the score at the first edge, plus the sum of
+    shares times differences over the pieces of the column.
+    """
+    first_scores = []
     differences = []
-    score_positions = []
+    positions = []
     for column, (index, part) in enumerate(parts.items()):
-        if part.scores is not None:
-            scores.append(part.scores[0])
-            differences_of_pieces = np.zeros(len(positions))
-            differences_of_pieces[np.equal(column_of_piece, column)] = np.diff(
-                part.scores
-            )
-            differences.append(differences_of_pieces)
-            score_positions.append((index, part.width - 1))
-    if scores:
-        steps = np.stack(differences, axis=1)
-        inputs.add(shares @ steps + np.array(scores), score_positions)
+        if part.scores is None:
+            continue
+        differences_by_piece = np.zeros(len(column_of_piece))
+        differences_by_piece[np.equal(column_of_piece, column)] = np.diff(part.scores)
+        differences.append(differences_by_piece)
+        first_scores.append(part.scores[0])
+        positions.append((index, part.width - 1))
+    if positions:
+        scores = shares @ np.stack(differences, axis=1) + np.array(first_scores)
+        inputs.add(scores, positions)

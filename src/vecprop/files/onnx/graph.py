@@ -215,7 +215,7 @@ class TracedArray(NDArrayOperatorsMixin):
         vars(out[0]).update(vars(result))
         return out[0]
 
-    def _operation(self, name: str, inputs: Sequence[Any]) -> "TracedArray":
+    def _operation(self, name: str, inputs: Sequence[Any]):
         """Add the operation of a universal function."""
         if name in _LOGICAL:
             kind = _LOGICAL[name]
@@ -237,7 +237,7 @@ class TracedArray(NDArrayOperatorsMixin):
             raise cannot(f"`{function.__name__}` with {', '.join(options)}")
         return rule(*arguments, **options)
 
-    def __getitem__(self, key) -> "TracedArray":
+    def __getitem__(self, key):
         """Select columns, or add an axis of length 1."""
         z = self
         axis = 0  # the axis of the result that the next entry of the key concerns
@@ -259,7 +259,7 @@ class TracedArray(NDArrayOperatorsMixin):
                 axis += columns.ndim
         return z
 
-    def _completed(self, key) -> list[Any]:
+    def _completed(self, key):
         """Return a key as a list, with full slices in place of an ellipsis."""
         entries = list(key) if isinstance(key, tuple) else [key]
         for position, entry in enumerate(entries):
