@@ -207,7 +207,7 @@ def _candidates(task, trials):
     if task.result == "list":
         yield from changes[:2]  # all arrays, or the wrong ones, are 0
     yield from named(task)
-    yield from inherited(task, named, wrong_parts)
+    yield from inherited(task, named)
     yield from changes
     yield from _with_few_rows(task)
     if task.result == "list":
@@ -217,7 +217,7 @@ def _candidates(task, trials):
         )
     yield from mutated(task)
     yield from _relation(trials)
-    yield from inherited(task, any_of, wrong_parts)
+    yield from inherited(task, any_of)
     yield from with_numbers(task)
     frequent_changes = [mistake for mistake in changes if mistake.name in OFTEN]
     for mistake in named(task) + frequent_changes:

@@ -680,29 +680,13 @@ def in_parts(indices: Sequence[int]) -> str:
     return f"in {noun} {' and '.join(map(str, indices))} of the list "
 
 
-AFFECTED = {
-    "error_hidden": {0, 1},
-    "gradient_weight_hidden": {0},
-    "gradient_bias_hidden": {1},
-    "gradient_weight_out": {2},
-    "gradient_bias_out": {3},
-}
-"""The indices of gradients affected by a function; other functions affect all."""
-
-
 def inherited(
-    task: Task,
-    mistakes_of: Callable[[Task], Iterable[Mistake]],
-    wrong_parts: Sequence[int] = (),
+    task: Task, mistakes_of: Callable[[Task], Iterable[Mistake]]
 ) -> Iterator[Mistake]:
-    """Yield mistakes of called functions that affect the wrong parts of a list."""
+    """Yield the mistakes of all functions that a function calls."""
     for name in task.calls:
-        affected_parts = AFFECTED.get(name, wrong_parts)
-        if not set(wrong_parts).issubset(affected_parts):
-            continue
         called = TASKS[name]
-        mistakes = mistakes_of(called)
-        for mistake in chain(mistakes, inherited(called, mistakes_of, wrong_parts)):
+        for mistake in chain(mistakes_of(called), inherited(called, mistakes_of)):
             wrong = functions({name: mistake.function})[task.name]
             yield Mistake(f"{name}: {mistake.name}", mistake.look, wrong)
 

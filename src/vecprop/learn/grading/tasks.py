@@ -120,14 +120,13 @@ Each parameter moves by its moment, which already points downhill.
 """)
 
 
-_CODE = [compile(task.source, task.name, "exec") for task in TASKS.values()]
+_CODE = compile("\n".join(task.source for task in TASKS.values()), "tutorial", "exec")
 
 
 def functions(replaced: Mapping | None = None) -> dict:
     """Return a namespace with all functions, some of them replaced."""
     namespace: dict = {"np": np}
-    for code in _CODE:
-        exec(code, namespace)
+    exec(_CODE, namespace)
     namespace.update(replaced or {})
     return namespace
 
