@@ -100,6 +100,7 @@ def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
     ("TabularClassifier", "inverse_temperature_", -1.0),
     ("TabularClassifier", "classes_", [1, 2]),
     ("Networks", "stage", 0),
+    ("Networks", "penalty", -1.0),
     ("TabularClassifier", "notes_", [1]),
     ("TabularClassifier", "n_estimators", 0),
 ])  # fmt: skip
@@ -127,7 +128,7 @@ def test_a_level_without_its_ensemble_raises_an_error(models, tmp_path, kept):
 )
 def test_parameters_of_another_shape_raise_an_error(models, tmp_path, shaped):
     def change(document, arrays):
-        name, _ = [name for name in arrays if name.endswith("thetas")]
+        name, *_ = [name for name in arrays if name.endswith("thetas")]
         arrays[name] = np.ascontiguousarray(shaped(arrays[name]))
 
     rewritten(models["numbers"], tmp_path / "model.npz", change)

@@ -248,7 +248,7 @@ def test_invalid_coverages_raise_an_error():
 
 def test_networks_of_later_stages_of_earlier_versions():
     model = classifier(DAYS, THREE)
-    pieces, usual = model.ensemble_.views
+    pieces, usual = model.ensemble_.nonlinear
     later = replace(
         usual, thetas=usual.thetas[::-1].copy(), share=usual.share / 2, stage=2
     )
@@ -269,12 +269,22 @@ def test_a_model_that_was_trained_to_the_end():
         assert_graph(each, TABLE, NEW, dtype=np.float32)
 
 
+def test_linear_models():
+    y = 0.4 * TABLE["visits"].fillna(3) + np.linspace(0, 1, 90)
+    for model in (
+        vp.TabularRegressor(**FEW).fit(DAYS, y),
+        vp.TabularClassifier(**FEW).fit(DAYS, pd.qcut(y, 3, labels=list("abc"))),
+    ):
+        assert [view.view for view in model.ensemble_.views][-1] == "linear"
+        assert_same(model, DAYS, NEW)
+
+
 def test_probabilities_that_underflow():
     model = classifier(y=THREE)
     model.ensemble_ = Ensemble(
         [
             replace(view, thetas=view.thetas * 40, inverse_temperature=None)
-            for view in model.ensemble_.views
+            for view in model.ensemble_.nonlinear
         ]
     )
     model.inverse_temperature_ = 0.15
@@ -502,7 +512,7 @@ def test_source_is_readable():
     )
     source = to_numpy(regressor(table))
     scores: Any = NumberInputs.of(table["age"]).scores
-    assert len(source.splitlines()) < 200
+    assert len(source.splitlines()) < 220  # two views and linear models
     assert "interval" not in source
     assert source.startswith('"""The predictions of a TabularRegressor')
     assert (

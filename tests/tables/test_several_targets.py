@@ -120,7 +120,8 @@ def test_the_model_of_each_target_predicts_its_column(regressor, classifier, tag
         P = several.predict_proba(table)
         for number, model in enumerate(several.models_):
             predicted = model.predict_proba(table)
-            np.testing.assert_allclose(predicted[:, 1], P[:, number], atol=1e-6)
+            # temperatures magnify the rounding of probabilities near 1
+            np.testing.assert_allclose(predicted[:, 1], P[:, number], atol=2e-5)
             np.testing.assert_allclose(predicted.sum(axis=1), 1)
             unseen = model.out_of_fold_
             assert unseen.shape == (120, 2)

@@ -265,12 +265,11 @@ def test_the_largest_complete_set_of_networks_is_used(classifier):
         for reason in ("diverged", "interrupted"):
             outcome = fit.outcome(results_with(fit, without, reason))
             (ensemble,) = outcome.ensembles
-            assert ([view.view for view in ensemble.views], outcome.folds.tolist()) == (
-                views,
-                folds,
-            )
+            assert [view.view for view in ensemble.views] == [*views, "linear"]
+            assert outcome.folds.tolist() == folds
+            assert {len(view.thetas) for view in ensemble.views} == {len(folds)}
             assert outcome.results.size + outcome.others.size == 6
-            assert sum(view.share for view in ensemble.views) == 1
+            assert sum(view.share for view in ensemble.nonlinear) == 1
 
 
 def test_a_model_with_one_trained_view_predicts_and_refits(classifier, tmp_path):
@@ -286,9 +285,8 @@ def test_a_model_with_one_trained_view_predicts_and_refits(classifier, tmp_path)
     np.testing.assert_array_equal(
         load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE)
     )
-    assert [view.view for view in model.refit(TABLE, CLASSES).ensemble_.views] == [
-        "pieces"
-    ]
+    refitted = model.refit(TABLE, CLASSES)
+    assert [view.view for view in refitted.ensemble_.nonlinear] == ["pieces"]
 
 
 def test_a_refit_with_a_diverged_view_is_an_error(classifier, monkeypatch):

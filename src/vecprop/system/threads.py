@@ -4,7 +4,6 @@ import _signal  # pyright: ignore[reportMissingImports] (signal adds a search fo
 import _thread
 import logging  # noqa: F401 (imported first, so that a fork acquires `fork_lock` before the lock of logging)
 import os
-import re
 import signal
 import threading
 import weakref
@@ -377,14 +376,8 @@ def _controller():
         import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
         from threadpoolctl import ThreadpoolController
 
-    libraries = ThreadpoolController().select(user_api="blas")
-    paths = [library["filepath"] for library in libraries.info()]
-    # NumPy may use a different BLAS
-    find_scipy = re.compile(r"scipy(\.libs|.\.dylibs)").search
-    scipy_paths = list(filter(find_scipy, paths))
-    if scipy_paths:
-        return libraries.select(filepath=scipy_paths)
-    return libraries
+    # NumPy and SciPy may use different ones.
+    return ThreadpoolController().select(user_api="blas")
 
 
 def blas() -> str:

@@ -478,7 +478,8 @@ def _calibrated_on(
         inverse_temperatures.append(inverse_temperature)
         scaled.append(temperature_scaled(P, inverse_temperature).mean(axis=1))
     calibrated = ensemble.with_shares(
-        likeliest_shares(scaled, classes, weight), inverse_temperatures
+        likeliest_shares(scaled, classes, weight, len(ensemble.nonlinear)),
+        inverse_temperatures,
     )
     average = calibrated.average(probabilities)
     return calibrated, best_inverse_temperature(

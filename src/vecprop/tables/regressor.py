@@ -18,7 +18,7 @@ from ..core.losses import Loss, Quantile
 from ..estimators.data import Numbers
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
-from .ensemble.calibration import Residuals, best_shares, stabilized
+from .ensemble.calibration import Residuals, best_shares, stabilized, with_linear
 from .ensemble.ensemble import Calibration, Ensemble, TrainingRows, Unseen, out_of_fold
 from .error import Note, TableError, pandas
 from .kinds.formats import DateReading, NumberReading
@@ -300,7 +300,9 @@ class TabularRegressor(RegressorMixin, TableModel):
             losses = loss.value(before_link(loss, Y), T)
             return float(np.average(losses, weights=weight))
 
-        shares = best_shares([Y[is_predicted] for Y in predictions], mean_loss)
+        by_view = [Y[is_predicted] for Y in predictions]
+        shares = best_shares(by_view[: len(ensemble.nonlinear)], mean_loss)
+        shares = with_linear(shares, by_view, mean_loss)
         ensemble = ensemble.with_shares(shares, [None] * len(shares))
         averages = []
         for means_of_fold in zip(*means_by_view, strict=True):

@@ -273,7 +273,9 @@ class TableModel(SharedSettings):
             X = streamed
         plan = model._plan(X, y, self.encoder_, **names)
         fit = plan.fit
-        fit = replace(fit, views=list(map(fit.like, self.ensemble_.views)))
+        views = list(map(fit.like, self.ensemble_.nonlinear))
+        penalties = [view.penalty for view in self.ensemble_.views if view.penalty]
+        fit = replace(fit, views=views, penalties=penalties)
         count = len(fit.rows.T)
         if fit.stream is not None:
             count = fit.stream.rows
@@ -457,6 +459,10 @@ class TableModel(SharedSettings):
             outcome.ensembles, fit.out_of_fold_predictions(outcome), fit.rows
         )
         vars(self).update(attributes, validation_loss_=loss)
+        # Linear models have the weight 0 if they do not help.
+        self.ensemble_ = Ensemble(
+            [view for view in self.ensemble_.views if view.share > 0]
+        )
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
         learner._decide(unseen, fit.rows)

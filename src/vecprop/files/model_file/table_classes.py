@@ -156,9 +156,8 @@ def _networks(view: Networks) -> Conditions:
     yield view.thetas.ndim == 2
     yield len(view.thetas) > 0
     yield 0 <= view.share <= 1
-    yield view.inverse_temperature is None or is_within(
-        view.inverse_temperature, 0, ends="()"
-    )
+    for value in (view.inverse_temperature, view.penalty):
+        yield value is None or is_within(value, 0, ends="()")
     yield is_array(view.inputs, "i", view.network.inputs)
     yield bool(np.all(view.inputs >= 0))
     yield view.stage > 0

@@ -4,18 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy import ndarray
 
 from ..kinds.kinds import Kind
 
-View = Literal["pieces", "standardised"]
+View = Literal["pieces", "standardised", "linear"]
 """The inputs of a network. "pieces" has all inputs. "standardised" lacks the piecewise
-linear encoding of numbers and the indicators of target-encoded categories.
+linear encoding of numbers and the indicators of target-encoded categories. "linear" has
+the same inputs as "standardised", and its networks have no hidden layers.
 """
-VIEWS: tuple[View, ...] = get_args(View)
+VIEWS: tuple[View, ...] = ("pieces", "standardised")
+"""The views that are encoded."""
 
 
 class Storage(IntEnum):

@@ -13,6 +13,15 @@ from ..error import TableError
 from ..kinds.values import category_name
 from .ensemble import MIN_PROBABILITY
 
+LINEAR_ROWS = 2
+"""Pseudo-count prior for the weight of a classifier's linear models."""
+GAIN_OF_AVERAGES = 0.03
+"""The assumed decrease of the networks' loss when the networks of all folds are
+averaged, relative to the loss. Out-of-fold predictions lack this decrease. Linear
+models of different folds are too similar for a decrease.
+"""
+SMALLEST_SHARE = 0.05
+"""Linear models with a smaller weight are left out."""
 PRIOR_ROWS = 16
 """Pseudo-count prior for the weights of a classifier's views, so that no weight
 becomes 0 on small tables.
@@ -56,8 +65,12 @@ def likeliest_shares(
     probabilities: Iterable[ndarray],
     classes: ndarray,
     weight: ndarray | None = None,
+    networks: int | None = None,
 ) -> list[float]:
     """Return positive weights for averaging arrays of probabilities, with the lowest log loss of the average.
+
+    If the last of these arrays comes from linear models, ``networks`` is the number of
+    the others; see `with_linear`.
 
     Examples
     --------
@@ -66,15 +79,17 @@ def likeliest_shares(
     [0.91, 0.09]
     """
     weight = np.ones(len(classes)) if weight is None else weight
-    p_of_classes = np.stack([P[np.arange(len(P)), classes] for P in probabilities])
-    prior = np.repeat(np.eye(len(p_of_classes)), PRIOR_ROWS, axis=1)
+    p_of_classes = [P[np.arange(len(P)), classes] for P in probabilities]
+    p_of_networks = p_of_classes[:networks]
+    prior = np.repeat(np.eye(len(p_of_networks)), PRIOR_ROWS, axis=1)
     counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
 
     def log_loss(p: ndarray) -> float:
         losses = -np.log(np.maximum(p, MIN_PROBABILITY))
-        return float(np.average(losses, weights=counts))
+        return float(np.average(losses, weights=counts[: len(p)]))
 
-    return best_shares(list(np.hstack([p_of_classes, prior])), log_loss)
+    shares = best_shares(list(np.hstack([p_of_networks, prior])), log_loss)
+    return with_linear(shares, p_of_classes, log_loss, LINEAR_ROWS / len(classes))
 
 
 def best_shares(
@@ -94,15 +109,50 @@ def best_shares(
     shares = np.ones(1)
     for Y in predictions[1:]:
         change = Y - total
-        result: Any = minimize_scalar(
-            lambda share, total=total, change=change: loss(total + share * change),
-            bounds=(0, 1),
-            method="bounded",
+        share = best_share(
+            lambda share, total=total, change=change: loss(total + share * change)
         )
-        share = float(result.x)
         total = total + share * change
         shares = np.append((1 - share) * shares, share)
     return shares.tolist()
+
+
+def best_share(loss: Callable[[float], float]) -> float:
+    """Return the weight between 0 and 1 that approximately minimizes a convex loss."""
+    result: Any = minimize_scalar(loss, bounds=(0, 1), method="bounded")
+    return result.x
+
+
+def with_linear(
+    shares: list[float],
+    predictions: Sequence[ndarray],
+    loss: Callable[[ndarray], float],
+    prior: float = 0.0,
+) -> list[float]:
+    """Return the weights of all predictions, given the weights without the linear models, which come last, if any.
+
+    The prior favors a weight of ½. Its strength is relative to the loss.
+
+    Examples
+    --------
+    >>> networks, linear, truth = np.zeros(3), np.full(3, 4.0), np.full(3, 3.0)
+    >>> np.round(with_linear([1.0], [networks, linear], lambda Y: np.mean((Y - truth) ** 2)), 3).tolist()
+    [0.255, 0.745]
+    """
+    if len(predictions) == len(shares):
+        return shares
+    networks = np.tensordot(shares, predictions[:-1], axes=1)
+    change = predictions[-1] - networks
+    gain = GAIN_OF_AVERAGES * loss(networks)
+
+    def penalized(share: float) -> float:
+        penalty = gain * (1 - share) ** 2 + prior * np.log(share * (1 - share))
+        return loss(networks + share * change) - penalty
+
+    share = best_share(penalized)
+    if share < SMALLEST_SHARE:
+        share = 0.0
+    return np.append((1 - share) * np.array(shares), share).tolist()
 
 
 QUANTILES = 200

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice, product
 from math import ceil
 from typing import Any, NamedTuple
@@ -9,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ...core import Network
+from ...core import BinaryCrossEntropy, Network, SoftmaxCrossEntropy, SquaredError
 from ...core.rows.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
 from ...optimize.settings import EarlyStopping
+from ...system.threads import with_single_threaded_blas
 from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
 from ...train.state import DivergenceError, TrainingResult
@@ -24,6 +26,7 @@ from ..objectives import MIN_PROBABILITY, before_link
 from ..reading.frames import by_blocks
 from ..streaming.streamed import StreamedRows
 from ..streaming.window_fit import Report, StreamedNetwork, trained_in_windows
+from .linear import PENALTIES, LinearSearch
 
 PREDICTIONS = 10_000
 """Smaller tables have several out-of-fold predictions per row, from different
@@ -32,6 +35,10 @@ epochs, about this number in total.
 MAX_STORED = 2**24
 """Maximum number of stored validation predictions per view (64 MB in float32). In
 larger tables, selecting the epoch hardly biases the validation loss.
+"""
+MAX_LINEAR = 2**22
+"""The largest number of inputs, over all rows, for linear models. In larger tables,
+networks with hidden layers predict linear relations as well.
 """
 
 
@@ -50,6 +57,8 @@ class Networks:
     share: float = 1.0
     inverse_temperature: float | None = None
     stage: int = 1
+    penalty: float | None = None
+    """The penalty of linear models, or None for networks with hidden layers."""
 
     def predictions(self, X: ndarray) -> Iterator[ndarray]:
         """Yield the predictions of each network, with shape (N, O), given all inputs of the encoder."""
@@ -62,13 +71,21 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks whose predictions are averaged. Each view has one network per fold, in the order of the folds."""
+    """Networks whose predictions are averaged. Each view has one network per fold, in the order of the folds.
+
+    The last view can contain linear models.
+    """
 
     views: list[Networks]
 
     def __len__(self) -> int:
         """Return the number of networks."""
         return sum(len(view.thetas) for view in self.views)
+
+    @property
+    def nonlinear(self) -> list[Networks]:
+        """The views of networks with hidden layers."""
+        return [view for view in self.views if view.penalty is None]
 
     @property
     def folds(self) -> int:
@@ -283,6 +300,10 @@ class EnsembleFit:
     rows: TrainingRows
     seed: int
     stream: StreamedRows | None = None
+    penalties: Sequence[float] = tuple(PENALTIES)
+    """The candidates for the penalty of linear models. A refit has at most one, the
+    penalty of the original model.
+    """
 
     def members(self) -> list[Member]:
         """Return the members by ensemble, view and fold. They are validated on their held-out rows."""
@@ -375,7 +396,8 @@ class EnsembleFit:
 
     def _view(self, networks: Networks) -> ViewFit:
         """Return the fit of the networks' view."""
-        return {view.view: view for view in self.views}[networks.view]
+        views = {view.view: view for view in self.views}
+        return views.get(networks.view, self.views[-1])
 
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
         """Return the ensembles of the trained members, and raise an error if all members diverged or none was trained.
@@ -397,10 +419,52 @@ class EnsembleFit:
                 networks.append(
                     self.views[view].trained(ensemble, trained, share=1 / len(views))
                 )
-            ensembles.append(Ensemble(networks))
+            ensembles.append(Ensemble(networks + self.linear_networks(folds)))
         return Outcome(
             ensembles, folds, grouped[:, views], np.delete(grouped, views, axis=1)
         )
+
+    def linear_networks(self, folds: ndarray) -> list[Networks]:
+        """Return linear models of the last view, or [] if the table is large or the loss is not smooth."""
+        view = self.views[-1]
+        network = view.networks[0]
+        loss = network.loss_function
+        has_classes = isinstance(loss, SoftmaxCrossEntropy | BinaryCrossEntropy)
+        is_smooth = has_classes or isinstance(loss, SquaredError)
+        is_small = len(view.X) * network.inputs <= MAX_LINEAR
+        if not (is_smooth and is_small and self.penalties):
+            return []
+        X = view.X.whole() if isinstance(view.X, Selection) else view.X
+        rows = self.rows
+        T = rows.T
+        if has_classes:
+            T = T.round()  # without label smoothing
+        weight = np.ones(len(T)) if rows.weight is None else rows.weight
+        is_trained = rows.fold != folds[:, None]
+        if rows.is_time:
+            is_trained = rows.fold < folds[:, None]
+        is_refit = len(self.penalties) == 1
+        search = LinearSearch(
+            np.vstack([X.T, np.ones(len(T))]),
+            T,
+            loss,
+            weights=weight * (is_trained | is_refit) / weight.sum(),
+            coefficients=np.zeros((len(folds), network.outputs, network.inputs + 1)),
+            # Numbers can have much smaller losses than classes.
+            tolerance=2e-3 if has_classes else 5e-4,
+        )
+        fit = partial(search.fit, self.penalties, weight * ~is_trained)
+        # The number of threads would change the last bits.
+        thetas, penalty = with_single_threaded_blas(fit)
+        return [
+            Networks(
+                Network(network.inputs, network.layers[-1:], loss),
+                thetas,
+                "linear",
+                view.inputs,
+                penalty=penalty,
+            )
+        ]
 
     def _raise_no_networks(self, results: Sequence[TrainingResult]):
         if any(result.reason == "interrupted" for result in results):
@@ -416,7 +480,9 @@ class EnsembleFit:
         unseen = []
         for ensemble, results in zip(outcome.ensembles, outcome.results, strict=True):
             unseen_by_view = []
-            for networks, results_by_fold in zip(ensemble.views, results, strict=True):
+            # Linear models have no results.
+            views = zip(ensemble.views, [*results, ()], strict=False)
+            for networks, results_by_fold in views:
                 unseen_by_view.append(
                     self.unseen(networks, results_by_fold, outcome.folds)
                 )
@@ -434,7 +500,8 @@ class EnsembleFit:
         for fold in folds:
             _, indices = rows_by_fold[fold]
             validation_rows.append(indices)
-            curves.append(results[fold].history.validation_predictions)
+            if networks.penalty is None:
+                curves.append(results[fold].history.validation_predictions)
         if len(curves) > 1 and all(map(len, curves)):
             return at_epochs_of_others(
                 curves, validation_rows, network.loss_function, self.rows
