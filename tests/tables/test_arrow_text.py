@@ -99,6 +99,9 @@ LAYOUTS = {
     "tab in front": ("a,b\n\t1,x\n2,\ty\n", [(2, "\t1", "x"), (3, "2", "\ty")]),
     "tabs": ("a\tb\n1\tx y\n\ty\n", [(2, "1", "x y"), (3, nan, "y")]),
     "empty lines": ("a,b\n\n1,x\n  \n2,y\n\n", [(3, "1", "x"), (5, "2", "y")]),
+    "lines of tabs": ("a,b\n1,x\n\t\n \t \n2,y\n", [(2, "1", "x"), (5, "2", "y")]),
+    "separated by spaces": ("a b\n1 x\n \n2 y\n", [(2, "1", "x"), (3, nan, nan), (4, "2", "y")]),
+    "tabs between spaces": ("a b\n1 x\n\t\n2 y\n", [(2, "1", "x"), (4, "2", "y")]),
     "header below an empty line": ("\na,b\n1,x\n", [(3, "1", "x")]),
     "header with spaces": ("a, b\n1,x\n", [(2, "1", "x")]),
     "quoted header": ('"a","b"\n1,x\n', [(2, "1", "x")]),
@@ -115,10 +118,12 @@ def test_rows_and_line_numbers(layout, encoding, tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(text.encode(encoding))
     frame = read_table(path, as_text=True)
-    chunks = pd.concat(read_chunks(path, 1, as_text=True))
-    for rows in (frame, chunks):
-        assert list(rows.columns) == ["a", "b"]
-        assert repr([*rows.itertuples(name=None)]) == repr(expected)
+    assert list(frame.columns) == ["a", "b"]
+    assert repr([*frame.itertuples(name=None)]) == repr(expected)
+    rows = []
+    for chunk in read_chunks(path, 1, as_text=True):
+        rows.extend(chunk.itertuples(name=None))
+    assert repr(rows) == repr(expected)
 
 
 def test_western_european_text(tmp_path):

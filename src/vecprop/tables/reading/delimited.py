@@ -421,14 +421,16 @@ class DelimitedFile:
 
         with long_values(), self._text(errors) as text:
             skipped = self.above
+            blanks = " \r\n"
             rows = csv.reader(
                 noted(text), delimiter=self.separator, skipinitialspace=True
             )
             for row in rows:
-                # pandas also skips lines that contain only spaces
-                if "".join(taken).strip(" \r\n"):
+                # pandas also skips lines of spaces and tabs that separate no values
+                if "".join(taken).strip(blanks):
                     last = rows.line_num + skipped
                     yield row, range(last - len(taken) + 1, last + 1), taken
+                    blanks = " \t\r\n".replace(self.separator, "")
                     if last < after:
                         skipped += sum(1 for _ in islice(text, after - last))
                 taken.clear()
