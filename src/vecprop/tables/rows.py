@@ -361,7 +361,8 @@ def _target(model, frame: Frame, y):
         return frame[model._target_names]
     if isinstance(y, pandas().Series):
         return y
-    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] > 1:
         return _several_targets(model, y)
     return pandas().Series(column_or_1d(y, warn=True))
 
