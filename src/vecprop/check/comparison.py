@@ -48,7 +48,7 @@ class Comparison(NamedTuple):
         """The indices of the output and the direction with the largest error outside the tolerance."""
         return unraveled(np.argmax(self.errors * self.wrong), self.given.shape)
 
-    def numbers(self, output: int, direction: int) -> dict[str, float]:
+    def numbers(self, output: int, direction: int):
         """Return the numbers that a row shows."""
         arrays = {
             "error": self.errors,
@@ -61,7 +61,7 @@ class Comparison(NamedTuple):
         }
 
     @property
-    def ranks(self) -> ndarray:
+    def ranks(self):
         """The severity of each verdict, from 0 (PASS) to 3 (FAIL)."""
         # the expected derivative is unknown
         is_unknown = ~np.isfinite(self.tolerance) & ~self.wrong
@@ -69,7 +69,7 @@ class Comparison(NamedTuple):
 
     def row(
         self, point: Point, part: NamedPart, output: int, direction: int, **attributes
-    ) -> Row:
+    ):
         """Return a row for a part that shows the numbers of one output and direction."""
         verdicts = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)
         return Row(
@@ -88,7 +88,7 @@ class Limit:
     rtol: float = 0.0
     atol: float = 0.0
 
-    def allowed(self, expected: ndarray, U: ndarray) -> ndarray:
+    def allowed(self, expected: ndarray, U: ndarray):
         """Return the allowed error of the derivatives along the rows of U, (outputs, K)."""
         return self.rtol * abs(expected) + self.atol * abs(U).sum(axis=1)
 
@@ -170,7 +170,7 @@ def compare(
     tolerance: ndarray,
     derivatives: Derivatives,
     claim: Claim,
-) -> Comparison:
+):
     """Compare products <g, u> with expected derivatives along the rows of U, within a tolerance for rounding errors."""
     part, U = directions
     is_by_steps = claim.method == "complex step"
@@ -236,9 +236,7 @@ def _jitter(point: Point, directions: Directions, expected: ndarray):
     return jitter
 
 
-def hidden_share(
-    tolerance: ndarray, expected: ndarray, sizes: ndarray | float = 1.0
-) -> float:
+def hidden_share(tolerance: ndarray, expected: ndarray, sizes: ndarray | float = 1.0):
     """Return the ratio of the tolerance to the largest entry, or infinity if all entries are 0."""
     # Use the larger of two ratios: for the entries, and for their products with the
     # sizes of the parameters.
@@ -256,7 +254,7 @@ def compare_entries(
     part: NamedPart,
     claims: list[Claim],
     indices: ndarray | None = None,
-) -> list[Comparison]:
+):
     """Compare every entry of a part, or only the entries with these indices, for each claim."""
     if indices is None:
         indices = np.arange(part.size)

@@ -64,9 +64,7 @@ class Derivatives(NamedTuple):
     tied: bool = True
 
 
-def derivatives_along(
-    point: Point, directions: Directions, method: Method
-) -> Derivatives:
+def derivatives_along(point: Point, directions: Directions, method: Method):
     """Return the derivatives along directions of one part."""
     [derivatives] = derivatives_of_group(point, [directions], method)
     return derivatives
@@ -124,7 +122,7 @@ def _central(point: Point, part: NamedPart, U: ndarray):
     return value, error
 
 
-def differences(point: Point, part: NamedPart, U: ndarray) -> Difference:
+def differences(point: Point, part: NamedPart, U: ndarray):
     """Return the derivatives along the rows of U by Ridders' method, (K, outputs)."""
     scale = _scale(point, part, U)
     scales = _other_scales(point, part, U)
@@ -169,9 +167,7 @@ def _reconciled(difference: Difference, other: Difference):
     )
 
 
-def differences_over_long_steps(
-    point: Point, part: NamedPart, U: ndarray
-) -> Difference:
+def differences_over_long_steps(point: Point, part: NamedPart, U: ndarray):
     """Return the derivatives from long steps only: cancellation may be invisible over short steps."""
     steps = LONG_STEPS[:, None] * _scale(point, part, U)
     return extrapolated_differences(
@@ -179,7 +175,7 @@ def differences_over_long_steps(
     )
 
 
-def is_independent_of(point: Point, part: NamedPart, u: ndarray) -> ndarray:
+def is_independent_of(point: Point, part: NamedPart, u: ndarray):
     """Return whether each value, (outputs,), is independent of a part up to rounding errors.
 
     A value is independent if it changes only by rounding errors when the part moves
@@ -216,7 +212,7 @@ could hide a missing derivative.
 """
 
 
-def obstacle(point: Point) -> str:
+def obstacle(point: Point):
     """Explain why the complex step does not work for a function, or return an empty string if it works.
 
     Parts move twice: first each parameter by about its size, then all parameters by the
@@ -292,7 +288,7 @@ def _groups(derivatives: list[float]):
     return groups
 
 
-def unconfirmed(point: Point, part: NamedPart, u: ndarray, derivative: ndarray) -> str:
+def unconfirmed(point: Point, part: NamedPart, u: ndarray, derivative: ndarray):
     """Explain why finite differences along u, (1, size), do not confirm a complex step; return "" if they do."""
     difference = differences(point, part, u)
     reason = contradiction(point, part, u, derivative=derivative, difference=difference)
@@ -317,7 +313,7 @@ def contradiction(
     *,
     derivative: ndarray,
     difference: Difference,
-) -> str:
+):
     """Explain how finite differences contradict the derivative along u by complex step, or return "" if they agree."""
     # At a kink the complex step may return either one-sided derivative.
     middle = difference.value

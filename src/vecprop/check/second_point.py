@@ -100,7 +100,7 @@ class Doubts:
         self.nearby: dict[str, Row] = {}
 
     @cached_property
-    def scale(self) -> ndarray:
+    def scale(self):
         """The largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         return self.point.scale(self.claim.gradient)
 
@@ -166,7 +166,7 @@ class Doubts:
             return True
         return self.claim.method == "ridders" and row.ratio < WEAK
 
-    def final_row(self, row: Row) -> Row:
+    def final_row(self, row: Row):
         """Return the final row of a part, given its rows at theta and at the second point."""
         nearby = self.nearby.get(row.name)
         if row.verdict is Verdict.FAIL:
@@ -356,7 +356,7 @@ BETWEEN = 1.5
 """The slope that separates correct from wrong gradients."""
 
 
-def taylor(point: Point, gradient: ndarray) -> Taylor:
+def taylor(point: Point, gradient: ndarray):
     """Compute the Taylor remainder of a function along a random direction."""
     # R(t) = |f(theta + t v) - f(theta) - t <g, v>|, NaN outside the function's domain
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
@@ -385,7 +385,7 @@ def taylor(point: Point, gradient: ndarray) -> Taylor:
     )
 
 
-def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
+def reconciled(opinion: Taylor, verdict: Verdict):
     """Replace the slope of the Taylor remainder by a remark if it contradicts the verdict.
 
     The verdict is more reliable, because kinks between the steps change the slope and

@@ -99,7 +99,7 @@ class Noise(NamedTuple):
     nearest: ndarray
 
 
-def noise_along(lines: Sequence[ValuesAfter], may_be_coarse: bool = True) -> Noise:
+def noise_along(lines: Sequence[ValuesAfter], may_be_coarse: bool = True):
     """Measure the rounding noise of values along lines through a point.
 
     Each line maps distances, (T,), to values, (T, n). At a distance of 1, the
@@ -244,7 +244,7 @@ become NaN.
 """
 
 
-def finite_bound(error: ndarray) -> ndarray:
+def finite_bound(error: ndarray):
     """Replace unknown and infinite error bounds by `UNBOUNDED`.
 
     Examples
@@ -261,7 +261,7 @@ def rounding_bound(
     batch: Batch,
     dtype,
     rounds_differently: bool = False,
-) -> Bound:
+):
     """Bound the rounding error of a network's gradient; raise a TypeError if an operation is not supported.
 
     In float64, the reference engine computes the same numbers from the inputs for the
@@ -354,7 +354,7 @@ def rounding_experiment(
     scale: Callable[[ndarray], ndarray],
     eps: float = EPS,
     may_be_coarse: bool = False,
-) -> Bound:
+):
     """Measure the rounding error of a gradient as its noise along lines.
 
     ``lines`` contains directions, (lines, P); ``scale`` returns the largest entry of a
@@ -384,7 +384,7 @@ def rounding_experiment(
     return Bound(bound, tied=True, running=False)
 
 
-def coarse_type(numbers: ndarray, errors: ndarray, sizes: ndarray) -> str:
+def coarse_type(numbers: ndarray, errors: ndarray, sizes: ndarray):
     """Return "float16" or "float32" if the numbers were rounded to this dtype, and "" otherwise.
 
     The numbers were rounded if they have at most as many bits as the mantissa of the

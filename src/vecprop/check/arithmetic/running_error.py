@@ -51,7 +51,7 @@ class Arithmetic:
         self.underflow_error = max(float(information.tiny), smallest / STEP)
         self.tied = False
 
-    def sum_error(self, terms: int) -> float:
+    def sum_error(self, terms: int):
         """Return the error of a sum relative to the sum of the absolute values of its terms.
 
         In the worst case, each term adds one rounding error. In a sum of many terms,
@@ -60,7 +60,7 @@ class Arithmetic:
         """
         return min(terms, 8 * terms**0.5) * self.unit_roundoff
 
-    def is_exact(self, equal: ndarray, error: ndarray) -> ndarray:
+    def is_exact(self, equal: ndarray, error: ndarray):
         """Return which numbers are equal in every engine, and record the tie."""
         self.tied |= bool(equal.any())
         if self.rounds_differently:

@@ -23,7 +23,7 @@ the values, (K, outputs).
 """
 
 
-def complex_step(values_after: ValuesAfter, U: ndarray, step: float = STEP) -> ndarray:
+def complex_step(values_after: ValuesAfter, U: ndarray, step: float = STEP):
     """Return the derivatives along the rows of U, (K, outputs), by complex step.
 
     Examples
@@ -103,7 +103,7 @@ def ridders(
     scale: ndarray,
     noise: ndarray,
     scales: ndarray,
-) -> Difference:
+):
     """Return derivatives by Ridders' method: central differences for decreasing steps, extrapolated to 0.
 
     The extrapolations form Neville's tableau. The result is the entry that differs
@@ -157,7 +157,7 @@ def _more_steps(
     return useful_sequences
 
 
-def largest_of(values: ndarray, scale: ndarray) -> ndarray:
+def largest_of(values: ndarray, scale: ndarray):
     """Return the largest derivative in the unit of each of the K derivatives, (K, outputs); see `Point.scale`."""
     sizes = abs(values)
     scale = scale[:, None]
@@ -197,7 +197,7 @@ def _best(ladders: list[Ladder], noise: ndarray):
 
 def extrapolated_differences(
     values_after: ValuesAfter, U: ndarray, steps: ndarray, noise: ndarray
-) -> Difference:
+):
     """Return the derivatives along the rows of U for a sequence of steps, (steps, K); see `ridders`."""
     center = values_after(np.zeros_like(U[:1]))
     # f(h) - f(0) and f(0) - f(-h), each (steps, K, outputs)

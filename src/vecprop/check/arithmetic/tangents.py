@@ -60,7 +60,7 @@ class Tangent(ArrayPair):
         return self.new(value, companion, first=self.first)
 
     @property
-    def tangent(self) -> ndarray:
+    def tangent(self):
         """The derivatives by the chain rule, outer times seed, (K, *shape)."""
         product = self.companion
         if not isinstance(self.outer, float) or self.outer != 1:

@@ -25,14 +25,14 @@ COARSE, COARSE_COUNT = 1e-3, 1e-5
 """The coarsest precisions for reporting patterns and for counting wrong entries."""
 
 
-def same(a: ndarray, b: ndarray, precision: float) -> bool:
+def same(a: ndarray, b: ndarray, precision: float):
     """Return whether two arrays are equal up to a precision relative to the largest entry, ignoring NaN."""
     is_known = np.isfinite(a) & np.isfinite(b)
     size = max(abs(a[is_known]).max(initial=0), abs(b[is_known]).max(initial=0))
     return bool(is_known.any() and (abs(a - b)[is_known] <= precision * size).all())
 
 
-def count_large(entries: ndarray) -> int:
+def count_large(entries: ndarray):
     """Return the number of entries that are not much smaller than the largest one."""
     sizes = abs(entries)
     return int((sizes > 1e-3 * sizes.max()).sum())
@@ -64,7 +64,7 @@ class Ratio(NamedTuple):
     value: float
     precision: float
 
-    def is_near(self, value: float, any_sign: bool = False) -> bool:
+    def is_near(self, value: float, any_sign: bool = False):
         """Return whether the ratio is equal to a value up to its precision."""
         ratio = self.value
         if any_sign:
@@ -72,9 +72,7 @@ class Ratio(NamedTuple):
         return abs(ratio - value) <= self.precision * abs(value)
 
 
-def ratio_in_words(
-    r: float, rows: Iterable[int], precision: float, entries: int = FEW
-) -> str:
+def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW):
     """Explain a constant ratio of given to expected entries; return an empty string for a possible coincidence.
 
     ``rows`` lists the possible values of N. ``entries`` counts the entries with this
@@ -187,7 +185,7 @@ def _multiple_of_rows(ratio: Ratio, counts: list[int]):
     return ""
 
 
-def number(r: float) -> str:
+def number(r: float):
     """Format a ratio with enough digits to distinguish it from 1.
 
     Examples
@@ -209,7 +207,7 @@ def pattern(
     rows: Iterable[int],
     precision: float,
     wrong: ndarray | None = None,
-) -> str:
+):
     """Describe the pattern of the errors of one part, or return an empty string.
 
     ``wrong`` says which entries are wrong; by default, they are found.

@@ -194,7 +194,7 @@ mistake.
 """
 
 
-def wrong_layers(point: NetworkPoint) -> list[str]:
+def wrong_layers(point: NetworkPoint):
     """Describe the parts of a network, layers or loss, whose backward pass is wrong.
 
     For each layer, the gradient of Σ D * forward(X) with a random delta D is compared
@@ -247,7 +247,7 @@ def _layer_mistakes(
             yield f"computes a wrong gradient of its parameter {name}"
 
 
-def mixed_rows(point: NetworkPoint) -> str:
+def mixed_rows(point: NetworkPoint):
     """Name a layer or loss that mixes rows, or return an empty string."""
     # Compare the first half of the rows with and without the second half.
     network = point.network
@@ -279,7 +279,7 @@ def mixed_rows(point: NetworkPoint) -> str:
     return ""
 
 
-def derivative_at_0(f: Callable[[Any], ndarray]) -> ndarray:
+def derivative_at_0(f: Callable[[Any], ndarray]):
     """Return the derivative of a function at 0, by complex step if finite differences confirm it.
 
     Examples

@@ -103,7 +103,7 @@ class Point:
     def value(self) -> ndarray:
         return self._values(self.theta)
 
-    def evaluated(self) -> list[ndarray]:
+    def evaluated(self):
         """Return the gradients to judge, each (outputs, P), and update the value."""
         self.value = self._values(self.theta)
         columns = self._columns(self.theta)
@@ -126,19 +126,19 @@ class Point:
             )
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
-    def values(self, thetas: ndarray) -> ndarray:
+    def values(self, thetas: ndarray):
         """Return the flattened values at each row of thetas, (K, outputs), with NaN where the function raises."""
         return values_at(self._values, thetas, prod(self.outputs))
 
-    def points_at_once(self, part: NamedPart) -> int:
+    def points_at_once(self, part: NamedPart):
         """Return the number of nearby points to evaluate at once."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
-    def pieces(self, part: NamedPart, rows: ndarray) -> list[ndarray]:
+    def pieces(self, part: NamedPart, rows: ndarray):
         """Split rows, one for each nearby point, into pieces that fit into memory."""
         return np.array_split(rows, ceil(len(rows) / self.points_at_once(part)))
 
-    def values_after(self, part: NamedPart, steps: ndarray) -> ndarray:
+    def values_after(self, part: NamedPart, steps: ndarray):
         """Return the values, (K, outputs), after adding each row of steps to a part of the parameters."""
         pieces = self.pieces(part, steps)
         return np.concatenate([self._values_after(part, piece) for piece in pieces])
@@ -148,7 +148,7 @@ class Point:
         thetas[:, part.span] += steps
         return self.values(thetas)
 
-    def by_complex_step(self, part: NamedPart, U: ndarray) -> ndarray:
+    def by_complex_step(self, part: NamedPart, U: ndarray):
         """Return the derivatives along the rows of U by complex step, (K, outputs)."""
         size = typical_size(self.sizes(part))
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
@@ -161,7 +161,7 @@ class Point:
         derivatives = [self.by_complex_step(part, U) for part, U in group]
         return np.concatenate(derivatives).T, True
 
-    def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
+    def one_sided(self, part: NamedPart, U: ndarray):
         """Return the one-sided derivatives along each row of U, (outputs, K).
 
         At a tie NumPy compares the imaginary parts of complex numbers, so a complex
@@ -174,17 +174,17 @@ class Point:
         return OneSided(usual=right, low=low, high=high, least=low, largest=high)
 
     @cached_property
-    def has_tangents(self) -> bool:
+    def has_tangents(self):
         """Whether derivatives are computed with tangents in real arithmetic, which does not lose terms."""
         return False
 
     @cached_property
-    def may_be_random(self) -> bool:
+    def may_be_random(self):
         """Whether two runs may differ, because user code may draw random numbers."""
         return True
 
     @cached_property
-    def bound(self) -> Bound:
+    def bound(self):
         """The bound on the rounding error of the gradient: a running error bound if possible, else a measurement."""
         try:
             gradient = self._gradient(self._bounded_theta(self.dtype))
@@ -227,7 +227,7 @@ class Point:
         )
 
     @cached_property
-    def value_bound(self) -> ndarray:
+    def value_bound(self):
         """The running error bound of the values, (outputs,), or 0 if the function does not support error bounds."""
         try:
             bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
@@ -235,7 +235,7 @@ class Point:
             return np.zeros(1)
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
-    def roughness(self, part: NamedPart) -> ndarray:
+    def roughness(self, part: NamedPart):
         """Return the errors that rounded values cause in slopes over steps of 10 %, (outputs, size).
 
         For example, (1 - cos w) / w² suffers from cancellation near w = 0, and so does
@@ -247,12 +247,12 @@ class Point:
     def part(self, name: str) -> NamedPart:
         return next(part for part in self.parts if part.name == name)
 
-    def sizes(self, part: NamedPart) -> ndarray:
+    def sizes(self, part: NamedPart):
         """Return the absolute values of the parameters of a part, with 0 replaced by a typical size."""
         return self.all_sizes[part.span]
 
     @cached_property
-    def all_sizes(self) -> ndarray:
+    def all_sizes(self):
         """The sizes of all parameters, (P,)."""
         sizes = abs(self.theta)
         for part in self.parts:
@@ -282,7 +282,7 @@ class Point:
             return 1.0
         return unit
 
-    def largest(self, gradient: ndarray) -> ndarray:
+    def largest(self, gradient: ndarray):
         """Return, for each entry, the typical size of the entries of its part, (outputs, P).
 
         The typical size is the largest absolute entry or, near an optimum, the value
@@ -296,7 +296,7 @@ class Point:
             largest[:, part.span] = np.fmax(by_entries, by_value)[:, None]
         return largest
 
-    def scale(self, gradient: ndarray) -> ndarray:
+    def scale(self, gradient: ndarray):
         """Return the largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         # Multiplying entries by the sizes of their parameters makes different units
         # comparable.
@@ -305,7 +305,7 @@ class Point:
         return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
 
     @cached_property
-    def noise(self) -> Noise:
+    def noise(self):
         """The rounding errors of the values, (outputs,): the measured errors, or their bound if it is smaller.
 
         Measured errors are too large for functions that vary rapidly, such as a short
@@ -318,7 +318,7 @@ class Point:
         return Noise(*(np.fmin(noise, bound) for noise in self.measured_noise))
 
     @cached_property
-    def measured_noise(self) -> Noise:
+    def measured_noise(self):
         """The measured rounding errors of the values, (outputs,)."""
         lines = [partial(self._values_along, direction) for direction in self.lines]
         measured = noise_along(lines)
@@ -338,7 +338,7 @@ class Point:
         return self.values(self.theta + distances[:, None] * direction)
 
     @cached_property
-    def may_vary_rapidly(self) -> bool:
+    def may_vary_rapidly(self):
         """Whether the values may vary too rapidly for long steps.
 
         Such values look like noise, except over the shortest distances.
@@ -354,12 +354,12 @@ class Point:
         return bool((noise.near > explained).any())
 
     @property
-    def rounding(self) -> ndarray:
+    def rounding(self):
         """The rounding errors of the values, (outputs,), for the Taylor remainder."""
         return self.noise.farther
 
     @property
-    def lines(self) -> ndarray:
+    def lines(self):
         """Two random directions, (2, P), that move each parameter by about its size."""
         draw = np.random.default_rng(5)
         return self.all_sizes * random_signs(draw, (2, self.theta.size))
@@ -375,7 +375,7 @@ class Point:
         return tuple(points)
 
 
-def typical_size(theta: ndarray) -> float:
+def typical_size(theta: ndarray):
     """Return the root mean square of parameters, or 1 if all are 0.
 
     Examples
@@ -387,7 +387,7 @@ def typical_size(theta: ndarray) -> float:
     return largest * float(np.sqrt(np.mean((theta / largest) ** 2))) if largest else 1.0
 
 
-def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> ndarray:
+def random_signs(draw: np.random.Generator, shape: tuple[int, ...]):
     """Draw random numbers ±U(0.5, 1), none of them small or equal.
 
     Examples
@@ -400,7 +400,7 @@ def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> ndarray:
     return u + np.copysign(0.5, u)
 
 
-def values_at(f: Callable[[ndarray], Any], thetas: ndarray, count: int) -> ndarray:
+def values_at(f: Callable[[ndarray], Any], thetas: ndarray, count: int):
     """Return the values of user code at each row of thetas, (K, count), with NaN where the code raises."""
     values = np.full((len(thetas), count), np.nan, thetas.dtype)
     for row, theta in zip(values, thetas, strict=True):

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from ...core import Batch, Network, Penalty, RandomKey
 from ...train.trainer import ENGINE_CLASSES
-from ..arithmetic.rounding import EPS, Bound, rounding_bound, rounding_experiment
+from ..arithmetic.rounding import EPS, rounding_bound, rounding_experiment
 from ..arithmetic.steps import complex_step
 from ..arithmetic.tangents import (
     BY_TANGENT,
@@ -113,7 +113,7 @@ class NetworkPoint(Point):
         batch = self.unrounded or self.batch
         return replace(self, theta=theta, batch=batch, dtype=np.float64)
 
-    def evaluated(self) -> list[ndarray]:
+    def evaluated(self):
         """Return the gradients to judge, each (1, P), and update the value, the losses and the spacing."""
         self.losses = []
         gradients = []
@@ -148,7 +148,7 @@ class NetworkPoint(Point):
         )
 
     @cached_property
-    def may_be_random(self) -> bool:
+    def may_be_random(self):
         """Whether a gradient or a part of the network is user-defined."""
         return not (self.is_built_in and self.engines[0])
 
@@ -184,7 +184,7 @@ class NetworkPoint(Point):
     bound = cached_property(_bound)
 
     @cached_property
-    def bound_elsewhere(self) -> Bound:
+    def bound_elsewhere(self):
         """The bound for code that may round numbers differently that are equal or computed from inputs here."""
         return self._bound(rounds_differently=True)
 
@@ -233,7 +233,7 @@ class NetworkPoint(Point):
         )
 
     @cached_property
-    def is_built_in(self) -> bool:
+    def is_built_in(self):
         """Whether all parts of the network are built-in, so that vecprop's tests cover their derivatives."""
         network = self.network
         parts = (*network.layers, network.loss_function, *network.penalties)
@@ -247,7 +247,7 @@ class NetworkPoint(Point):
         return 4 * EPS * abs(self.value) if self.is_built_in else super().rounding
 
     @cached_property
-    def has_tangents(self) -> bool:
+    def has_tangents(self):
         """Whether tangents can compute the derivatives, confirmed by finite differences for user-defined layers."""
         if self.is_built_in:
             return True
@@ -274,7 +274,7 @@ class NetworkPoint(Point):
             *self.network.forward(self.theta, self.batch.X, self.noise_key)[0],
         ]
 
-    def penalty_divisor(self, penalty: Penalty) -> float:
+    def penalty_divisor(self, penalty: Penalty):
         """Return the divisor of a penalty: the divisor of the sum over rows if the penalty is averaged, else 1."""
         if getattr(penalty, "averaged", False):
             return float(self.network._divisor(self.batch))
@@ -391,7 +391,7 @@ class NetworkPoint(Point):
             derivatives[:, column] = slope / self.penalty_divisor(penalty)
         return derivatives
 
-    def one_sided(self, part: NamedPart, U: ndarray) -> OneSided:
+    def one_sided(self, part: NamedPart, U: ndarray):
         """Return the one-sided derivatives along each row of U, (1, K).
 
         Backpropagation selects a side separately for each row and penalty that has a

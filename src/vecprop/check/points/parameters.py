@@ -30,7 +30,7 @@ class NamedPart:
     def span(self) -> slice:
         return slice(self.start, self.start + self.size)
 
-    def unit(self, entry: int) -> ndarray:
+    def unit(self, entry: int):
         """Return the direction, (1, size), that moves one entry."""
         return np.eye(1, self.size, entry)
 
@@ -46,7 +46,7 @@ class Directions(NamedTuple):
     U: ndarray
 
 
-def raveled(index: Shape, shape: Shape) -> int:
+def raveled(index: Shape, shape: Shape):
     """Convert an index in an array to an index in the flattened array."""
     return int(np.ravel_multi_index(index, shape)) if shape else 0
 
@@ -56,7 +56,7 @@ def unraveled(number, shape: Shape) -> Shape:
     return tuple(int(index) for index in np.unravel_index(number, shape))
 
 
-def named_entry(parts: Iterable[NamedPart], index: int) -> str:
+def named_entry(parts: Iterable[NamedPart], index: int):
     """Return the name of a vector entry: the name of its part and its index in the part."""
     part = next(part for part in parts if part.start <= index < part.span.stop)
     return f"{part.name}{list(part.index(index - part.start)) or ''}"
@@ -145,7 +145,7 @@ def flattened(theta) -> tuple[ndarray, Structure]:
     return vector, Structure(parts, dtype, tree)
 
 
-def as_array(leaf) -> ndarray:
+def as_array(leaf):
     """Convert an array, a number or a PyTorch tensor to a NumPy array."""
     return np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
 
@@ -267,7 +267,7 @@ def _as_numbers(gradient) -> Any:
     return gradient if isinstance(gradient, ArrayPair) else real_numbers(gradient)
 
 
-def real_numbers(gradient) -> ndarray:
+def real_numbers(gradient):
     """Convert a gradient to an array of real numbers, or raise a TypeError."""
     kind = getattr(gradient, "dtype", type(gradient).__name__)
     error = TypeError(f"The gradient must be an array of real numbers, got {kind}.")
