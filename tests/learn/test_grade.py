@@ -209,6 +209,21 @@ def test_a_function_that_repeats_the_mistake_of_another_function_gets_no_points(
     assert grades.points == 0
 
 
+def test_a_value_that_is_kept_for_each_shape_is_found():
+    products = {}
+
+    def hidden_activations(X, Wh, bh):
+        product = products.setdefault(X.shape, X @ Wh)
+        return 1 / (1 + np.exp(-product - bh))
+
+    grade = learn.grade(hidden_activations)
+    assert grade.mistake == (
+        "it is correct for the first arguments of each shape, but wrong for the next: it"
+        " keeps state between calls"
+    )
+    assert grade.hint(1) == LOOK["kept"]
+
+
 def test_a_second_test_does_not_reveal_solutions_of_functions_that_are_graded_later():
     code = dict[str, object](np=np, softmax=lambda z: None, seen={})
     exec(

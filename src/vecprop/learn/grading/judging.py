@@ -117,7 +117,7 @@ def _tried(task, caller):
 
 
 def _tried_in_format(task, caller, arguments_format):
-    """Call a function in all cases, with biases as vectors or all arrays as lists."""
+    """Call a function in all cases with "arrays", "vectors", "lists" or "soft targets"."""
     trials = []
     for case in range(len(CASES)):
         arguments = arguments_of(task, case)
@@ -126,6 +126,9 @@ def _tried_in_format(task, caller, arguments_format):
             passed = {
                 name: _flat_bias(name, value) for name, value in arguments.items()
             }
+        elif arguments_format == "soft targets":
+            T = arguments["T"]
+            arguments["T"] = 0.8 * T + 0.2 / T.shape[1]
         outcome = caller(task.name, passed, arguments_format == "lists")
         trials.append(Trial.from_call(task, case, arguments=arguments, outcome=outcome))
         if outcome["kind"] in ENDED:
@@ -197,7 +200,10 @@ def _mistake(task, caller, trials, wrong_names):
         return Mistake(state, "kept")
     mistake = explained(task, trials)
     if mistake is None and task.name == "loss":
-        mistake = _mistake_with_soft_targets(task, caller)
+        # log(0) is infinite, and targets of 0 and 1 hide some mistakes
+        soft_trials = _tried_in_format(task, caller, "soft targets")
+        if all(trial.has_value for trial in soft_trials):
+            mistake = explained(task, soft_trials)
     if mistake is None:
         mistake = _unknown(task, trials)
         if wrong_names:
@@ -220,20 +226,6 @@ def _without_result(task, failed, trials):
         error = _capital(_error_with_line(outcome))
         grade = _with_hints(task, mistake, f"{error}; {_shapes(failed.arguments)}")
     return replace(grade, case=failed.case)
-
-
-def _mistake_with_soft_targets(task, caller):
-    """Explain the loss with other targets, because log(0) is infinite and targets of 0 and 1 hide the mistake."""
-    trials = []
-    for case in range(len(CASES)):
-        arguments = arguments_of(task, case)
-        T = arguments["T"]
-        arguments["T"] = 0.8 * T + 0.2 / T.shape[1]
-        outcome = caller(task.name, arguments, False)
-        trials.append(Trial.from_call(task, case, arguments=arguments, outcome=outcome))
-    if all(trial.has_value for trial in trials):
-        return explained(task, trials)
-    return None
 
 
 def _wrong_type(trial):

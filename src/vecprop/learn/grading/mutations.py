@@ -503,13 +503,16 @@ def _changed(task, part, changes):
 
 
 def _other_functions(task, part):
-    """Yield mistakes that apply another function to the argument of a call."""
+    """Yield mistakes that apply another function to the argument of a call.
+
+    For example, the exponential of z is taken instead of logistic(z).
+    """
     argument = ""
     if not part.name and len(task.arguments) == 1:  # the whole formula is the call
         argument = task.arguments[0]
     elif isinstance(part.node, ast.Call):
         argument = part.text.partition("(")[2].removesuffix(")")
-    if not argument or "," in argument:
+    if not argument or "," in argument:  # only calls with one argument
         return
     changes = FUNCTIONS
     if part.name.startswith("exp("):

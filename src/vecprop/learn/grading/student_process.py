@@ -262,17 +262,15 @@ class StudentProcess:
 
 
 class _Watch:
-    """Measures the processor time and the idle time of the student's processes.
-
-    `used` is the processor time of all processes, `since` its value when imports or
-    other code began, and `counted` the earlier time without imports.
-    """
+    """Measures the processor time and the idle time of the student's processes."""
 
     def __init__(self, root: int, seconds: float):
         self.root = root
         self.seconds = seconds
         self.started = self.looked = time.monotonic()
         self.idle = 0.0
+        # processor time in total, in earlier code without imports, and at the last
+        # change between imports and other code
         self.used = 0.0
         self.counted = 0.0
         self.since: float | None = None

@@ -202,8 +202,10 @@ def filled(template: str, names: Mapping[str, str], part, **numbers) -> str:
 def _give_names(steps, named_arrays, prefix):
     """Set the title, names and equations of the passes of consecutive layers.
 
-    `named_arrays` contains pairs of an array and its name. Inside a composite layer,
-    the prefix is the name of the layer's output and a period.
+    For example, the first dense layer has the input X, the output Z1, the parameters W1
+    and b1 and the gradients J_W1 and J_b1. `named_arrays` contains pairs of an array and
+    its name. Inside a composite layer, the prefix is the name of the layer's output and
+    a period.
     """
     outputs = []
     count = 0  # of dense layers and of layers without known equations
@@ -320,7 +322,11 @@ def step_values(
     gradient,
     parameters: Sequence[Parameter],
 ) -> tuple[Array, State, list[Value]]:
-    """Compute theta, the optimizer's state and all values of a step."""
+    """Compute theta, the optimizer's state and all values of a step.
+
+    The values are the old moments such as M_W1_old, the new moments such as M_W1 and the
+    new parameters such as W1_new.
+    """
     old_state = optimizer.init(theta) if state is None else state
     theta = theta.copy()
     state = {name: copy(value) for name, value in old_state.items()}
