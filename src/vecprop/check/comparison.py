@@ -173,16 +173,8 @@ def compare(
 ):
     """Compare products <g, u> with expected derivatives along the rows of U, within a tolerance for rounding errors."""
     part, U = directions
+    bounds = _expected_bounds(U, tolerance, derivatives, claim.limit)
     is_by_steps = claim.method == "complex step"
-    is_known = np.isfinite(derivatives.value + derivatives.error)
-    expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
-    tolerance = tolerance + SAFETY * 8 * EPS * abs(expected)
-    tolerance = tolerance + np.where(is_known, derivatives.error, np.inf)
-    tolerance = tolerance + claim.limit.allowed(expected, U)
-    half = abs(derivatives.jump) / 2
-    low = expected - half
-    high = expected + half
-    bounds = _Bounds(expected, low, high, gap=high - low, tolerance=tolerance)
     # Numbers that are equal in the reference engine in float64 may differ by rounding
     # in other code, which breaks ties.
     rounds_differently = claim.engine == "compiled" or point.dtype != np.float64
@@ -201,6 +193,24 @@ def compare(
     return Comparison(
         products, bounds.expected, bounds.tolerance, kink=kink & ~wrong, wrong=wrong
     )
+
+
+def _expected_bounds(
+    U: ndarray, tolerance: ndarray, derivatives: Derivatives, limit: Limit
+):
+    """Return bounds from one side of a jump to the other; the tolerance is infinite for unknown derivatives."""
+    is_known = np.isfinite(derivatives.value + derivatives.error)
+    expected = np.where(np.isfinite(derivatives.value), derivatives.value, 0)
+    tolerance = (
+        tolerance
+        + SAFETY * 8 * EPS * abs(expected)
+        + np.where(is_known, derivatives.error, np.inf)
+        + limit.allowed(expected, U)
+    )
+    half = abs(derivatives.jump) / 2
+    low = expected - half
+    high = expected + half
+    return _Bounds(expected, low, high, gap=high - low, tolerance=tolerance)
 
 
 def _with_other_rounding(
@@ -340,16 +350,12 @@ def _compare_products(
     gradient = claim.gradient[:, part.span]
     products = gradient @ U.T
     product_rounding = abs(gradient) @ (_DEVIATIONS * EPS * abs(U.T))
-    if gradient.any() and not derivatives.tied and not derivatives.error.any():
-        differs = ~(abs(products - derivatives.value) <= product_rounding)
-        if not differs.any():
-            return Comparison(
-                products,
-                derivatives.value,
-                product_rounding,
-                kink=differs,
-                wrong=differs,
-            )
+    differs = ~(abs(products - derivatives.value) <= product_rounding)
+    is_exact = not derivatives.tied and not derivatives.error.any()
+    if is_exact and gradient.any() and not differs.any():
+        return Comparison(
+            products, derivatives.value, product_rounding, kink=differs, wrong=differs
+        )
     # √Σ (u e)² for the bounds e, scaled so that squares do not underflow
     bound = SAFETY * point.bound.gradient[:, part.span]
     size = abs(bound).max(initial=0) or 1.0

@@ -96,7 +96,7 @@ class Doubts:
         self.judgement = judgement
         self.claim = judgement.claim
         self.resolution = RESOLUTION if point.dtype == np.float64 else 1e-4
-        self.names: set[str] = set()
+        self.doubtful: set[str] = set()
         self.nearby: dict[str, Row] = {}
 
     @cached_property
@@ -111,7 +111,7 @@ class Doubts:
             if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
                 is_doubtful = row.hidden > self.resolution
             if is_doubtful:
-                self.names.add(row.name)
+                self.doubtful.add(row.name)
 
     def add(self, judgement: Judgement):
         """Keep the better rows of doubtful parts from a judgement at a second point.
@@ -119,7 +119,7 @@ class Doubts:
         A part is no longer doubtful if it fails there, or if rounding hides little.
         """
         for row in judgement.rows.values():
-            if row.name not in self.names:
+            if row.name not in self.doubtful:
                 continue
             if not self._reveals_hidden(judgement, row.name):
                 row = replace(row, hidden=np.inf)
@@ -129,7 +129,7 @@ class Doubts:
                 best = row
                 self.nearby[row.name] = row
             if best.hidden <= self.resolution or best.verdict is Verdict.FAIL:
-                self.names.remove(row.name)
+                self.doubtful.remove(row.name)
 
     def _reveals_hidden(self, judgement: Judgement, name: str):
         """Return whether all nonzero entries that rounding hides at theta are visible at another point."""
@@ -302,7 +302,7 @@ def judge_nearby(
         remaining = []
         for doubts in doubts_by_gradient:
             is_small_change = change < SMALL_CHANGE
-            if doubts.names and not (is_small_change and doubts.nearby):
+            if doubts.doubtful and not (is_small_change and doubts.nearby):
                 remaining.append(doubts)
         if not remaining:
             return
@@ -313,7 +313,7 @@ def judge_nearby(
             gradients = _finite_gradients(neighbor, numbers)
         except Exception:  # outside the domain, user code may raise any exception
             continue
-        names = set().union(*(doubts.names for doubts in remaining))
+        names = set().union(*(doubts.doubtful for doubts in remaining))
         parts = [part for part in point.parts if part.name in names]
         judgements = judge(neighbor, gradients, parts)
         for doubts, judgement in zip(remaining, judgements, strict=True):
