@@ -1,6 +1,7 @@
 """Text is read with Arrow only where pandas finds the same values, types, lines, notes and errors."""
 
 import gzip
+import random
 import signal
 import threading
 
@@ -8,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from odd_text import odd_text
 from vecprop import TableError, read_table
 from vecprop.tables import read_chunks
+from vecprop.tables.reading import delimited, reading
 
 nan = float("nan")
 COLUMNS = {
@@ -41,6 +44,8 @@ COLUMNS = {
         "123456789012345678 NA 2",
         ["123456789012345678", nan, "2"],
     ),
+    "16 digits": ("1234567890123456 NA 2", ["1234567890123456", nan, "2"]),
+    "negative 16 digits": ("-1234567890123456 NA 2", ["-1234567890123456", nan, "2"]),
     "long and decimal": ("123456789012345678 .5 2", ["123456789012345678", ".5", "2"]),
     "beyond 64 bits": (
         "123456789012345678901 1 2",
@@ -177,6 +182,12 @@ def test_invalid_bytes_after_the_first_block(read, tmp_path):
         read(path)
 
 
+def test_nul_after_the_first_block(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,b\n{WIDE * 300}2,x\0y\n3,z\n")
+    assert read_table(path)["b"].tolist()[-2:] == ["x\0y", "z"]
+
+
 def test_a_doubtful_row_after_the_first_block(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + WIDE * 300 + '2, "y"\n3,"z\n"\n')
@@ -241,14 +252,31 @@ def test_columns_can_be_changed(tmp_path):
     assert frame.iloc[0].tolist() == [5, 6.5, False, "z"]
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", " \t"])
+def test_blank_lines_of_one_column(blank, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"x\n1\n{blank}\n3\n")
+    frame = read_table(path, as_text=True)
+    assert [*frame.itertuples(name=None)] == [(2, "1"), (4, "3")]
+
+
+def test_a_block_that_ends_with_a_carriage_return(tmp_path):
+    path = tmp_path / "t.csv"
+    # the block ends with the 210th line
+    path.write_bytes(f"a,b\n{WIDE * 209}{WIDE[:-1]}\r{WIDE}".encode())
+    (chunk,) = read_chunks(path, 300, as_text=True)
+    assert chunk.index.tolist() == [*range(2, 213)]
+
+
 @pytest.mark.skipif(pd.__version__ < "3", reason="text is not in Arrow arrays")
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
-def test_plain_files_need_no_second_parser(name, tmp_path, monkeypatch):
-    path = tmp_path / name
-    content = b'a,b,c\r\n1,"x, y",NA\r\n2,y,0.25\r\n'
-    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_plain_files_need_no_second_parser(compress, separator, tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    rows = [["a", "b", "c"], ["1", '"x, y"', "NA"], ["2", "", "0.25"]]
+    path.write_bytes(compress("\r\n".join(map(separator.join, rows)).encode()))
     monkeypatch.delattr(pd, "read_csv")
-    assert read_table(path)["b"].tolist() == ["x, y", "y"]
+    assert repr(read_table(path)["b"].tolist()) == repr(["x, y", nan])
     assert len(list(read_chunks(path, 1))) == 2
 
 
@@ -263,3 +291,28 @@ def test_ctrl_c_ends_the_reading_of_a_large_file(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         read_table(path)
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(40))
+def test_odd_files_are_read_as_by_pandas(seed, tmp_path, monkeypatch):
+    """`benchmarks/text_readers.py` compares thousands of files in more ways."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(odd_text(random.Random(seed)))
+    monkeypatch.setattr(delimited, "BLOCK", 20)
+
+    def read():
+        try:
+            frame = read_table(path)
+        except TableError as error:
+            return str(error)
+        return repr(frame.to_dict("list")), frame.dtypes.tolist(), frame.attrs
+
+    result = read()
+    monkeypatch.setattr(delimited, "require_plain", in_doubt)
+    monkeypatch.setattr(reading, "typed_column", in_doubt)
+    assert result == read()
+
+
+def in_doubt(*arguments):
+    raise ValueError
