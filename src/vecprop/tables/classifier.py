@@ -19,12 +19,14 @@ from ..estimators.data import class_weights
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.encoder import View
 from .ensemble.calibration import (
+    MetricRule,
     ThresholdRule,
     best_inverse_temperature,
     decided,
     likeliest_shares,
     positive_index,
     positive_of,
+    score_of,
 )
 from .ensemble.ensemble import (
     MIN_PROBABILITY,
@@ -439,9 +441,22 @@ class TabularClassifier(ClassifierMixin, TableModel):
         }
         return Calibration(attributes, P, float(loss))
 
+    @property
+    def _threshold_rule(self) -> ThresholdRule | None:
+        """The criterion that selects the threshold, if any."""
+        if self.threshold is not None:
+            return ThresholdRule.of(self.threshold)
+        if self.metric is not None and len(self.classes_) == 2:
+            return MetricRule("metric", model=self)
+        return None
+
+    def _score(self, y, outputs, weight, exposure):
+        return score_of(self, y, outputs, weight)
+
     def _decide(self, unseen, rows):
         vars(self).pop("threshold_", None)  # set by an earlier fit
-        if self.threshold is None:
+        rule = self._threshold_rule
+        if rule is None:
             return
         is_predicted = ~np.isnan(unseen[:, 0])
         weight = np.ones(len(unseen))
@@ -449,10 +464,11 @@ class TabularClassifier(ClassifierMixin, TableModel):
             weight = rows.sample_weight
         classes = rows.T[is_predicted].argmax(axis=1)
         is_positive = classes == self._positive
-        rule = ThresholdRule.of(self.threshold)
         p = unseen[is_predicted, self._positive]
         self.threshold_ = rule.best(p, is_positive, weight[is_predicted])
-        if np.isnan(self.threshold_):
+        if np.isnan(self.threshold_) and self.threshold is None:
+            del self.threshold_  # the metric does not depend on decisions
+        elif np.isnan(self.threshold_):
             self.threshold_ = 0.5
             only_class = self.classes_.tolist()[classes[0]]
             self.notes_.append(

@@ -18,7 +18,13 @@ from ..core.losses import Loss, Quantile
 from ..estimators.data import Numbers
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
-from .ensemble.calibration import Residuals, best_shares, stabilized, with_linear
+from .ensemble.calibration import (
+    Residuals,
+    best_shares,
+    score_of,
+    stabilized,
+    with_linear,
+)
 from .ensemble.ensemble import Calibration, Ensemble, TrainingRows, Unseen, out_of_fold
 from .error import Note, TableError, pandas
 from .kinds.formats import DateReading, NumberReading
@@ -273,6 +279,9 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     def _in_units(self, Y: ndarray) -> ndarray:
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
+
+    def _score(self, y, outputs, weight, exposure):
+        return score_of(self, y, self._in_units(outputs[:, 0]) * exposure, weight)
 
     def _each_in_units(self, predictions: Iterable[ndarray]) -> ndarray:
         """Return the predictions of M members in the units of the target, (M, N)."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import catalog
@@ -28,7 +29,7 @@ from ..estimators.settings import (
 from ..estimators.settings import documented as filled
 from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
 from ..pictures.loss import side_by_side
-from ..system.suggestions import SuggestsSettings
+from ..system.suggestions import SuggestsSettings, suggestion
 from ..system.versions import Versioned
 from ..train.progress import Progress
 from .encoding.encoder import Encoder, View
@@ -59,6 +60,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "batch_size": [StrOptions({"auto"}), COUNT],
     "max_iter": [StrOptions({"auto"}), COUNT],
     "n_iter_no_change": [COUNT],
+    "metric": [str, callable, None],
     "random_state": ["random_state"],
     "n_jobs": [Integral, None],
     "workers": [HasMethods("run"), None],
@@ -196,6 +198,14 @@ class SharedSettings(ColumnSettings):
         A network stops after this number of epochs without improvement of the
         validation loss. The best parameters are then restored. The validation rows of a
         network are the fold that the network is not trained on.
+    metric : str, callable or None, default None
+        The name of a scikit-learn scorer, such as "f1", or a scorer. Early stopping
+        uses this score of the validation rows instead of the loss. If the score of two
+        classes depends on decisions, it also chooses the threshold. For the names of
+        scorers, two classes are 0 and 1, the positive class. The curves of validation
+        losses are then negative scores. The networks are trained one after the other.
+        Not with ``workers``, ``checkpoint``, several targets, or tables that do not fit
+        into memory.
     random_state : int, RandomState or None, default None
         The seed of validation rows, initial parameters, the order of rows and dropout.
         An integer gives bit-identical results with any number of threads.
@@ -276,6 +286,7 @@ class SharedSettings(ColumnSettings):
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
     n_iter_no_change: int = 20
+    metric: Any = None
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
     workers: Any = None
@@ -310,6 +321,16 @@ class SharedSettings(ColumnSettings):
                 f"The 'target' parameter of {type(self).__name__} must be the name of a"
                 f" column or a list of distinct names. Got {self.target!r} instead."
             )
+        scorers = get_scorer_names()
+        if isinstance(self.metric, str) and self.metric not in scorers:
+            advice = suggestion(self.metric, scorers) or ": see get_scorer_names()."
+            raise ValueError(
+                f"metric={self.metric!r} is not the name of a scikit-learn"
+                f" scorer{advice}"
+            )
+        for name in ("checkpoint", "workers"):
+            if self.metric is not None and getattr(self, name) is not None:
+                raise ValueError(f"metric does not work with {name}: leave one out.")
         if self.checkpoint is not None:
             require_repeatable(self)
 

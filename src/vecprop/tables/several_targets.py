@@ -79,7 +79,7 @@ class SeveralTargets:
                 "class_weight needs one target, because a row has one weight: leave it"
                 " out, or fit one model for each target."
             )
-        if self.setting.exposure is not None:
+        if self.setting._exposure_column is not None:
             raise TableError("exposure needs one target: fit one model for each.")
         return weight
 

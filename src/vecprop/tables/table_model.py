@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -99,7 +99,6 @@ class TableModel(SharedSettings):
     notes_: list[str]
     n_features_in_: int
     feature_names_in_: ndarray  # set if all names are text
-    exposure: Any = None
 
     @abstractmethod
     def _values(self, y) -> ndarray:
@@ -151,11 +150,16 @@ class TableModel(SharedSettings):
             )
         return single_models(self)
 
+    @property
+    def _exposure_column(self) -> str | None:
+        """The column with the exposure of each row, if any."""
+        return getattr(self, "exposure", None)
+
     def _exposure_of(self, frame: Frame) -> ndarray:
         """Return the exposure of each row, which multiplies predictions."""
-        if self.exposure is None:
+        if self._exposure_column is None:
             return np.ones(len(frame))
-        return exposures(frame, self.exposure)
+        return exposures(frame, self._exposure_column)
 
     @abstractmethod
     def predict(self, X: Any) -> ndarray:
@@ -379,8 +383,8 @@ class TableModel(SharedSettings):
             weight = exposure if weight is None else exposure * weight
         T = learner._read_target(target, weight, source.target_range)
         fold = source.split_into_folds(self, rows, learner._strata(target, T))
-        if self.exposure is not None:
-            rows.aside[self.exposure] = "it contains the exposure"
+        if self._exposure_column is not None:
+            rows.aside[self._exposure_column] = "it contains the exposure"
         self._learn_columns(rows.frame, rows.aside)
         shares = learner._examine(rows, target, is_sample=source.is_sample)
         self.profiles_ = profiles(
@@ -420,7 +424,34 @@ class TableModel(SharedSettings):
             source.seed,
             stream=source.stream,
         )
+        if self.metric is not None:
+            if source.stream is not None or learner is not self:
+                raise TableError(
+                    "metric needs one target and a table that fits into memory: leave"
+                    " it out."
+                )
+            score = partial(self._score_of_rows, counts, sample_weight, exposure)
+            fit = replace(fit, metric=score)
         return TablePlan(fit, rows.is_used, shares, learner)
+
+    def _score_of_rows(
+        self,
+        y: ndarray,
+        weight: ndarray | None,
+        exposure: ndarray,
+        rows: ndarray,
+        outputs: ndarray,
+    ) -> float:
+        """Return the metric for some training rows and the outputs of a network."""
+        if weight is not None:
+            weight = weight[rows]
+        return self._score(y[rows], outputs, weight, exposure[rows])
+
+    @abstractmethod
+    def _score(
+        self, y: ndarray, outputs: ndarray, weight: ndarray | None, exposure: ndarray
+    ) -> float:
+        """Return the metric for targets and the outputs of a network."""
 
     def _examine(
         self,

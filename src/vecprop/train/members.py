@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
@@ -67,6 +67,11 @@ class Member(SuggestsKeywords):
     keeps_predictions : bool, default False
         Whether to store the predictions of the validation rows after each epoch in the
         history.
+    metric : callable, optional
+        A function that returns a score, given the predictions of the validation rows.
+        Early stopping then monitors this score instead of the validation loss, and the
+        history has the negative scores as validation losses. Such members are trained
+        one after the other.
     epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule,
     early_stopping, clip_norm
         See `train`.
@@ -106,6 +111,7 @@ class Member(SuggestsKeywords):
     early_stopping: EarlyStopping | None = None
     clip_norm: float | None = None
     keeps_predictions: bool = False
+    metric: Callable[[ndarray], float] | None = None
 
     @property
     def _settings(self) -> TrainingSettings:

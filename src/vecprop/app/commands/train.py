@@ -168,6 +168,9 @@ def train(
     n_iter_no_change: int | None = Learning(
         min=1, help="Stop after this number of epochs without progress."
     ),
+    metric: str | None = Learning(
+        help="A scikit-learn scorer for early stopping and the threshold, such as f1."
+    ),
     n_estimators: int | None = Learning(
         min=2, metavar="N", help="The number of networks to average."
     ),

@@ -45,6 +45,7 @@ SAME = (
     "batch_size",
     "max_iter",
     "n_iter_no_change",
+    "metric",
     "n_estimators",
 )
 SETTINGS = {"threads": "n_jobs"} | {name: name for name in SAME}

@@ -26,6 +26,7 @@ PLAN = (
     "training_loss",
     "clip_norm",
     "keeps_predictions",
+    "metric",
 )
 DATA = ("X", "T", "sample_weight")
 

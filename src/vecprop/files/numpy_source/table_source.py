@@ -147,7 +147,7 @@ def _regressor(model: TabularRegressor, source: Source):
     scale = np.asarray(model.targets_.scale).item()
     shift = np.asarray(model.targets_.shift).item()
     low, high = model.range_
-    if model.exposure is not None:
+    if model._exposure_column is not None:
         raise FileError(
             "NumPy source cannot contain predictions for an exposure: use `save`."
         )

@@ -131,7 +131,7 @@ def _table_graph(
     model: TabularClassifier | TabularRegressor, dtype, coverage: float | None
 ):
     check_is_fitted(model)
-    if model.exposure is not None:
+    if model._exposure_column is not None:
         raise FileError(
             "ONNX graphs cannot contain predictions for an exposure: use `save`."
         )

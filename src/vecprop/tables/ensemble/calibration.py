@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
+from sklearn.metrics import get_scorer
 
 from ..error import TableError
 from ..kinds.values import category_name
@@ -448,3 +451,60 @@ def decided(P: ndarray, threshold: float | ndarray | None, model=None) -> ndarra
         return P.argmax(axis=1)
     positive = positive_of(model)
     return np.where(P[:, positive] > threshold, positive, 1 - positive)
+
+
+def score_of(
+    model: Any,
+    y: ndarray,
+    predicted: ndarray,
+    weight: ndarray | None,
+    threshold: float | None = None,
+) -> float:
+    """Return the metric of a model for targets or classes, and predictions or probabilities."""
+    known = copy(model)
+    classes = getattr(model, "classes_", None)
+    if classes is not None and len(classes) == 2 and isinstance(model.metric, str):
+        positive = positive_of(model)
+        y = (y == classes[positive]).astype(int)
+        predicted = predicted[:, [1 - positive, positive]]
+        known._positive = 1
+        classes = np.arange(2)
+    known.classes_ = classes
+
+    # scikit-learn reads the names of these functions
+    def predict_proba(P):
+        return P
+
+    def predict(Y):
+        return Y if classes is None else classes[decided(Y, threshold, known)]
+
+    known.predict_proba = predict_proba
+    known.predict = predict
+    scorer = get_scorer(model.metric)
+    options = {}
+    takes_weights = "sample_weight" in signature(scorer).parameters
+    if takes_weights and weight is not None and np.ptp(weight) > 0:
+        options["sample_weight"] = weight
+    return float(scorer(known, predicted, y, **options))
+
+
+@dataclass(frozen=True)
+class MetricRule(ThresholdRule):
+    """The criterion that a threshold has the best metric of a model."""
+
+    model: Any = None
+
+    def best(self, p: ndarray, is_positive: ndarray, weight: ndarray) -> float:
+        """Return the best of at most 100 thresholds, or nan if all have the same score."""
+        positive = positive_of(self.model)
+        classes = np.where(is_positive, positive, 1 - positive)
+        P = np.stack([1 - p, p] if positive else [p, 1 - p], axis=1)
+        thresholds = np.unique(np.quantile(p, np.linspace(0.005, 0.995, 100)))
+        scores = []
+        for threshold in thresholds:
+            scores.append(
+                score_of(self.model, self.model.classes_[classes], P, weight, threshold)
+            )
+        if np.ptp(scores) == 0:
+            return np.nan
+        return float(thresholds[np.argmax(scores)])

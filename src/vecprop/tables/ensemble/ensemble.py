@@ -1,6 +1,6 @@
 """Ensembles of networks with different views of a table, each trained without one fold of the rows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice, product
@@ -15,7 +15,6 @@ from ...core.rows.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
 from ...optimize.settings import EarlyStopping
-from ...system.threads import with_single_threaded_blas
 from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
 from ...train.state import DivergenceError, TrainingResult
@@ -304,6 +303,8 @@ class EnsembleFit:
     """The candidates for the penalty of linear models. A refit has at most one, the
     penalty of the original model.
     """
+    metric: Callable[[ndarray, ndarray], float] | None = None
+    """A function from rows and the networks' predictions of them to a score."""
 
     def members(self) -> list[Member]:
         """Return the members by ensemble, view and fold. They are validated on their held-out rows."""
@@ -313,6 +314,9 @@ class EnsembleFit:
             training = view.training
             stored_predictions = self.rows.T.size * (training.epochs + 1)
             for fold, (training_rows, validation_rows) in enumerate(folds):
+                metric = self.metric
+                if metric is not None:
+                    metric = partial(metric, validation_rows)
                 members.append(
                     self._member(
                         view,
@@ -323,7 +327,9 @@ class EnsembleFit:
                         validation_rows=validation_rows,
                         epochs=training.epochs,
                         early_stopping=EarlyStopping(patience=training.patience),
+                        metric=metric,
                         keeps_predictions=self.stream is None
+                        and metric is None
                         and stored_predictions <= MAX_STORED,
                     )
                 )
@@ -453,9 +459,7 @@ class EnsembleFit:
             # Numbers can have much smaller losses than classes.
             tolerance=2e-3 if has_classes else 5e-4,
         )
-        fit = partial(search.fit, self.penalties, weight * ~is_trained)
-        # The number of threads would change the last bits.
-        thetas, penalty = with_single_threaded_blas(fit)
+        thetas, penalty = search.fit(self.penalties, weight * ~is_trained)
         return [
             Networks(
                 Network(network.inputs, network.layers[-1:], loss),

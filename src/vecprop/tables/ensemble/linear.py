@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy import ndarray
 
 from ...core.losses import Loss
 from ...optimize.lbfgs import LBFGS
+from ...system.threads import with_single_threaded_blas
 
 PENALTIES = np.logspace(2, -3, 11).tolist()
 """The candidates for λ in Σ wℓ + ½ λ Σ W², from strong to weak. The mean of the
@@ -59,6 +61,14 @@ class LinearSearch:
         self.coefficients = scale * point.reshape(shape)
 
     def fit(
+        self, penalties: Sequence[float], validation_weights: ndarray
+    ) -> tuple[ndarray, float]:
+        """Return the best parameters, (M, P), and their penalty."""
+        # The number of threads would change the last bits.
+        search = partial(self._fit, penalties, validation_weights)
+        return with_single_threaded_blas(search)
+
+    def _fit(
         self, penalties: Sequence[float], validation_weights: ndarray
     ) -> tuple[ndarray, float]:
         """Weaken the penalty until the validation loss rises. Return the best parameters, (M, P), and their penalty."""

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from ...train.progress import Progress
 from ..classifier import factors_of_classes
 from ..encoding.folds import Dependence, group_numbers, splits
-from ..ensemble.calibration import ThresholdRule, positive_of
+from ..ensemble.calibration import positive_of
 from ..ensemble.ensemble import out_of_fold
 from ..error import TableError, pandas
 from ..explaining.column_notes import digests
@@ -162,7 +162,7 @@ def _thresholds_of_other_rows(
     if thresholds is None:
         return None
     positive = positive_of(model)
-    rule = ThresholdRule.of(model.threshold)
+    rule = model._threshold_rule
     other_half = rule.of_other_half(
         model.out_of_fold_[:, positive], y == positive, weight, fold
     )

@@ -1,9 +1,11 @@
 """The accuracy, the typical error or the coverage of a model in plain words."""
 
+from typing import Any
+
 import numpy as np
 
 from ...system.estimates import Estimate, compared, percents
-from ..ensemble.calibration import positive_of
+from ..ensemble.calibration import positive_of, score_of
 from ..objectives import levels_of, objective_of
 from .baselines import NAIVE
 from .verdict import How
@@ -41,6 +43,9 @@ def summary_of(measured) -> str:
         )
     else:
         summary = _summary_of_numbers(measured, rows)
+    metric = getattr(measured.model, "metric", None)
+    if metric is not None:
+        summary += f" The metric {_name_of(metric)} is {_score(measured):.3g}."
     has_weights = measured.weight.min() < measured.weight.max()
     return f"{summary} Rows count by their weight." if has_weights else summary
 
@@ -106,3 +111,21 @@ def _naive_error(measured) -> Estimate:
     constant = objective_of(measured.model).best_constant(truth, measured.weight)
     errors = np.abs(truth - constant)
     return Estimate(float(np.average(errors, weights=measured.weight)))
+
+
+def _name_of(metric: Any) -> str:
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", "")
+
+
+def _score(measured) -> float:
+    """Return the metric of a model for the scored rows of known classes."""
+    model = measured.model
+    truth = measured.truth
+    is_known = np.full(len(truth), True)
+    if measured.is_classifier:
+        is_known = truth >= 0
+        truth = model.classes_[truth]
+    weight = measured.weight[is_known]
+    threshold = getattr(model, "threshold_", None)
+    predicted = measured.predicted[is_known]
+    return score_of(model, truth[is_known], predicted, weight, threshold)

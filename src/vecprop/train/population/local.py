@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -232,7 +233,7 @@ def _checked_group(
 def _group_class(member: Member, data: Data, engine: EngineName) -> type[Any] | None:
     """Return the class that trains members like this one at once, if there is one."""
     is_vector = isinstance(member.theta, np.ndarray) and member.theta.ndim == 1
-    if not is_vector or isinstance(member.optimizer, LBFGS):
+    if not is_vector or isinstance(member.optimizer, LBFGS) or member.metric:
         return None
     if member.schedule is not None and member.schedule.init():  # it watches the loss
         return None
@@ -275,19 +276,58 @@ class KeptPredictions:
         outputs = self.network.predict(state.theta, self.X)
         self.predictions.append(on_host(outputs))
 
+    def applied(self, result: TrainingResult) -> TrainingResult:
+        """Return the result with the predictions."""
+        result.history._validation_predictions.append(np.stack(self.predictions))
+        return result
+
+
+class BestByMetric:
+    """A callback that stops training by a score of the validation rows, and keeps the best parameters."""
+
+    def __init__(self, member: Member, metric: Callable[[Array], float], X: Array):
+        self.network = member.network
+        rule: Any = member.early_stopping
+        self.patience = rule.patience
+        self.metric = metric
+        self.X = X
+        self.losses = []
+        self(member)
+
+    def __call__(self, state: Any) -> bool:
+        """Measure the score, and return whether to stop."""
+        loss = -self.metric(on_host(self.network.predict(state.theta, self.X)))
+        if not isfinite(loss):
+            raise ValueError(
+                f"The metric is {-loss} for the validation rows of a network: choose"
+                " another metric."
+            )
+        if loss < min(self.losses, default=np.inf):
+            self.theta = np.array(state.theta)
+        self.losses.append(loss)
+        return len(self.losses) > self.patience + int(np.argmin(self.losses))
+
+    def applied(self, result: TrainingResult) -> TrainingResult:
+        """Return the result with the best parameters and the negative scores."""
+        result.history._validation_loss[:] = [np.array(self.losses)]
+        return replace(result, theta=self.theta)
+
 
 def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingResult:
     """Train a member with `train`. If training diverges, return the last finite result."""
     member = data.with_theta(member)
     X, T, weight = data.selected(member, member.rows)
     validation: Any = None
-    callbacks: list[KeptPredictions] = []
+    callbacks: list[Any] = []
+    settings = {**vars(member._settings), "engine": engine}
     if member.validation_rows is not None:
         validation = data.selected(member, member.validation_rows)
         if member.keeps_predictions:
             validation_X, *_ = validation
             callbacks.append(KeptPredictions(member, validation_X))
-    settings = {**vars(member._settings), "engine": engine}
+        if member.metric is not None:
+            callbacks.append(BestByMetric(member, member.metric, validation[0]))
+            settings["early_stopping"] = None
     try:
         result = train(
             member.network,
@@ -302,8 +342,7 @@ def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingRes
     except DivergenceError as error:
         result = error.result
     for callback in callbacks:
-        predictions = np.stack(callback.predictions)
-        result.history._validation_predictions.append(predictions)
+        result = callback.applied(result)
     return result
 
 
