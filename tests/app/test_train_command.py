@@ -11,6 +11,7 @@ import time
 import tomllib
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -440,7 +441,7 @@ def test_counts_with_an_exposure_are_trained_predicted_and_evaluated(vecprop, tm
     assert (options["loss"], options["exposure"]) == ("poisson", "years")
     ends = ("--interval", "0.9", "-o", "rows.csv")
     vecprop("predict", "claims.npz", "claims.csv", *ends)
-    rows = pd.read_csv("rows.csv")
+    rows: Any = pd.read_csv("rows.csv")
     assert (rows["prediction"] > 0).all()
     assert (rows["high"] >= rows["prediction"]).all()
     said = vecprop("evaluate", "claims.npz", "claims.csv")

@@ -159,7 +159,8 @@ def test_flags_and_missing_arguments_are_described(vecprop, table):
         assert refused(vecprop, f"{option}=bash") == f"{option} takes no value."
     assert (
         refused(vecprop, "train", table)
-        == "vecprop train needs --target: the column to predict."
+        == "vecprop train needs --target: the column to predict; joint networks"
+        " predict several: price,rent."
     )
     assert refused(vecprop, "train").startswith(
         "vecprop train needs TABLE: a CSV, Parquet"

@@ -1,6 +1,7 @@
 """A fit needs memory for converted data, a few vectors of parameters and a tile, but not for batches."""
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,8 @@ def left():
 @pytest.mark.parametrize("size", [1, 2**20 - 1, 2**28])
 def test_small_and_huge_memory_is_not_reused(size):
     leave(2**21)
-    assert len(fit_record.KeptMemory(size).bytes) == size
+    kept: Any = fit_record.KeptMemory(size)
+    assert len(kept.bytes) == size
     assert left() == [2**21]
 
 
@@ -113,7 +115,8 @@ def test_small_and_huge_memory_is_not_reused(size):
 )
 def test_memory_of_suitable_size_is_reused(spare, used):
     leave(spare)
-    first, second = fit_record.KeptMemory(2**21), fit_record.KeptMemory(2**21)
+    first: Any = fit_record.KeptMemory(2**21)
+    second: Any = fit_record.KeptMemory(2**21)
     assert len(first.bytes) == (spare if used else 2**21)
     assert not np.shares_memory(first.bytes, second.bytes)
     assert not fit_record.KeptMemory.spare

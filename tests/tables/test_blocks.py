@@ -72,7 +72,7 @@ def test_blocks_are_bit_identical_to_the_whole_table(monkeypatch, rows):
     np.testing.assert_array_equal(
         regressor.predict(frame), regressor._of_inputs(inputs)
     )
-    intervals = regressor._interval_of_inputs(inputs, 0.9)
+    intervals = regressor._interval_of_inputs(inputs, 1.0, coverage=0.9)
     np.testing.assert_array_equal(regressor.predict_interval(frame), intervals)
     in_blocks = TabularClassifier(**SETTINGS).fit(frame, y > 0.3)
     np.testing.assert_array_equal(in_blocks.ensemble_.theta, classifier.ensemble_.theta)

@@ -214,7 +214,9 @@ def test_the_inputs_of_changed_rows_are_bounded(regressor, monkeypatch):
         20 * 2 * (4 + 1) * regressor.encoder_.width,
     )
     monkeypatch.setattr(
-        regressor, "_of_inputs", lambda X: [sizes.append(X.size), of_inputs(X)][1]
+        regressor,
+        "_of_inputs",
+        lambda X, *exposure: [sizes.append(X.size), of_inputs(X, *exposure)][1],
     )
     explanations(regressor, TABLE[:1], most=most)
     assert sizes[-1] == most  # in each random order and in its reverse

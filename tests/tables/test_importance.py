@@ -1,6 +1,7 @@
 """Importances of columns and groups of columns, partial dependence, and the rows with the largest loss."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -336,7 +337,7 @@ def test_the_worst_rows_have_the_largest_loss_and_their_lines():
     ]
 
 
-QUICK = {"n_estimators": 2, "hidden_layer_sizes": 8, "random_state": 0}
+QUICK: Any = {"n_estimators": 2, "hidden_layer_sizes": 8, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

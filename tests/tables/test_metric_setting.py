@@ -11,7 +11,8 @@ from sklearn.metrics import f1_score, make_scorer, mean_absolute_error
 from vecprop import Checkpoint, TabularClassifier, TabularRegressor, load, save
 from vecprop.tables import TableError, evaluate
 
-FEW: dict[str, Any] = {
+YES: Any = "yes"
+FEW: Any = {
     "n_estimators": 2,
     "max_iter": 12,
     "hidden_layer_sizes": 8,
@@ -82,8 +83,8 @@ def test_a_metric_of_decisions_chooses_the_threshold():
     assert 0 < model.threshold_ < 0.5
     predicted = model.predict(NEW)
     default = TabularClassifier("sold", **FEW).fit(OLD).predict(NEW)
-    assert f1_score(NEW["sold"], predicted, pos_label="yes") > f1_score(
-        NEW["sold"], default, pos_label="yes"
+    assert f1_score(NEW["sold"], predicted, pos_label=YES) > f1_score(
+        NEW["sold"], default, pos_label=YES
     )
     assert not hasattr(classifier("roc_auc"), "threshold_")
     assert classifier("f1", threshold=0.3).threshold_ == 0.3
@@ -94,30 +95,32 @@ def absolute_error(model, X, y):
 
 
 def test_scorers_by_name_and_as_functions_are_the_same():
-    own = make_scorer(f1_score, pos_label="yes")
+    own = make_scorer(f1_score, pos_label=YES)
     expected = classifier("f1").predict_proba(NEW)
     assert (classifier(own).predict_proba(NEW) == expected).all()
     frame = OLD.drop(columns="sold")
-    named = TabularRegressor("b", metric="neg_mean_absolute_error", **FEW).fit(frame)
-    free = TabularRegressor("b", metric=absolute_error, **FEW).fit(frame)
+    named: Any = TabularRegressor("b", metric="neg_mean_absolute_error", **FEW).fit(
+        frame
+    )
+    free: Any = TabularRegressor("b", metric=absolute_error, **FEW).fit(frame)
     assert (named.predict(NEW) == free.predict(NEW)).all()
     assert named.validation_loss_curves_ == free.validation_loss_curves_
 
 
 def test_the_first_line_has_the_metric(tmp_path):
     model = classifier("f1")
-    evaluation = evaluate(model, NEW, baselines=False)
-    expected = f1_score(NEW["sold"], model.predict(NEW), pos_label="yes")
+    evaluation: Any = evaluate(model, NEW, baselines=False)
+    expected = f1_score(NEW["sold"], model.predict(NEW), pos_label=YES)
     assert f"The metric f1 is {expected:.3g}." in evaluation.summary
     save(model, tmp_path / "model.npz")
-    loaded = load(tmp_path / "model.npz")
+    loaded: Any = load(tmp_path / "model.npz")
     assert (loaded.predict(NEW) == model.predict(NEW)).all()
-    assert clone(loaded).metric == "f1"
+    copy: Any = clone(loaded)
+    assert copy.metric == "f1"
 
 
 def test_wrong_metrics(tmp_path):
-    settings: dict[str, Any]
-    for settings, message in (
+    wrong: Any = (
         (
             {"metric": "acuracy"},
             "is not the name of .* scorer: did you mean 'accuracy'",
@@ -125,7 +128,8 @@ def test_wrong_metrics(tmp_path):
         ({"metric": "f2"}, "is not the name of a scikit-learn scorer: see get_scor"),
         ({"metric": 3}, "'metric' parameter"),
         ({"metric": "f1", "checkpoint": Checkpoint(tmp_path)}, "with checkpoint"),
-    ):
+    )
+    for settings, message in wrong:
         with pytest.raises(ValueError, match=message):
             TabularClassifier("sold", **FEW, **settings).fit(OLD)
     with pytest.raises(TableError, match="metric needs one target"):

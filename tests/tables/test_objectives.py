@@ -35,7 +35,7 @@ from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation.baselines import Baselines
 from vecprop.tables.objectives import Objective
 
-FEW: dict[str, Any] = {
+FEW: Any = {
     "n_estimators": 2,
     "max_iter": 15,
     "hidden_layer_sizes": 8,
@@ -163,7 +163,7 @@ def test_huber_ignores_the_size_of_outliers():
     assert predicted.max() < 10
 
 
-SCORES = {
+SCORES: Any = {
     "squared": r2_score,
     "absolute": d2_absolute_error_score,
     "poisson": lambda y, predicted, **weight: d2_tweedie_score(
@@ -212,7 +212,7 @@ def test_losses_of_rows_by_hand():
             assert value is None or own == pytest.approx(value, abs=1e-12)
 
 
-LOSSES = {
+LOSSES: Any = {
     "absolute": mean_absolute_error,
     "poisson": mean_poisson_deviance,
     "squared": lambda y, predicted: np.sqrt(np.mean((y - predicted) ** 2)),
@@ -222,7 +222,7 @@ LOSSES = {
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("column", [None, "groups", "time"])
 def test_the_validation_loss_is_the_loss_of_out_of_fold_predictions(loss, column):
-    roles = {column: np.arange(len(OLD)) // 4} if column else {}
+    roles: Any = {column: np.arange(len(OLD)) // 4} if column else {}
     table = OLD.assign(y=OLD["y"].astype(float).where(np.arange(len(OLD)) % 9 > 0))
     model = TabularRegressor("y", loss=loss, **FEW).fit(table, **roles)
     is_predicted = ~np.isnan(model.out_of_fold_)
@@ -264,7 +264,7 @@ def test_intervals_of_counts_have_at_least_the_coverage(coverage, mean):
     """With few inputs, many counts are at the ends of intervals."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 3, 2000)
-    table = pd.DataFrame({"x": x, "y": rng.poisson(mean * (1 + x))})
+    table: Any = pd.DataFrame({"x": x, "y": rng.poisson(mean * (1 + x))})
     model = fitted("poisson", table[:1000], max_iter=20)
     low, high = model.predict_interval(table[1000:], coverage).T
     predicted = model.predict(table[1000:])
@@ -276,7 +276,7 @@ def test_intervals_of_counts_have_at_least_the_coverage(coverage, mean):
     if mean == 5:
         assert inside < coverage + 0.15
     # as the spread of counts, intervals are wider for larger means
-    widths = pd.Series(high - low).groupby(x[1000:]).mean()
+    widths: Any = pd.Series(high - low).groupby(x[1000:]).mean()
     assert widths[2] >= widths[0] + (mean == 5)
 
 
@@ -331,7 +331,7 @@ def test_wrong_losses(settings, message):
 
 
 def test_negative_targets_of_the_poisson_loss():
-    table = OLD.assign(y=OLD["y"] - 1.0)
+    table: Any = OLD.assign(y=OLD["y"] - 1.0)
     count = int((table["y"] < 0).sum())
     message = rf"The target 'y' has {count} value\(s\) .* -1.0 in row .*at least 0\."
     for loss in ("poisson", Poisson()):
@@ -341,12 +341,12 @@ def test_negative_targets_of_the_poisson_loss():
         fitted("poisson").score(table)
 
 
-METRICS = {
+METRICS: Any = {
     "absolute": ["mae", "d2", "rmse"],
     "poisson": ["deviance", "d2", "rmse", "mae"],
     "huber": ["huber_loss", "d2", "rmse", "mae"],
 }
-BASELINES = {
+BASELINES: Any = {
     "absolute": "linear regression",
     "poisson": "Poisson regression",
     "huber": "linear regression",
@@ -365,7 +365,7 @@ def mean_huber_loss(model, y, predicted):
 @pytest.mark.parametrize("loss", METRICS)
 def test_an_evaluation_follows_the_loss(loss, tmp_path):
     model = fitted(loss)
-    evaluation = evaluate(model, NEW, training=OLD)
+    evaluation: Any = evaluate(model, NEW, training=OLD)
     assert list(evaluation.metrics) == METRICS[loss]
     names = ["naive", BASELINES[loss], "gradient boosting"]
     assert list(evaluation.baselines) == names
@@ -393,7 +393,7 @@ def test_naive_baselines_are_the_best_constants():
         "absolute": np.median(OLD["y"]),
         "poisson": OLD["y"].mean(),
     }.items():
-        evaluation = evaluate(fitted(loss), NEW, training=OLD)
+        evaluation: Any = evaluate(fitted(loss), NEW, training=OLD)
         assert evaluation.predictions["naive"] == pytest.approx(constant)
         naive = evaluation.baselines["naive"][METRICS[loss][0]].value
         assert naive == pytest.approx(LOSSES[loss](y, np.full(len(y), constant)))
@@ -422,7 +422,7 @@ def test_baselines_of_rare_counts_predict_the_mean():
 
 def test_poisson_regression_learns_a_rate():
     X = pd.DataFrame({"x": np.linspace(-1, 1, 300)})
-    y = np.round(np.exp(1 + X["x"])).to_numpy()
+    y = np.round(np.exp(1 + X["x"].to_numpy()))
     baselines = Baselines(Encoder.of(X)[0], X, X, y, np.ones(300), seed=0)
     predicted = baselines.numbers(Objective(Poisson()))["Poisson regression"]
     assert predicted == pytest.approx(np.exp(1 + X["x"]), rel=0.2)
@@ -468,7 +468,7 @@ def test_an_exposure_equals_rates_with_weights():
 
 def test_an_exposure_of_1_changes_nothing():
     model = of_claims().fit(CLAIMS.assign(years=1))
-    expected = fitted("poisson", CLAIMS[["x", "y"]])
+    expected = fitted("poisson", CLAIMS.drop(columns="years"))
     predicted = model.predict(NEW_CLAIMS.assign(years=1.0))
     assert (predicted == expected.predict(NEW_CLAIMS)).all()
     # predictions are proportional to the exposure
@@ -484,7 +484,8 @@ def test_the_exposure_is_not_an_input(tmp_path):
     assert (loaded.predict(NEW_CLAIMS) == model.predict(NEW_CLAIMS)).all()
     refitted = model.refit(pd.concat([CLAIMS, NEW_CLAIMS]))
     assert refitted.score(NEW_CLAIMS) == pytest.approx(model.score(NEW_CLAIMS), abs=0.1)
-    assert clone(model).exposure == "years"
+    copy: Any = clone(model)
+    assert copy.exposure == "years"
 
 
 def test_intervals_of_counts_follow_the_exposure():
@@ -502,7 +503,7 @@ def test_intervals_of_counts_follow_the_exposure():
 @pytest.mark.usefixtures("few_trees")
 def test_an_evaluation_uses_the_exposure():
     model = of_claims().fit(CLAIMS)
-    evaluation = evaluate(model, NEW_CLAIMS, training=CLAIMS)
+    evaluation: Any = evaluate(model, NEW_CLAIMS, training=CLAIMS)
     deviance = mean_poisson_deviance(NEW_CLAIMS["y"], model.predict(NEW_CLAIMS))
     assert evaluation.metrics["deviance"].value == pytest.approx(deviance)
     rate = CLAIMS["y"].sum() / CLAIMS["years"].sum()
@@ -575,6 +576,7 @@ def target_notes(y):
 
 @pytest.mark.parametrize("mean", [0.4, 2, 4])
 def test_counts_raise_a_note(mean):
+    note: Any
     (note,) = target_notes(np.random.default_rng(0).poisson(mean, 400))
     assert 'loss="poisson"' in note
     assert (note.kind, note.column) == ("reading", "y")

@@ -5,6 +5,7 @@ import shutil
 from datetime import datetime
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,16 @@ BROWSER = (
     or shutil.which("chromium-browser")
     or shutil.which("google-chrome")
 )
-QUICK = {"n_estimators": 2, "max_iter": 3, "hidden_layer_sizes": 4, "random_state": 0}
+QUICK: Any = {
+    "n_estimators": 2,
+    "max_iter": 3,
+    "hidden_layer_sizes": 4,
+    "random_state": 0,
+}
 N = 200
 RNG = np.random.default_rng(0)
 HOSTILE = ["</script><script>alert(1)", "\"'><img src=x>", "{{7*7}}"]
-TABLE = pd.DataFrame(
+TABLE: Any = pd.DataFrame(
     {
         "amount": [*range(1, N), 1e6],
         "town": RNG.choice(["Oslo", "Rome", "Bern", "Lima"], N, p=[0.5, 0.3, 0.1, 0.1]),
@@ -34,7 +40,7 @@ TABLE = pd.DataFrame(
         **{f"c{number:02}": RNG.normal(size=N) for number in range(16)},
     }
 )
-IS_POSITIVE = TABLE["c00"] + RNG.normal(size=N) > 1
+IS_POSITIVE: Any = TABLE["c00"] + RNG.normal(size=N) > 1
 POSITIVE = '</script>"yes"'
 
 

@@ -1,6 +1,7 @@
 """The encoder of tables as a transformer of scikit-learn."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from vecprop import TableEncoder, TableError, TabularClassifier
 RNG = np.random.default_rng(0)
 N = 120
 AGE = RNG.uniform(20, 80, N)
-TABLE = pd.DataFrame(
+TABLE: Any = pd.DataFrame(
     {
         "age": np.where(np.arange(N) % 9 == 0, np.nan, AGE),
         "town": RNG.choice(["Oslo", "Rome", "Bern"], N),
@@ -43,7 +44,7 @@ def test_checks_of_scikit_learn_pass(estimator, check):
 
 
 def test_inputs_are_finite_and_are_those_of_the_models():
-    encoder = TableEncoder(columns=COLUMNS).fit(TABLE)
+    encoder: Any = TableEncoder(columns=COLUMNS).fit(TABLE)
     inputs = encoder.transform(TABLE)
     assert inputs.dtype == np.float32
     assert np.isfinite(inputs).all()
@@ -56,7 +57,7 @@ def test_inputs_are_finite_and_are_those_of_the_models():
 
 
 def test_unseen_categories_missing_values_and_extra_columns_are_encoded():
-    encoder = TableEncoder().fit(TABLE[["age", "town"]])
+    encoder: Any = TableEncoder().fit(TABLE[["age", "town"]])
     names = encoder.get_feature_names_out()
     row = pd.DataFrame({"town": ["Paris", None], "age": ["?", 30], "other": [1, 2]})
     inputs = pd.DataFrame(encoder.transform(row), columns=names)
@@ -69,7 +70,7 @@ def test_unseen_categories_missing_values_and_extra_columns_are_encoded():
 
 def test_names_of_inputs_are_distinct_and_readable():
     table = TABLE.assign(town=TABLE["town"].replace("Bern", "other"))
-    encoder = TableEncoder(columns=COLUMNS).fit(table)
+    encoder: Any = TableEncoder(columns=COLUMNS).fit(table)
     names = encoder.get_feature_names_out().tolist()
     assert len(set(names)) == len(names) == encoder.transform(table).shape[1]
     few = {"age_clipped", "age_piece", "age_piece_2", "age_rank", "town_Oslo"}
@@ -98,7 +99,7 @@ def test_the_view_without_pieces_has_fewer_inputs():
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_output_is_a_data_frame(library, tmp_path):
     TABLE.to_csv(tmp_path / "table.csv", index=False)
-    encoder = TableEncoder().set_output(transform=library)
+    encoder: Any = TableEncoder().set_output(transform=library)
     frame = encoder.fit_transform(TABLE[5:])
     assert list(frame.columns) == list(encoder.get_feature_names_out())
     assert type(frame).__module__.startswith(library)
@@ -110,7 +111,7 @@ def test_output_is_a_data_frame(library, tmp_path):
 
 def test_tables_of_all_libraries_and_files_have_equal_inputs(tmp_path):
     table = TABLE[["age", "town"]]
-    encoder = TableEncoder().fit(table)
+    encoder: Any = TableEncoder().fit(table)
     expected = encoder.transform(table)
     table.to_parquet(tmp_path / "table.parquet")
     for other in (
@@ -126,31 +127,32 @@ def test_tables_of_all_libraries_and_files_have_equal_inputs(tmp_path):
 
 def test_large_tables_have_the_same_inputs_as_their_rows():
     table = pd.concat([TABLE[["age", "town", "since"]]] * 40)
-    encoder = TableEncoder().fit(table)
+    encoder: Any = TableEncoder().fit(table)
     parts = [encoder.transform(table[:9]), encoder.transform(table[9:])]
     assert np.allclose(encoder.transform(table), np.concatenate(parts), atol=1e-6)
 
 
 def test_encoders_are_cloned_and_pickled():
-    encoder = TableEncoder(columns=COLUMNS, piecewise=False).fit(TABLE)
+    encoder: Any = TableEncoder(columns=COLUMNS, piecewise=False).fit(TABLE)
     encoder.set_output(transform="pandas")
-    copy = pickle.loads(pickle.dumps(encoder))
+    copy: Any = pickle.loads(pickle.dumps(encoder))
     assert copy.transform(TABLE).equals(encoder.transform(TABLE))
     assert copy.notes_ == encoder.notes_
-    assert clone(encoder).get_params() == encoder.get_params()
+    unfitted: Any = clone(encoder)
+    assert unfitted.get_params() == encoder.get_params()
     with pytest.raises(NotFittedError):
-        clone(encoder).transform(TABLE)
+        unfitted.transform(TABLE)
     with pytest.raises(NotFittedError):
-        clone(encoder).get_feature_names_out()
+        unfitted.get_feature_names_out()
 
 
 def test_model_files_store_an_encoder_in_front_of_a_network(tmp_path):
     network = vp.MLPClassifier([4], max_iter=3, random_state=0)
-    model = make_pipeline(TableEncoder(), network)
+    model: Any = make_pipeline(TableEncoder(), network)
     with pytest.warns(ConvergenceWarning):
         model.fit(TABLE, y)
     vp.save(model, tmp_path / "model.vecprop")
-    loaded = vp.load(tmp_path / "model.vecprop")
+    loaded: Any = vp.load(tmp_path / "model.vecprop")
     assert np.array_equal(loaded.predict_proba(TABLE), model.predict_proba(TABLE))
     assert loaded[0].notes_ == model[0].notes_
     with pytest.raises(vp.FileError, match="A TableEncoder cannot be saved"):
@@ -174,7 +176,7 @@ def test_an_encoder_works_on_some_columns_of_a_column_transformer():
         ("town", TableEncoder(), ["town"]),
     ]
     transformer = ColumnTransformer(encoders, remainder="drop")
-    frame = transformer.set_output(transform="pandas").fit_transform(TABLE, y)
+    frame: Any = transformer.set_output(transform="pandas").fit_transform(TABLE, y)
     assert {"plain__age_rank", "town__town_Rome"} <= set(frame.columns)
     arrays = ColumnTransformer([("one", TableEncoder(piecewise=False), [1])])
     arrays.fit(RNG.normal(size=(30, 2)))
@@ -183,7 +185,7 @@ def test_an_encoder_works_on_some_columns_of_a_column_transformer():
 
 def test_row_numbers_and_the_index_are_not_inputs():
     table = TABLE[["age"]].assign(id=range(N)).set_index(TABLE["town"])
-    encoder = TableEncoder().fit(table)
+    encoder: Any = TableEncoder().fit(table)
     assert encoder.encoder_.names == ["age"]
     assert list(encoder.feature_names_in_) == ["age", "id"]
     assert "row" in encoder.encoder_.dropped["id"]
@@ -212,7 +214,8 @@ def test_bad_input_is_refused_in_one_sentence(settings, X, says):
 
 
 def test_unknown_settings_and_attributes_are_refused():
+    encoder_class: Any = TableEncoder
     with pytest.raises(TypeError, match="piecewise"):
-        TableEncoder(pieces=False)
+        encoder_class(pieces=False)
     with pytest.raises(AttributeError, match="get_feature_names_out"):
-        TableEncoder().get_feature_names()
+        encoder_class().get_feature_names()
