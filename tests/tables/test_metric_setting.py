@@ -41,6 +41,8 @@ class Third:
         self.predictions = []
 
     def __call__(self, model, X, y):
+        if len(y) == len(OLD):  # the check before training
+            return 0.0
         self.predictions.append(model.predict(X))
         return float(len(self.predictions) % 8 == 3)
 
@@ -134,3 +136,14 @@ def test_wrong_metrics(tmp_path):
             TabularClassifier("sold", **FEW, **settings).fit(OLD)
     with pytest.raises(TableError, match="metric needs one target"):
         TabularRegressor(["a", "b"], metric="r2", **FEW).fit(OLD)
+
+
+def test_a_metric_that_does_not_fit_the_target_is_refused_before_training():
+    frame = OLD.drop(columns="sold")
+    with pytest.raises(TableError, match=r"The metric does not fit the target 'b': "):
+        TabularRegressor("b", metric="f1", **FEW).fit(frame)
+    with pytest.raises(TableError, match=r"positional arguments? but 3 were given"):
+        TabularRegressor("b", metric=lambda y: 1.0, **FEW).fit(frame)
+    table = OLD.assign(sold=np.arange(len(OLD)) % 3)
+    with pytest.raises(TableError, match="multiclass but average='binary'"):
+        TabularClassifier("sold", metric="f1", **FEW).fit(table)

@@ -29,7 +29,14 @@ from .ensemble.ensemble import (
     ViewFit,
     train_fits,
 )
-from .error import Note, TableError, kind_of_note, pandas, ranked
+from .error import (
+    Note,
+    TableError,
+    first_line,
+    kind_of_note,
+    pandas,
+    ranked,
+)
 from .explaining.column_notes import (
     TrainedRows,
     leaks,
@@ -431,6 +438,13 @@ class TableModel(SharedSettings):
                     " it out."
                 )
             score = partial(self._score_of_rows, counts, sample_weight, exposure)
+            try:  # with perfect predictions
+                score(np.arange(len(T)), T)
+            except (ValueError, TypeError) as error:
+                raise TableError(
+                    f"The metric does not fit {self._named_target.lower()}:"
+                    f" {first_line(error)}."
+                ) from error
             fit = replace(fit, metric=score)
         return TablePlan(fit, rows.is_used, shares, learner)
 
