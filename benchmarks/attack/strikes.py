@@ -398,7 +398,7 @@ def attack(seed: int, count: int) -> dict[str, int]:
             assert seen != "lost", what
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, what
             assert soon(is_quiet), what
-            assert not threads._guard.locked(), what
+            assert not threads._blas_lock.locked(), what
             assert threads._users == 0, what
             assert len(threads._idle) <= 16, what
             if name == "saved":
