@@ -399,7 +399,7 @@ def attack(seed: int, count: int) -> dict[str, int]:
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, what
             assert soon(is_quiet), what
             assert not threads._blas_lock.locked(), what
-            assert threads._users == 0, what
+            assert threads._blas_users == 0, what
             assert len(threads._idle) <= 16, what
             if name == "saved":
                 assert np.array_equal(vp.load(works.path).theta_, expected[name][0]), (

@@ -308,6 +308,10 @@ def test_pytorch_functions():
         torch_function(lambda p: torch.softmax(p["a"], 0) * p["b"][0]),
         {"a": w, "b": [w]},
     ).passed
+    assert check_gradients(
+        torch_function(lambda p: (p["a"] * p["number"]).sum()),
+        {"a": w, "number": np.array(0.8)},
+    ).passed
     report = check_gradients(torch_function(lambda x: Cube.apply(x).sum()), w)
     assert report.diagnoses == ("the gradient is 0.666667 times the expected one",)
 

@@ -73,6 +73,7 @@ def test_a_sheet_is_filled_in_saved_and_graded(browse, tmp_path):
         == f"{len(numbers) - 1} of {len(numbers)} numbers filled in."
     )
     fields.nth(0).fill(numbers[0].replace(".", ","))
+    page.wait_for_timeout(500)  # the browser stores the answers later
     page.reload()
     assert fields.nth(1).input_value() == numbers[1]
     with page.expect_download() as download:

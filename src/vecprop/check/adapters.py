@@ -98,7 +98,7 @@ class _TorchFunction(Differentiable):
                 jacobians[id(tensor)] = np.zeros((len(outputs), *tensor.shape))
 
         def jacobian(tensor):
-            return jacobians[id(tensor)].reshape(*value.shape, *tensor.shape)
+            return jacobians[id(tensor)].reshape((*value.shape, *tensor.shape))
 
         return self._as_numpy(value), mapped(parameters, jacobian)
 
