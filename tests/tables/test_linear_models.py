@@ -100,13 +100,17 @@ def test_models_minimize_the_penalized_loss_of_their_training_rows(regressor):
     inputs = np.asarray(fit.views[-1].X, float)
     for fold, theta in enumerate(linear.thetas):
         is_trained = fit.rows.fold != fold
-        ridge = Ridge(alpha=linear.penalty)
-        ridge.fit(inputs[is_trained], fit.rows.T[is_trained, 0])
-        np.testing.assert_allclose(
-            linear.network.predict(theta.astype(float), inputs)[:, 0],
-            ridge.predict(inputs),
-            atol=0.04,
-        )
+        X_trained = inputs[is_trained]
+        t = fit.rows.T[is_trained, 0]
+
+        def penalized(W, b, X=X_trained, t=t):
+            return np.sum((X @ W + b - t) ** 2) + linear.penalty * np.sum(W**2)
+
+        ridge = Ridge(alpha=linear.penalty).fit(X_trained, t)
+        lowest = penalized(ridge.coef_, ridge.intercept_)
+        *W, b = theta.astype(float)
+        # the search stops early, at 1.003 to 1.011 with different releases of SciPy
+        assert lowest <= penalized(np.array(W), b) < 1.02 * lowest
 
 
 def test_times_of_validation_rows_are_later_than_times_of_training_rows():
