@@ -1,4 +1,4 @@
-"""Losses of regressors: what is learned, predicted, scored and saved."""
+"""Losses of regressors in training, predictions, scores and files."""
 
 import re
 from dataclasses import dataclass

@@ -169,7 +169,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     @property
     def _objectives(self) -> list[Objective]:
-        """The objective of the main ensemble, followed by those of the outer levels."""
+        """The objective of the main ensemble, followed by the objectives of the outer levels."""
         if not self._levels:
             return [Objective.of(self.loss, self._scale)]
         outer = [level for level in self._levels if level != self._level]

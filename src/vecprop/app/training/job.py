@@ -165,6 +165,18 @@ class TrainingJob:
     def measure(self):
         """Evaluate the model and the baselines on unseen rows."""
         started = time.perf_counter()
+        measured = self._measured()
+        if not self.parts.has_test:
+            text = (
+                "There was no test: each row was predicted without training on it"
+                f" ({measured.how})."
+            )
+            self.model.notes_.append(Note(text, "no test"))
+        self.measured = measured
+        self.seconds["measuring"] = time.perf_counter() - started
+
+    def _measured(self) -> Measured:
+        """Return the predictions of unseen rows, with computed metrics."""
         request = self.request
         folds = self.parts.folds
         if self.parts.has_test or folds is None or self.was_cut:
@@ -184,14 +196,7 @@ class TrainingJob:
             )
             measured = replace(measured, judgements=further)
         _ = measured.verdict  # computes the verdict, so that its time is counted here
-        if not self.parts.has_test:
-            text = (
-                "There was no test: each row was predicted without training on it"
-                f" ({measured.how})."
-            )
-            self.model.notes_.append(Note(text, "no test"))
-        self.measured = measured
-        self.seconds["measuring"] = time.perf_counter() - started
+        return measured
 
     def refit(self):
         """Refit the model on all rows, including the test rows."""

@@ -1,6 +1,5 @@
 """``vecprop train`` with several targets, which joint networks predict."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,8 @@ class SeveralTargetsJob(TrainingJob):
         estimator = estimator_of(self.request, self.parts.task, **settings)
         return estimator.set_params(target=list(self.request.targets))
 
-    def measure(self):
-        """Evaluate the predictions of each target on unseen rows."""
-        started = time.perf_counter()
+    def _measured(self) -> Measured:
+        """Evaluate the predictions of all targets, and return the predictions of the first target."""
         evaluations = {}
         for number, single in enumerate(self.model.models_):
             parts = replace(
@@ -48,14 +46,7 @@ class SeveralTargetsJob(TrainingJob):
                 single, parts, self.request.seed
             )
         self.evaluation = EvaluationOfTargets(evaluations)
-        self.measured = next(iter(evaluations.values()))
-        if not self.parts.has_test:
-            text = (
-                "There was no test: each row was predicted without training on it (out"
-                " of fold)."
-            )
-            self.model.notes_.append(Note(text, "no test"))
-        self.seconds["measuring"] = time.perf_counter() - started
+        return next(iter(evaluations.values()))
 
     def finish_unmeasured(self):
         """Save the trained model without metrics and without a report, and exit."""
