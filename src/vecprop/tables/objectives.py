@@ -128,13 +128,13 @@ class Objective:
             losses = self.row_losses(y, np.full(len(y), constant))
             return np.average(losses, weights=weight)
 
-        result: Any = minimize_scalar(
+        result = minimize_scalar(
             mean_loss,
             bounds=(y.min(), y.max()),
             method="bounded",
             options={"xatol": 1e-9 * np.ptp(y)},
         )
-        return result.x
+        return float(result.x)
 
     def d2(self, y: ndarray, predicted: ndarray, weight: ndarray | None) -> float:
         """Return the share of the loss that the predictions explain, compared with the best constant."""
@@ -143,7 +143,7 @@ class Objective:
         loss_of_constant = np.average(self.row_losses(y, constant), weights=weight)
         if loss_of_constant == 0:
             return float(loss == 0)
-        return 1 - loss / loss_of_constant
+        return float(1 - loss / loss_of_constant)
 
 
 SQUARED = Objective(SquaredError())
