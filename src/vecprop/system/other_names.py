@@ -370,10 +370,13 @@ SETTINGS = {
     "early_stopping": (
         "pass early_stopping=True, and the number of epochs as n_iter_no_change"
     ),
-    "loss": "use a regressor for losses of numbers, and a classifier for classes",
+    "loss": (
+        "regressors have losses of numbers, and classifiers losses of classes; for"
+        " another loss pass an object derived from vecprop.extend.Loss"
+    ),
     "hidden_layer_sizes": "pass the width of each hidden layer, such as (64, 64)",
     "n_jobs": "pass the number of threads, or None for all",
-    "target": "pass the name of one column",
+    "target": "pass the name of a column, or a list of names",
     "workers": "pass vecprop.cluster.DaskWorkers(), or the number of threads as n_jobs",
 }
 """For each setting, what to pass instead of an invalid value."""

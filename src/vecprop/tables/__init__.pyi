@@ -7,5 +7,6 @@ from .kinds.kinds import guess_task as guess_task
 from .reading.reading import read_chunks as read_chunks
 from .reading.reading import read_table as read_table
 from .regressor import TabularRegressor as TabularRegressor
+from .table_encoder import TableEncoder as TableEncoder
 
 __all__: list[str]
