@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "vecprop"
+TESTS = ROOT / "tests"
 KERNELS = [SOURCE / "compiled" / folder for folder in ("run", "gemm", "lower")]
 """Folders that the limits on lines of a function and on positional arguments
 exclude.
@@ -34,6 +35,27 @@ VAGUE_NAMES = frozenset(
         """,
     )
 )
+PUBLIC_MODULES = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        vecprop vecprop.app vecprop.blocks vecprop.check vecprop.cluster vecprop.export vecprop.extend
+        vecprop.learn vecprop.learn.tutorial vecprop.mlflow vecprop.pictures vecprop.tables
+        """,
+    )
+)
+"""Modules that the documentation names. Their names, except modules, are public."""
+
+PUBLIC_FUNCTIONS = frozenset(
+    {"vecprop.files.model_file.information", "vecprop.files.onnx.register"}
+)
+"""Functions of other modules that the documentation describes."""
+
+REPLACEMENTS = frozenset({"setattr", "delattr", "setitem", "delitem"})
+"""Methods of ``pytest.MonkeyPatch`` that replace parts of the program. Environment
+variables and the working directory are conditions that users set too.
+"""
+
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -153,11 +175,58 @@ def density(folders: list[Path]) -> dict[str, float]:
     return figures
 
 
+def imported_names(tree: ast.AST) -> Iterator[str]:
+    """Yield the full names that a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def is_module(name: str) -> bool:
+    """Return whether a full name is that of a module of vecprop."""
+    path = SOURCE.parent.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def is_internal(name: str) -> bool:
+    """Return whether a full name belongs to vecprop and is not documented."""
+    if name.partition(".")[0] != "vecprop" or name in PUBLIC_FUNCTIONS:
+        return False
+    module = name if is_module(name) else name.rpartition(".")[0]
+    return module not in PUBLIC_MODULES
+
+
+def replacements(tree: ast.AST) -> int:
+    """Return the number of calls that replace parts of the program."""
+    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    methods = [node for node in functions if isinstance(node, ast.Attribute)]
+    return sum(method.attr in REPLACEMENTS for method in methods)
+
+
+def density_of_tests(folder: Path) -> dict[str, int]:
+    """Return how often tests reach behind the public interface."""
+    figures = {"test files that import internals": 0, "monkeypatches": 0}
+    for file in python_files([folder]):
+        tree = ast.parse(file.read_text("utf-8"))
+        internal_names = [name for name in imported_names(tree) if is_internal(name)]
+        if internal_names:
+            figures["test files that import internals"] += 1
+        figures["monkeypatches"] += replacements(tree)
+    return figures
+
+
 def main(arguments: list[str]) -> None:
     """Print the figures of folders."""
     folders = [Path(argument).resolve() for argument in arguments] or [SOURCE]
     for name, figure in density(folders).items():
         print(f"{name}: {figure:.10g}")
+    if not arguments:
+        for name, figure in density_of_tests(TESTS).items():
+            print(f"{name}: {figure}")
 
 
 if __name__ == "__main__":

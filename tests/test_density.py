@@ -1,5 +1,6 @@
 """The code does not become harder to read: its figures only fall."""
 
+import ast
 import sys
 import tomllib
 from pathlib import Path
@@ -22,8 +23,23 @@ def first(rows, own):
 '''
 
 
+TESTS = """
+import vecprop as vp
+import vecprop.core.layers
+from vecprop import Network, catalog, tables
+from vecprop.tables import TableError, table_model
+from vecprop.files.onnx import register
+
+monkeypatch.setattr("vecprop.train.run.SECONDS", 1)
+monkeypatch.setenv("VECPROP_ENGINE", "reference")
+patch.delitem(records, "name")
+setattr(vp, "name", 1)
+"""
+
+
 def test_figures_do_not_rise():
-    figures = density.density([density.SOURCE])
+    figures: dict[str, float] = density.density([density.SOURCE])
+    figures |= density.density_of_tests(density.TESTS)
     if sys.version_info >= (3, 12):
         del figures["tokens"]  # later versions also count parts of f-strings
     risen = {name: figure for name, figure in figures.items() if figure > LIMITS[name]}
@@ -52,3 +68,19 @@ def test_long_functions_are_counted_without_docstrings(tmp_path):
     short = "def short():\n    '''Return.\n\n    More.\n    '''\n" + "    x = 1\n" * 59
     (tmp_path / "module.py").write_text(long + short)
     assert density.density([tmp_path])["functions of more than 60 lines"] == 1
+
+
+def test_internals_that_tests_reach_are_counted(tmp_path):
+    tree = ast.parse(TESTS)
+    internal_names = filter(density.is_internal, density.imported_names(tree))
+    assert list(internal_names) == [
+        "vecprop.core.layers",
+        "vecprop.catalog",
+        "vecprop.tables.table_model",
+    ]
+    (tmp_path / "test_module.py").write_text(TESTS)
+    (tmp_path / "test_public.py").write_text("import vecprop\n")
+    assert density.density_of_tests(tmp_path) == {
+        "test files that import internals": 1,
+        "monkeypatches": 2,
+    }
