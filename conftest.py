@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 
 import vecprop
 
+pytest_plugins = ["conditions"]
+
 collect_ignore = (
     [] if find_spec("skl2onnx") and find_spec("onnx") else ["src/vecprop/files/onnx"]
 )

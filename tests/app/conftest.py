@@ -91,15 +91,6 @@ def models(people, tmp_path_factory):
 
 
 @pytest.fixture
-def no_pictures(monkeypatch):
-    """Replace the plots of reports by empty ones, because drawing is slow."""
-    monkeypatch.setattr(
-        "matplotlib.figure.Figure.savefig",
-        lambda self, file, **_: file.write('viewBox="0 0 1 1"</style></defs></svg>'),
-    )
-
-
-@pytest.fixture
 def trained(models, tmp_path):
     """Put people.csv and its models buys.npz and spends.npz into the test's folder."""
     for name in ("people.csv", "buys.npz", "spends.npz"):

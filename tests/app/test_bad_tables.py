@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conditions import full_disk
 from sampled import sampled
 from shared_commands import FAST
 
@@ -184,10 +185,10 @@ def test_a_full_disk_gives_one_sentence_and_keeps_the_old_model(
     assert done.stderr.endswith("page.html: No space left on device.\n")
     assert "log loss" in done.stdout
     before = Path("people.npz").read_bytes()
-    monkeypatch.setattr("os.fsync", lambda number: full())
-    done = vecprop(
-        "train", table, "--target", "buys", "--force", "--seed", 1, *FAST, code=1
-    )
+    with full_disk():
+        done = vecprop(
+            "train", table, "--target", "buys", "--force", "--seed", 1, *FAST, code=1
+        )
     assert done.stderr.endswith("people.npz: No space left on device.\n")
     assert Path("people.npz").read_bytes() == before
 

@@ -16,8 +16,6 @@ import pytest
 from killing import Killed, kill_at
 from sampled import sampled
 from vecprop import TabularClassifier, read_table
-from vecprop.app import converting
-from vecprop.tables.reading import delimited
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +24,8 @@ def no_waiting_for_the_disk(monkeypatch):
 
 
 @pytest.fixture
-def small_parts(monkeypatch):
-    monkeypatch.setattr(converting, "ROWS", 4)
+def small_parts(limit):
+    limit("convert: rows", 4)
 
 
 NASTY = {
@@ -67,8 +65,8 @@ NASTY = {
 @pytest.mark.parametrize(
     ("ending", "rows"), sampled([(".csv.gz", 2), (".csv", 100), (".csv", 4)], 3)
 )
-def test_column_types_fit_all_rows(vecprop, tmp_path, monkeypatch, ending, rows):
-    monkeypatch.setattr(converting, "ROWS", rows)
+def test_column_types_fit_all_rows(vecprop, tmp_path, limit, ending, rows):
+    limit("convert: rows", rows)
     text = pd.DataFrame(NASTY).to_csv(index=False, sep=";").encode()
     path = tmp_path / f"t{ending}"
     path.write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
@@ -143,9 +141,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_invalid_text_is_named(vecprop, tmp_path, small_parts, monkeypatch, name):
+def test_invalid_text_is_named(vecprop, tmp_path, small_parts, limit, name):
     text, options, message = REFUSED[name]
-    monkeypatch.setattr(delimited, "SAMPLE", 1000)
+    limit("reading: bytes of a sample", 1000)
     (tmp_path / "t.csv").write_text(text, errors="surrogateescape")
     assert message in vecprop("convert", "t.csv", "t", *options, code=3).stderr
     assert not list((tmp_path / "t").glob("part*"))

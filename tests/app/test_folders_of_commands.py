@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conditions import current_limit
 from sampled import sampled
 from shared_commands import FAST
-from vecprop.tables.streaming import memory_plan
 
 
 @pytest.fixture
@@ -97,13 +97,14 @@ def test_rows_of_a_parquet_folder_are_explained_like_a_table(vecprop, trained, p
     )
 
 
-LITTLE = ("--memory", memory_plan.PROGRAM + 8_000_000)
+MEMORY = current_limit("stream: memory of the program") + 8_000_000
+LITTLE = ("--memory", MEMORY)
 """Memory for only a sample of the rows of the folder "large"."""
 
 
 @pytest.fixture
-def large(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_plan, "MIN_MEMORY", 0)
+def large(tmp_path, limit):
+    limit("stream: least memory", 0)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -147,10 +148,7 @@ def test_training_on_a_folder_larger_than_memory(vecprop, large):
         "instead of 2400, which is the maximum" in note for note in result["notes"]
     )
     assert any("rows block by block" in note for note in result["notes"])
-    assert (
-        f'memory = "{memory_plan.PROGRAM + 8_000_000}"'
-        in Path("large.toml").read_text()
-    )
+    assert f'memory = "{MEMORY}"' in Path("large.toml").read_text()
     vecprop("predict", "large.npz", "large", "-o", "before.csv")
     vecprop("train", "--config", "large.toml", "--force")
     vecprop("predict", "large.npz", "large", "-o", "after.csv")
@@ -250,7 +248,7 @@ def test_notes_on_parts_count_all_rows(vecprop, trained, measured):
     )
 
 
-def test_text_larger_than_memory_is_not_evaluated(vecprop, trained, monkeypatch):
-    monkeypatch.setattr(memory_plan, "available_memory", lambda: 1000)
+def test_text_larger_than_memory_is_not_evaluated(vecprop, trained, limit):
+    limit("available memory of streams", lambda: 1000)
     done = vecprop("evaluate", "buys.npz", "people.csv", code=3)
     assert "people-parquet`." in done.stderr

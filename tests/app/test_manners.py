@@ -75,12 +75,10 @@ def test_the_number_of_further_notes_is_shown(vecprop, tmp_path):
     ],
 )
 def test_missing_extras_are_named(
-    vecprop, table, people, monkeypatch, module, extra, command
+    vecprop, table, people, without_package, module, extra, command
 ):
     people.to_parquet(table.with_suffix(".parquet"))
-    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, module, None)
+    without_package(module)
     done = vecprop(*command, code=1)
     assert done.stderr.endswith(f'pip install "vecprop[{extra}]".\n')
     assert not list(table.parent.glob("*.npz"))

@@ -1,7 +1,5 @@
 """Test errors of ``vecprop playground`` before the page is served."""
 
-import sys
-
 import pytest
 
 pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
@@ -30,14 +28,9 @@ def test_errors_are_one_sentence(vecprop, tmp_path, arguments, code, sentence):
     ).stderr.startswith(sentence)
 
 
-def test_without_bokeh_the_error_says_what_to_install(vecprop, monkeypatch):
-    for name in ("page", "server"):
-        monkeypatch.delitem(
-            sys.modules, f"vecprop.learn.playground.{name}", raising=False
-        )
-    for name in [name for name in sys.modules if name.partition(".")[0] == "bokeh"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "bokeh", None)
+def test_without_bokeh_the_error_says_what_to_install(vecprop, without_package):
+    importers = [f"vecprop.learn.playground.{name}" for name in ("page", "server")]
+    without_package("bokeh", *importers)
     assert (
         vecprop("playground", code=1).stderr
         == 'The playground needs bokeh: pip install "vecprop[playground]".\n'

@@ -12,7 +12,9 @@ from shared_commands import FAST
 from vecprop.app.training.cluster import local_cluster
 
 
-def test_invalid_workers_and_missing_dask_raise_an_error(vecprop, table, monkeypatch):
+def test_invalid_workers_and_missing_dask_raise_an_error(
+    vecprop, table, without_package
+):
     for where in ("four", "local:", "local:0", "local:x", "local:-1", "127.0.0.1:8786"):
         done = vecprop("train", table, "--target", "buys", "--workers", where, code=2)
         assert (
@@ -20,7 +22,7 @@ def test_invalid_workers_and_missing_dask_raise_an_error(vecprop, table, monkeyp
             == f"--workers {where}: give the address of a scheduler (tcp://HOST:8786)"
             " or local:4.\n"
         )
-    monkeypatch.setitem(sys.modules, "distributed", None)
+    without_package("distributed")
     done = vecprop("train", table, "--target", "buys", "--workers", "local:2", code=2)
     assert done.stderr == '--workers needs Dask: pip install "vecprop[dask]".\n'
 
@@ -96,9 +98,9 @@ def test_workers_train_on_folders_larger_than_memory(tmp_path):
 
 
 @pytest.mark.long
-def test_an_unreachable_scheduler_raises_an_error(vecprop, table, monkeypatch):
+def test_an_unreachable_scheduler_raises_an_error(vecprop, table, limit):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("vecprop.app.training.cluster.SECONDS", 1)
+    limit("cluster: seconds to connect", 1)
     done = vecprop(
         "train", table, "--target", "buys", "--workers", "tcp://127.0.0.1:9", code=2
     )

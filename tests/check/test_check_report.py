@@ -1,10 +1,10 @@
-import builtins
 import json
 import pickle
 
 import numpy as np
 import pytest
 
+from conditions import terminal
 from vecprop.check import GradientError, Report, Verdict, check_gradients
 
 w = np.array([[0.5, -1.0], [2.0, 3.0]])
@@ -77,21 +77,15 @@ def test_frame_and_notebook():
     assert "an extra factor of 2" in html
 
 
-def test_terminal(monkeypatch):
+def test_terminal(without_package):
     pytest.importorskip("rich")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    coloured = str(FAILED)
-    assert "\x1b[" in coloured
-    assert "FAIL" in coloured
-    real_import = builtins.__import__
-
-    def no_rich(name, *rest):
-        if name.startswith("rich"):
-            raise ImportError(name)
-        return real_import(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", no_rich)
-    assert str(FAILED) == FAILED.text()
+    with terminal():
+        colored = str(FAILED)
+        without_package("rich")
+        plain = str(FAILED)
+    assert "\x1b[" in colored
+    assert "FAIL" in colored
+    assert plain == FAILED.text()
 
 
 def test_taylor_remainder():

@@ -12,7 +12,7 @@ import registry
 import vecprop as vp
 from sampled import sampled
 from vecprop import compile
-from vecprop.compiled import compiled_network, program
+from vecprop.compiled import program
 from vecprop.compiled.run import dense
 
 CASES = [(layer, vp.SquaredError()) for layer in registry.LAYERS] + [
@@ -80,10 +80,10 @@ def test_any_shape(widths, inputs, rows, members, seed):
     ids=["blocks", "BLAS", "loops"],
 )
 @pytest.mark.parametrize("widths", [(65, 40, 3), (3, 17, 1), (1, 40, 40), (30, 1, 9)])
-def test_every_algorithm_of_products(widths, fast, large, monkeypatch):
+def test_every_algorithm_of_products(widths, fast, large, monkeypatch, limit):
     monkeypatch.setattr(dense, "uses_blocks", lambda: fast)
-    monkeypatch.setattr(dense, "LARGE", large)
-    monkeypatch.setattr(dense, "WIDE", large)
+    limit("compiled: large layer", large)
+    limit("compiled: wide layer", large)
     program.program_of.cache_clear()
     network = vp.Network(
         widths[0],
@@ -316,11 +316,11 @@ def test_predictions_do_not_depend_on_the_number_of_rows(rows, width):
 @pytest.mark.parametrize(
     "layers", [[vp.Dense(3)], [vp.Dense(300), vp.ReLU(), vp.Dense(1)]], ids=len
 )
-def test_predictions_do_not_depend_on_the_rows_per_call(layers, monkeypatch):
+def test_predictions_do_not_depend_on_the_rows_per_call(layers, limit):
     network = vp.Network(40, layers, vp.SquaredError())
     theta, X = network.init(0), np.random.default_rng(0).normal(size=(2100, 40))
     whole = vp.compile(network).predictor(theta)
-    monkeypatch.setattr(compiled_network, "AT_ONCE", 1)  # a tile in each call
+    limit("compiled: rows in a call", 1)  # a tile in each call
     in_parts = vp.compile(network).predictor(theta)
     for rows in (1, 2, 128, 129, 256, 257, 258, 512, 513, 1025, 2100):
         np.testing.assert_array_equal(in_parts(X[:rows]), whole(X[:rows]))

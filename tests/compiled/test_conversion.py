@@ -14,7 +14,6 @@ import vecprop as vp
 from anonymous_memory import MEGABYTE, peak_of, reads_proc
 from sampled import sampled
 from vecprop.compiled.jit import fit_record
-from vecprop.core.rows import selection
 from vecprop.core.rows.selection import Scaling, Selection
 from vecprop.core.summary import memory_of_a_fit
 from vecprop.optimize.settings import EngineName
@@ -35,10 +34,10 @@ FEW = [np.int64, np.float64]
 
 
 @pytest.fixture(autouse=True)
-def all_is_large(monkeypatch):
+def all_is_large(limit):
     """Convert small arrays lazily, too."""
-    monkeypatch.setattr("vecprop.core.rows.inputs.AS_READ", 0)
-    monkeypatch.setattr("vecprop.core.rows.inputs.PART", 64)
+    limit("inputs: numbers kept as read", 0)
+    limit("inputs: numbers in a part", 64)
 
 
 def numbers(N, I, kind):
@@ -174,7 +173,7 @@ def test_the_error_of_a_wrong_shape_is_the_usual_one():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", [np.int64, np.float64])
-def test_predictions_in_chunks_are_bit_identical(kind, monkeypatch):
+def test_predictions_in_chunks_are_bit_identical(kind, limit):
     I, X = 30, numbers(1100, 30, kind)
     network = vp.Network(
         I, [vp.Dense(8), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy()
@@ -185,7 +184,7 @@ def test_predictions_in_chunks_are_bit_identical(kind, monkeypatch):
     )
     compiled = vp.compile(network)
     expected = [compiled.predict(theta, rows), model.predict_proba(rows)]
-    monkeypatch.setattr(selection, "PART", 1)  # parts of as few rows as may be
+    limit("selection: numbers in a part", 1)  # parts of as few rows as may be
     for raw in (X, np.asfortranarray(X)):
         for whole, by_parts in zip(
             expected,
@@ -235,9 +234,9 @@ ESTIMATORS = {
 @pytest.mark.parametrize(
     ("name", "kind"), sampled(product(ESTIMATORS, [np.bool_, np.int64, np.float64]))
 )
-def test_estimators_convert_dtypes_bit_identically(name, kind, monkeypatch):
-    monkeypatch.setattr("vecprop.estimators.many.folds.LARGE", 0)
-    monkeypatch.setattr("vecprop.estimators.many.evaluation.LARGE", 0)
+def test_estimators_convert_dtypes_bit_identically(name, kind, limit):
+    limit("search: large data of a fold", 0)
+    limit("search: large data of scores", 0)
     X, y = numbers(90, 6, kind), RNG.integers(0, 2, 90)
     X = X % 9 if kind == np.int64 else X
     if kind == np.float64:  # in place of other numbers, by columns

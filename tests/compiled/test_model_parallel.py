@@ -1,6 +1,5 @@
 """Layers split between threads train like others, and bits do not depend on the number of threads."""
 
-import importlib
 from typing import Any
 
 import numba
@@ -281,8 +280,8 @@ def test_members_train_as_single_fits(wide, F):
     "network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "by results"]
 )
 @pytest.mark.parametrize("value", sampled([np.nan, np.inf]))
-def test_nonfinite_x_is_detected_in_the_gradient(network, value, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("vecprop.train.compiled"), "MUCH", 1)
+def test_nonfinite_x_is_detected_in_the_gradient(network, value, limit):
+    limit("compiled: many inputs", 1)
     X, t = data(network, 300)
     X[257, 19] = value
     with pytest.raises(ValueError, match="X is not finite: row 257, column 19"):

@@ -227,10 +227,10 @@ def test_repr_of_a_network_evaluates_to_the_network():
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 # one by one, by squares, and by several threads
 @pytest.mark.parametrize("rows", [3, 2**15 + 5, 2**17 + 5])
-def test_only_finite_numbers_are_accepted(F, rows, monkeypatch):
+def test_only_finite_numbers_are_accepted(F, rows, monkeypatch, limit):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
-    for limit, number in (("MANY", 2**15), ("ELEMENTS_PER_THREAD", 2**17)):
-        monkeypatch.setattr(f"vecprop.core.rows.inputs.{limit}", number)
+    limit("inputs: many numbers", 2**15)
+    limit("inputs: numbers of a thread", 2**17)
     t = np.zeros(rows, int)
     for value in (1, np.finfo(F).max / 4):  # squares of the second overflow
         X = np.full((rows, 2), value, F)

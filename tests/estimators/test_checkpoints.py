@@ -19,7 +19,6 @@ from vecprop import (
 )
 from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file.container import read_document
-from vecprop.train import compiled
 
 R = np.random.default_rng(0)
 X = R.normal(size=(80, 4))
@@ -51,10 +50,10 @@ LEARNED = ["theta_", "_ending", *CURVES, *COUNTS]
 
 
 @pytest.fixture(autouse=True)
-def kept_often(monkeypatch):
+def kept_often(limit):
     """Write files after each single epoch."""
-    monkeypatch.setattr(pace, "SHARE", np.inf)
-    monkeypatch.setattr(compiled, "SECONDS", 0)
+    limit("checkpoint: share of the time", np.inf)
+    limit("compiled: seconds in a call", 0)
 
 
 def require_same(one, whole):

@@ -1,6 +1,5 @@
 """Test that plots of fitted models show the model's numbers and names."""
 
-import sys
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -207,9 +206,8 @@ def test_plots_that_are_impossible_raise_an_error(model):
 @pytest.mark.parametrize(
     "name", ["loss", "decision_boundary", "hidden_space", "confusion", "calibration"]
 )
-def test_the_error_says_how_to_install_matplotlib(model, monkeypatch, name):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "matplotlib.pyplot")
+def test_the_error_says_how_to_install_matplotlib(model, without_package, name):
+    without_package("matplotlib")
     with pytest.raises(ImportError, match=r'pip install "vecprop\[pictures\]"'):
         getattr(model.plot, name)(*(() if name == "loss" else (X, y)))
 

@@ -19,7 +19,7 @@ from models import fresh
 from sampled import sampled
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.core.rows import selection
-from vecprop.estimators.many import evaluation, folds, scaling
+from vecprop.estimators.many import scaling
 from vecprop.estimators.many.folds import Split
 
 RNG = np.random.default_rng(0)
@@ -46,20 +46,14 @@ def test_a_verbose_pipeline_prints_its_steps(capsys):
 
 
 @pytest.fixture
-def all_is_large(monkeypatch):
+def all_is_large(limit):
     """Read small data in many small chunks, like large data."""
-    limits = [
-        (folds, "LARGE", 0),
-        (evaluation, "LARGE", 0),
-        (scaling, "PART", 100),
-        (scaling, "SOME", 10),
-    ]
-    for module, name, limit in (
-        *limits,
-        (selection, "PART", 1),
-        (selection, "ROWS", 8),
-    ):
-        monkeypatch.setattr(module, name, limit)
+    limit("search: large data of a fold", 0)
+    limit("search: large data of scores", 0)
+    limit("search: numbers scaled at once", 100)
+    limit("search: numbers in a sample", 10)
+    limit("selection: numbers in a part", 1)
+    limit("selection: rows in a part", 8)
 
 
 def assert_same(search, reference, X):
@@ -279,11 +273,12 @@ def random_rows(rng):
 
 @pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
-def test_scalers_are_fitted_in_chunks(scaler, count, monkeypatch):
+def test_scalers_are_fitted_in_chunks(scaler, count, limit):
     rng = np.random.default_rng(count)
     for _ in range(count):
-        monkeypatch.setattr(
-            scaling, "PART", 5000 if count == 3 else int(rng.integers(100, 100_000))
+        limit(
+            "search: numbers scaled at once",
+            5000 if count == 3 else int(rng.integers(100, 100_000)),
         )
         assert_fitted_alike(scaler, random_rows(rng))
 

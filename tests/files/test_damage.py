@@ -23,7 +23,6 @@ from models import FEW, TWO, X, fitted, raw_table
 from sampled import sampled
 from vecprop import FileError, load, save
 from vecprop.files import model_file
-from vecprop.files.model_file import container
 
 pytestmark = pytest.mark.usefixtures("reference_engine")
 
@@ -173,8 +172,8 @@ def test_foreign_files(good, tmp_path):
         load(tmp_path / "nothing")
 
 
-def test_a_newer_format_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(container, "VERSION", 2)
+def test_a_newer_format_is_named(tmp_path, monkeypatch, limit):
+    limit("model file: version", 2)
     save(MODEL, tmp_path / "model")
     monkeypatch.undo()
     refused(
@@ -227,9 +226,7 @@ HOW = {
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_loading_needs_no_more_memory_than_the_file_size(
-    how, good, tmp_path, monkeypatch
-):
+def test_loading_needs_no_more_memory_than_the_file_size(how, good, tmp_path, limit):
     path = tmp_path / "model"
     path.write_bytes(good)
     if how == "compressed":
@@ -255,7 +252,7 @@ def test_loading_needs_no_more_memory_than_the_file_size(
                 archive.filelist.append(twin)
             archive._didModify = True  # pyright: ignore[reportAttributeAccessIssue] (private)
     else:
-        monkeypatch.setattr(container, "_MOST_ENTRIES", 100)
+        limit("model file: entries", 100)
         with zipfile.ZipFile(path, "a") as archive:
             for number in range(100):
                 archive.writestr(f"{number}.npy", b"")

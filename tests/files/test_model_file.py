@@ -34,7 +34,6 @@ from sampled import sampled
 from vecprop import FileError, MLPClassifier, MLPRegressor, load, save
 from vecprop.export import TrainedNetwork
 from vecprop.files import model_file
-from vecprop.files.model_file import container
 from vecprop.files.model_file.json_values import Reader, Writer
 from vecprop.files.model_file.registry import BY_CLASS, BY_NAME
 
@@ -241,8 +240,8 @@ def test_a_long_training_has_as_many_arrays_as_a_short_one(engine, tmp_path):
     assert arrays_of(100) == arrays_of(2)
 
 
-@pytest.mark.parametrize("limit", ["_MOST_ENTRIES", "_LARGEST_DOCUMENT"])
-def test_files_too_large_to_load_are_not_written(limit, tmp_path, monkeypatch):
+@pytest.mark.parametrize("limited", ["entries", "bytes of the document"])
+def test_files_too_large_to_load_are_not_written(limited, tmp_path, limit):
     path, model, larger = (
         tmp_path / "model",
         trained(2),
@@ -252,10 +251,10 @@ def test_files_too_large_to_load_are_not_written(limit, tmp_path, monkeypatch):
     old = path.read_bytes()
     with np.load(path) as file:
         size = {
-            "_MOST_ENTRIES": len(file.files),
-            "_LARGEST_DOCUMENT": len(file["document"]),
-        }[limit]
-    monkeypatch.setattr(container, limit, size)
+            "entries": len(file.files),
+            "bytes of the document": len(file["document"]),
+        }[limited]
+    limit(f"model file: {limited}", size)
     save(model, path)  # the maximum for a file
     load(path)
     with pytest.raises(

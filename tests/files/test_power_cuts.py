@@ -10,7 +10,6 @@ import pytest
 import vecprop as vp
 from power_cuts import Disk, lay_out
 from vecprop.files import atomic
-from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file import container
 
 RNG = np.random.default_rng(0)
@@ -51,8 +50,8 @@ def population(path, epochs=4):
 
 
 @pytest.fixture(autouse=True)
-def written_after_each_epoch(monkeypatch):
-    monkeypatch.setattr(pace, "SHARE", np.inf)
+def written_after_each_epoch(limit):
+    limit("checkpoint: share of the time", np.inf)
 
 
 def cut(train, root, monkeypatch):

@@ -16,7 +16,6 @@ from models import raw_table
 from sampled import sampled
 from vecprop import FileError
 from vecprop.export import to_numpy, to_onnx
-from vecprop.tables.encoding import columns as tables_columns
 from vecprop.tables.encoding.columns import NumberInputs
 from vecprop.tables.ensemble.ensemble import Ensemble, temperature_scaled
 from vecprop.tables.kinds.values import MISSING, as_names
@@ -362,8 +361,8 @@ def test_empty_text_is_missing_unless_it_is_a_category():
         )
 
 
-def test_columns_that_cannot_be_exported_are_named(monkeypatch):
-    monkeypatch.setattr(tables_columns, "CATEGORIES", 20)
+def test_columns_that_cannot_be_exported_are_named(limit):
+    limit("encoder: categories", 20)
     words = [f"word{number % 11} and word{number % 13}" for number in range(90)]
     model = regressor(
         DAYS.assign(words=words, code=[f"c{number % 45}" for number in range(90)])

@@ -15,10 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import alike_members as of
 import vecprop as vp
-from vecprop.scale import cluster as client_module
-from vecprop.tables.streaming import memory_plan
 from vecprop.tables.streaming.streamed import StreamedRows
-from vecprop.train.population import bundles
 
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
@@ -58,8 +55,8 @@ def client(cluster):
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    monkeypatch.setattr(bundles, "SECONDS", 0.05)
+def small(limit):
+    limit("bundle: seconds", 0.05)
 
 
 def population(count):
@@ -110,8 +107,8 @@ def test_one_two_and_four_workers_are_bit_identical_to_local_training(cluster, c
         assert seen[-1].ended == len(members)
 
 
-def test_a_lost_cluster_is_reported(cluster, client, monkeypatch):
-    monkeypatch.setattr(client_module, "PATIENCE", 2.0)
+def test_a_lost_cluster_is_reported(cluster, client, limit):
+    limit("cluster: patience", 2.0)
     members = population(400)
 
     def leave(progress):
@@ -252,10 +249,8 @@ def unread(*arguments):
 
 
 def test_a_large_table_is_read_while_workers_die_and_join(
-    cluster, client, tmp_path, monkeypatch
+    cluster, client, tmp_path, monkeypatch, little
 ):
-    monkeypatch.setattr(memory_plan, "MIN_MEMORY", 0)
-    monkeypatch.setattr(memory_plan, "MIN_SAMPLED", 10)
     rows = RNG.normal(size=(16_000, 6))
     frame = pd.DataFrame(rows, columns=list("abcdef")).assign(
         y=np.where(rows[:, 0] * rows[:, 1] > 0, "yes", "no")
@@ -267,7 +262,7 @@ def test_a_large_table_is_read_while_workers_die_and_join(
         model = vp.TabularClassifier(
             "y", n_estimators=2, max_iter=12, random_state=0, workers=workers
         )
-        return model.fit(tmp_path, memory=memory_plan.PROGRAM + 20_000_000)
+        return model.fit(tmp_path, memory=little + 20_000_000)
 
     def harm():
         while sum(client.run(running).values()) < 2:

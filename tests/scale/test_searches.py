@@ -10,7 +10,6 @@ from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from scale.fake_client import FakeClient
-from vecprop.train.population import bundles
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)).astype(np.float32)
@@ -54,8 +53,8 @@ def assert_same(one, other):
     "settings",
     [{}, {"scoring": ["accuracy", "roc_auc"], "refit": "accuracy", "halving": 2}],
 )
-def test_workers_return_the_scores_of_a_local_search(settings, monkeypatch):
-    monkeypatch.setattr(bundles, "MOST", 3)
+def test_workers_return_the_scores_of_a_local_search(settings, limit):
+    limit("bundle: members", 3)
     client, grid = (
         Watched("done", "lost", "gone"),
         {"alpha": [1e-4, 1.0], "early_stopping": [True, False]},

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import sys
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -14,21 +13,19 @@ from sklearn.base import clone
 import alike_members as of
 import vecprop as vp
 from scale.fake_client import FakeClient, KilledWorker
-from vecprop.scale import cluster as client_module
 from vecprop.scale import workers
 from vecprop.scale.cluster import machine
-from vecprop.train.population import bundles
 
 MEMBERS = [of.member(seed=seed, batch_size=40) for seed in range(12)]
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
+def small(limit):
     """Bundles of two members, and no waiting."""
-    monkeypatch.setattr(bundles, "MOST", 2)
-    monkeypatch.setattr(workers, "LAST", 0.0)
-    monkeypatch.setattr(workers, "POLL_INTERVAL", 0.0)
-    monkeypatch.setattr(client_module, "PATIENCE", 0.0)
+    limit("bundle: members", 2)
+    limit("cluster: seconds until the last bundles", 0.0)
+    limit("cluster: seconds between polls", 0.0)
+    limit("cluster: patience", 0.0)
 
 
 def trained(client, members=MEMBERS, progress=None, **settings):
@@ -277,8 +274,8 @@ def test_settings_are_copied_and_pickled_without_the_client():
             vp.cluster.DaskWorkers(retries=retries)  # pyright: ignore[reportArgumentType]
 
 
-def test_a_missing_dask_or_client_is_reported_with_advice(monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
+def test_a_missing_dask_or_client_is_reported_with_advice(without_package):
+    without_package("distributed")
     with pytest.raises(
         ImportError, match=r'DaskWorkers needs Dask: pip install "vecprop\[dask\]"'
     ):

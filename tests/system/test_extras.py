@@ -66,15 +66,12 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_missing_extras_are_named(name, monkeypatch, tmp_path):
+def test_missing_extras_are_named(name, monkeypatch, without_package, tmp_path):
     monkeypatch.chdir(tmp_path)
     for file in ("t.csv", "t.parquet"):
         (tmp_path / file).write_text("a,y\n1,u\n2,v\n")
-    for module in {
-        *EXTRAS.split(),
-        *(known for known in sys.modules if known.partition(".")[0] in EXTRAS.split()),
-    }:
-        monkeypatch.setitem(sys.modules, module, None)
+    for extra in EXTRAS.split():
+        without_package(extra)
     package, extra, call = NEEDED[name]
     with pytest.raises(
         ImportError,
@@ -86,10 +83,10 @@ def test_missing_extras_are_named(name, monkeypatch, tmp_path):
         call()
 
 
-def test_a_missing_pyarrow_is_named_if_pandas_is_there(monkeypatch, tmp_path):
+def test_a_missing_pyarrow_is_named_if_pandas_is_there(without_package, tmp_path):
     pytest.importorskip("pandas")
     (tmp_path / "t.parquet").write_text("PAR1")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    without_package("pyarrow")
     for call in (
         vp.read_table,
         vp.TabularClassifier("y").fit,

@@ -11,7 +11,6 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import vecprop as vp
-from vecprop.system import versions
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 Y = (X[:, 0] > 0).astype(int)
@@ -59,14 +58,14 @@ WRITTEN: dict[str, Any] = {
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_pickles_of_another_version_warn(kind, monkeypatch):
+def test_pickles_of_another_version_warn(kind, limit):
     if kind.startswith("table"):
         pytest.importorskip("pandas")
     written = WRITTEN[kind]()
     content = pickle.dumps(written)
     again = pickle.loads(content)  # warnings are errors in tests
     assert "_vecprop_version" not in vars(again)
-    monkeypatch.setattr(versions, "__version__", "99.1")
+    limit("version of the program", "99.1")
     with pytest.warns(
         vp.VersionWarning,
         match=rf"vecprop {vp.__version__} is read by vecprop 99\.1, which",
@@ -78,9 +77,9 @@ def test_pickles_of_another_version_warn(kind, monkeypatch):
 @pytest.mark.filterwarnings(
     f"ignore::{ConvergenceWarning.__module__}.ConvergenceWarning"
 )
-def test_the_warning_is_issued_once_at_the_line_that_unpickles(tmp_path, monkeypatch):
+def test_the_warning_is_issued_once_at_the_line_that_unpickles(tmp_path, limit):
     joblib.dump(WRITTEN["ensemble"](), tmp_path / "model")
-    monkeypatch.setattr(versions, "__version__", "99.1")
+    limit("version of the program", "99.1")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default", vp.VersionWarning)
         joblib.load(tmp_path / "model")
@@ -101,7 +100,7 @@ def test_pickles_without_a_version_count_as_earlier():
             type(written).__new__(type(written)).__setstate__(state)
 
 
-def test_incompatible_pickles_are_refused(monkeypatch):
+def test_incompatible_pickles_are_refused(limit):
     history: Any = vp.History()
     with (
         pytest.warns(vp.VersionWarning),
@@ -112,7 +111,7 @@ def test_incompatible_pickles_are_refused(monkeypatch):
     lacking = {
         name: value for name, value in state.__getstate__().items() if name != "reason"
     }
-    monkeypatch.setattr(versions, "__version__", "99.1")
+    limit("version of the program", "99.1")
     refusal = (
         rf"TrainingResult was written by vecprop {vp.__version__} in a format that"
     )

@@ -309,11 +309,11 @@ def test_ctrl_c_ends_the_reading_of_a_large_file(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(40))
-def test_odd_files_are_read_as_by_pandas(seed, tmp_path, monkeypatch):
+def test_odd_files_are_read_as_by_pandas(seed, tmp_path, monkeypatch, limit):
     """`benchmarks/text_readers.py` compares thousands of files in more ways."""
     path = tmp_path / "t.csv"
     path.write_bytes(odd_text(random.Random(seed)))
-    monkeypatch.setattr(delimited, "BLOCK", 20)
+    limit("reading: bytes of a block", 20)
 
     def read():
         try:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conditions import current_limit
 from vecprop import TabularClassifier, TabularRegressor
-from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import NumberInputs
 from vecprop.tables.encoding.encoder import COMPILED_FROM, VIEWS, Encoder
 from vecprop.tables.reading import frames as blocks
@@ -56,13 +56,13 @@ def test_blocks_cover_all_rows_in_order():
 
 
 @pytest.mark.parametrize("rows", [pytest.param(N, marks=pytest.mark.long), 2050])
-def test_blocks_are_bit_identical_to_the_whole_table(monkeypatch, rows):
+def test_blocks_are_bit_identical_to_the_whole_table(limit, rows):
     frame, y = FRAME[["missing", "skewed", "town"]][:rows], NUMBERS[:rows]
     encoder, _ = Encoder.of(frame)
     whole = encoder(frame)
     classifier = TabularClassifier(**SETTINGS).fit(frame, y > 0.3)
     regressor = TabularRegressor(**SETTINGS).fit(frame, y)
-    monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", 1)
+    limit("encoder: numbers at once", 1)
     for view, X in zip(VIEWS, encoder.of_views(frame), strict=True):
         np.testing.assert_array_equal(X, whole[:, encoder.of_view(view)])
     inputs = classifier.encoder_(frame)
@@ -79,16 +79,17 @@ def test_blocks_are_bit_identical_to_the_whole_table(monkeypatch, rows):
     np.testing.assert_array_equal(in_blocks.out_of_fold_, classifier.out_of_fold_)
 
 
-def test_encoding_needs_memory_for_the_views_and_a_few_blocks(monkeypatch):
+def test_encoding_needs_memory_for_the_views_and_a_few_blocks(limit):
     frame = pd.DataFrame(
         RNG.normal(size=(8_000, 20)), columns=[f"x{number}" for number in range(20)]
     )
     model = TabularClassifier(**SETTINGS).fit(frame[:500], frame["x0"][:500] > 0)
-    monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", blocks.NUMBERS_AT_ONCE // 3)
-    encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE
+    numbers = current_limit("encoder: numbers at once") // 3
+    limit("encoder: numbers at once", numbers)
+    encoder, per_thread = model.encoder_, 8 * numbers
     threads = blocks.usable_threads()
     views = sum(4 * len(frame) * len(encoder.of_view(view)) for view in VIEWS)
-    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", views // 4)
+    limit("encoder: stored inputs", views // 4)
     for work, kept in (
         (lambda: encoder.of_views(frame), views),
         (lambda: model.predict_proba(frame), 16 * len(frame)),

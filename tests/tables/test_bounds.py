@@ -13,16 +13,15 @@ from pyarrow import feather, parquet
 
 from vecprop import TableError, TabularRegressor, read_table
 from vecprop.tables import read_chunks
-from vecprop.tables.reading import bounds, delimited
 
 LONG = "z" * 100_000
 
 
 @pytest.fixture
-def little(monkeypatch):
+def little(limit):
     """Lower the limits for small files to 2 MB."""
-    for module in (bounds, delimited):
-        monkeypatch.setattr(module, "SMALL", 2_000_000)
+    limit("reading: small file", 2_000_000)
+    limit("reading: small file within bounds", 2_000_000)
 
 
 def lines(path):
@@ -206,11 +205,11 @@ def test_ordinary_tables_are_read(tmp_path):
     assert len(read_table(tmp_path / "t.xlsx")) == 50
 
 
-def test_tables_larger_than_the_free_memory_are_read_in_chunks(tmp_path, monkeypatch):
+def test_tables_larger_than_the_free_memory_are_read_in_chunks(tmp_path, limit):
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 50_000)
-    for module in (bounds, delimited):
-        monkeypatch.setattr(module, "SMALL", 100_000)
-    monkeypatch.setattr(bounds, "available_memory", lambda: 300_000)
+    limit("reading: small file", 100_000)
+    limit("reading: small file within bounds", 100_000)
+    limit("available memory of readers", lambda: 300_000)
     with pytest.raises(
         TableError,
         match=(

@@ -12,7 +12,6 @@ from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.columns import Categories, Dates, NumberInputs
 from vecprop.tables.encoding.texts import LatentTexts
 from vecprop.tables.evaluation.report.sections import drivers
-from vecprop.tables.explaining import contributions as shapley
 from vecprop.tables.explaining.contributions import (
     Contribution,
     Explanation,
@@ -83,7 +82,7 @@ def test_columns_without_effect_get_zero_and_equal_columns_equal_contributions()
     assert values[2] == 0
 
 
-def test_batches_bound_the_memory_without_changing_results(monkeypatch):
+def test_batches_bound_the_memory_without_changing_results(limit):
     sizes = []
 
     def sized(X):
@@ -91,7 +90,7 @@ def test_batches_bound_the_memory_without_changing_results(monkeypatch):
         return bent(X)
 
     whole = shares(sized)
-    monkeypatch.setattr(shapley, "AT_ONCE", 40 * 4)
+    limit("contributions: inputs at once", 40 * 4)
     few = shares(sized)
     assert (sizes[0], max(sizes[1:])) == (2400, 40)
     for one, other in zip(whole, few, strict=True):
@@ -260,12 +259,10 @@ def test_contributions_have_equal_decimals():
     assert repr(explanation).splitlines()[-1].split() == ["sum", "+0.3980"]
 
 
-def test_further_columns_are_summed_and_control_characters_escaped(
-    regressor, monkeypatch
-):
+def test_further_columns_are_summed_and_control_characters_escaped(regressor, limit):
     (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
     assert r"\x1b[31m red" in repr(explanation)
-    monkeypatch.setattr("vecprop.tables.explaining.contributions.SHOWN", 1)
+    limit("contributions: lines", 1)
     *_, more, total = repr(explanation).splitlines()
     rest = sum(each.contribution for each in explanation.contributions[1:])
     *_, shown, _ = repr(explanation).splitlines()[2].split()

@@ -13,12 +13,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import vecprop as vp
+from conditions import terminal
 from models import fresh
 from vecprop.tables import evaluate
 from vecprop.tables.evaluation.report.columns import leading_columns
 from vecprop.tables.evaluation.report.subgroups import worse_subgroups
 from vecprop.tables.evaluation.verdict import UNCLEAR
-from vecprop.tables.explaining import column_notes as drift
 
 FEW: dict[str, Any] = {
     "n_estimators": 2,
@@ -103,9 +103,10 @@ def test_a_narrow_terminal_shows_the_metrics_in_several_tables(
     found_of_classes, monkeypatch
 ):
     wide = repr(found_of_classes).split("\n\n")[1].splitlines()
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
-    title, *lines = repr(found_of_classes).partition("\n\n")[2].splitlines()
+    with terminal():
+        shown = repr(found_of_classes)
+    title, *lines = shown.partition("\n\n")[2].splitlines()
     assert max(map(len, wide)) > 100
     assert title == "on 50 rows (95 % interval)"
     assert max(map(len, lines[: 4 * (len(wide) + 1)])) <= 60
@@ -212,8 +213,8 @@ def test_duplicates_of_training_rows_are_counted(models, people, tmp_path):
     assert evaluate(of_text, people, baselines=False).trained_on == 200
 
 
-def test_duplicates_of_many_training_rows_are_estimated(models, people, monkeypatch):
-    monkeypatch.setattr(drift, "MAX_DIGESTS", 50)
+def test_duplicates_of_many_training_rows_are_estimated(models, people, limit):
+    limit("drift: digests", 50)
     model = fresh(models["buys"]).fit(people[:150])
     assert len(model.trained_rows_.digests) == 50
     found = evaluate(model, people[:150], baselines=False)

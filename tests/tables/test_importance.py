@@ -23,7 +23,6 @@ from vecprop import (
 from vecprop.tables.encoding.columns import NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.ensemble import Ensemble, Networks
-from vecprop.tables.explaining import importance
 from vecprop.tables.explaining.contributions import dependences
 from vecprop.tables.explaining.importance import (
     _basis,
@@ -43,8 +42,8 @@ ENCODER = Encoder.of(TABLE)[0]
 
 
 @pytest.fixture(autouse=True)
-def few_draws(monkeypatch):
-    monkeypatch.setattr(importance, "DRAWS", 200)
+def few_draws(limit):
+    limit("importance: draws", 200)
 
 
 def by_first_input(inputs):
@@ -127,7 +126,7 @@ def test_rows_of_unknown_classes_are_left_out():
 
 
 def test_only_columns_with_the_largest_effect_on_the_first_layer_are_shuffled(
-    monkeypatch,
+    limit,
 ):
     network = Network(ENCODER.width, [Dense(2), ReLU(), Dense(1)], SquaredError())
     networks = Networks(
@@ -135,11 +134,11 @@ def test_only_columns_with_the_largest_effect_on_the_first_layer_are_shuffled(
     )
     network.layout.views(networks.thetas)[0]["W"][:, ENCODER.places["c"]] *= 100
     model = SimpleNamespace(ensemble_=Ensemble([networks]), **vars(MODEL))
-    monkeypatch.setattr(importance, "COLUMNS", 1)
+    limit("importance: columns", 1)
     assert [found.columns for found in importances(model, TABLE, TRUTH)] == [("c",)]
 
 
-def test_ten_columns_of_a_wide_model_are_shuffled(monkeypatch):
+def test_ten_columns_of_a_wide_model_are_shuffled(limit):
     table = pd.DataFrame(r.normal(size=(400, 12))).rename(columns=str)
     encoder = Encoder.of(table)[0]
     network = Network(encoder.width, [Dense(1)], SquaredError())
@@ -147,7 +146,7 @@ def test_ten_columns_of_a_wide_model_are_shuffled(monkeypatch):
     model = SimpleNamespace(
         **vars(MODEL) | {"encoder_": encoder}, ensemble_=Ensemble([networks])
     )
-    monkeypatch.setattr(importance, "INPUTS", 1)
+    limit("importance: inputs", 1)
     found = importances(model, table, by_first_input(encoder(table)))
     assert sum(len(each.columns) for each in found) == 10
 

@@ -9,7 +9,6 @@ import pytest
 from killing import Killed, kill_at
 from models import fresh as unfitted
 from vecprop import Checkpoint, TabularClassifier, TabularRegressor, load, save
-from vecprop.files.checkpoint import store as pace
 
 FEW: dict[str, Any] = {
     "n_estimators": 3,
@@ -55,8 +54,8 @@ def test_an_interrupted_model_can_be_saved_and_refitted(telling, tmp_path):
 
 
 @pytest.fixture
-def kept_often(monkeypatch):
-    monkeypatch.setattr(pace, "SHARE", np.inf)
+def kept_often(limit):
+    limit("checkpoint: share of the time", np.inf)
 
 
 def assert_same(one, whole):

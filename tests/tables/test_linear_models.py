@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
 from vecprop import TabularClassifier, TabularRegressor, load, save
-from vecprop.tables.ensemble import ensemble as ensembles
 
 FEW: dict[str, Any] = {
     "n_estimators": 4,
@@ -143,11 +142,11 @@ def test_rows_of_low_weight_hardly_count():
     assert linear_models(model).share > 0.8
 
 
-def test_losses_that_are_not_smooth_and_large_tables_have_no_linear_models(monkeypatch):
+def test_losses_that_are_not_smooth_and_large_tables_have_no_linear_models(limit):
     levels = {"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}
     model = TabularRegressor(**FEW, **levels).fit(frame(X), LINEAR)
     assert len(model.ensemble_.views) == len(model.outer_[0].views) == 2
-    monkeypatch.setattr(ensembles, "MAX_LINEAR", 300 * 6)
+    limit("ensemble: inputs of linear models", 300 * 6)
     model = TabularRegressor(**FEW).fit(frame(X), LINEAR)
     assert len(model.ensemble_.views) == 2
 

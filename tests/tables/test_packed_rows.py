@@ -16,7 +16,6 @@ from vecprop.compiled.jit.fit_record import address_of_array
 from vecprop.compiled.lower.conversion import AT_ONCE
 from vecprop.core.rows.selection import Selection
 from vecprop.files.checkpoint.identity import digest
-from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
 from vecprop.tables.encoding.packed_rows import PackedRows
 
@@ -56,9 +55,9 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-def all_is_large(monkeypatch):
+def all_is_large(limit):
     """Store small tables as packed rows, too."""
-    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 0)
+    limit("encoder: stored inputs", 0)
 
 
 def packed_and_inputs():
@@ -158,9 +157,9 @@ FITS = {
         for name in FITS
     ],
 )
-def test_fits_are_bit_identical_with_packed_rows(name, all_is_large, monkeypatch):
+def test_fits_are_bit_identical_with_packed_rows(name, all_is_large, limit):
     kept = FITS[name]()
-    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 10**9)
+    limit("encoder: stored inputs", 10**9)
     assert bits(FITS[name]()) == bits(kept)
 
 

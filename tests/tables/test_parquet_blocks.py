@@ -16,7 +16,6 @@ from pyarrow import dataset
 import vecprop as vp
 from anonymous_memory import reads_proc
 from vecprop.tables.streaming.parquet_blocks import columns_as_array
-from vecprop.train import blocks as stream
 from vecprop.train.blocks.sources import digest_of
 
 RNG = np.random.default_rng(0)
@@ -246,14 +245,14 @@ def test_a_file_damaged_during_reading_is_reported(tmp_path):
         vp.blocks.train_blocks(network, network.init(0), blocks, optimizer=vp.Adam())
 
 
-def test_a_shuffled_copy_helps_with_sorted_rows(tmp_path, monkeypatch):
+def test_a_shuffled_copy_helps_with_sorted_rows(tmp_path, limit):
     table = frame().sort_values("y")
     blocks = vp.blocks.ParquetBlocks(
         write(tmp_path / "t", table), "y", inputs=["a", "b", "c"]
     )
     with pytest.warns(UserWarning, match="Rows are sorted by the target"):
         fit(blocks)
-    monkeypatch.setattr(stream, "FEW_BLOCKS", 4)
+    limit("blocks: few", 4)
     fit_quietly(vp.blocks.copy_blocks(blocks, tmp_path / "mixed", shuffle=0, rows=10))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
+from conditions import empty_pictures
 from vecprop import TabularClassifier, TabularRegressor
 from vecprop.tables import evaluate
 
@@ -52,9 +52,7 @@ def page_of(model, X, y, folder, **settings):
 
 def written(evaluation, folder):
     """Return the page of an evaluation with empty plots, because drawing is slow."""
-    empty = 'viewBox="0 0 1 1"</style></defs></svg>'
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", lambda self, file, **_: file.write(empty))
+    with empty_pictures():
         evaluation.report(folder / "page.html")
     return (folder / "page.html").read_text("utf-8")
 

@@ -333,9 +333,9 @@ class Crash(Exception):
 @pytest.mark.long
 @pytest.mark.parametrize("setting", [{}, {"time": "day"}])
 def test_a_streamed_fit_resumes_bit_identically(
-    folder, little, tmp_path, monkeypatch, setting
+    folder, little, tmp_path, limit, setting
 ):
-    monkeypatch.setattr("vecprop.files.checkpoint.store.SHARE", np.inf)
+    limit("checkpoint: share of the time", np.inf)
     settings: dict[str, Any] = OF_CLASSES | {"columns": ignored(setting)}
     whole = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
     crashes = iter([2, 1, 3, 5, 4, *range(2, 99)])
@@ -436,8 +436,8 @@ def test_small_row_groups_are_read_together(frame, many):
     pd.testing.assert_frame_equal(parts.parts[0].frame(), first)
 
 
-def test_large_row_groups_are_read_separately(folder, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.reading.arrow_files.SMALL", 700)
+def test_large_row_groups_are_read_separately(folder, limit):
+    limit("reading: rows of a part", 700)
     assert TableParts.of(folder).joined().sizes.tolist() == [700, 700, 100] * 4
 
 

@@ -10,7 +10,6 @@ import pytest
 from vecprop import TabularClassifier, TabularRegressor, load, save
 from vecprop.core.rows.selection import Selection
 from vecprop.export import to_numpy, to_onnx
-from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import Categories
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
 from vecprop.tables.encoding.folds import MAX_SPREADS, PRIOR_ROWS, target_means
@@ -73,11 +72,11 @@ def test_two_classes_have_one_mean_and_three_have_three():
     assert not inputs.any()
 
 
-def test_means_are_bounded_and_only_frequent_categories_have_them(monkeypatch):
+def test_means_are_bounded_and_only_frequent_categories_have_them(limit):
     names, T = FRAME["town"].to_numpy(str), np.zeros((N, 1))
     T[names == "town 7"] = 1e9
     assert np.abs(target_means(names, T, FOLD)[1]).max() == MAX_SPREADS
-    monkeypatch.setattr("vecprop.tables.encoding.folds.MAX_NAMES", 3)
+    limit("encoder: names with means", 3)
     means, inputs = target_means(names, Y[:, None], FOLD)
     known, counts = np.unique(names, return_counts=True)
     assert counts[np.isin(known, means.names)].min() >= np.sort(counts)[-3]
@@ -101,14 +100,14 @@ def test_the_standardized_view_has_means_instead_of_one_hot_inputs():
 @pytest.mark.parametrize(
     "engine", [pytest.param("auto", marks=pytest.mark.long), "reference"]
 )
-def test_target_encoding_of_large_tables_is_bit_identical(engine, monkeypatch):
+def test_target_encoding_of_large_tables_is_bit_identical(engine, monkeypatch, limit):
     encoder, target_encoded = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
     arrays: Any = encoder.of_views(FRAME, target_encoded)
     own = encoder.of_view("standardised") == encoder.places["town"].stop - 1
     np.testing.assert_array_equal(
         arrays[1][:, own], target_encoded["town"].astype(np.float32)
     )
-    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 0)
+    limit("encoder: stored inputs", 0)
     for shown in (target_encoded, None):
         selections = encoder.of_views(FRAME, shown)
         monkeypatch.setenv("VECPROP_ENGINE", engine)
@@ -131,12 +130,12 @@ def test_means_do_not_change_redundant_groups():
     assert groups[0] == groups[1]
 
 
-def test_means_improve_predictions(monkeypatch):
+def test_means_improve_predictions(limit):
     is_new = np.arange(N) % 3 == 0
     settings: dict[str, Any] = {"n_estimators": 2, "max_iter": 30, "random_state": 0}
     scores = []
     for most in (10, 0):
-        monkeypatch.setattr(tables_encoder, "MAX_TARGETS", most)
+        limit("encoder: targets with means", most)
         model = TabularRegressor(**settings).fit(FRAME[~is_new], Y[~is_new])
         scores.append(model.score(FRAME[is_new], Y[is_new]))
     assert scores[0] > scores[1] + 0.1

@@ -8,7 +8,6 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from vecprop import TabularClassifier, load, save
-from vecprop.tables.encoding import texts as module
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.encoding.texts import LatentTexts
 from vecprop.tables.kinds.ambiguities import ColumnOptions
@@ -99,10 +98,10 @@ def test_constant_text_and_text_without_common_words_are_not_used():
     )
 
 
-def test_a_sample_of_rows_determines_the_words(monkeypatch):
+def test_a_sample_of_rows_determines_the_words(limit):
     series = sentences(200)
-    monkeypatch.setattr(module, "MAX_ROWS", 50)
-    monkeypatch.setattr(module, "MAX_WORDS", 20)
+    limit("texts: rows", 50)
+    limit("texts: words", 20)
     texts = learned(series)
     assert len(texts.words) == 20
     assert texts(series).shape == (200, texts.width)

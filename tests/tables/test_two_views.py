@@ -406,11 +406,11 @@ def test_epochs_of_classifiers_are_selected_by_log_loss():
     assert found[1][1].tolist() == [[[0.8, 0.2]]]
 
 
-def test_large_tables_do_not_store_validation_predictions(monkeypatch):
+def test_large_tables_do_not_store_validation_predictions(limit):
     X, rng = numbers(60, 0)
     y = rng.integers(0, 2, 60)
     kept = TabularClassifier(**OF_FOUR, random_state=0).fit(X, y)
-    monkeypatch.setattr("vecprop.tables.ensemble.ensemble.MAX_STORED", 0)
+    limit("ensemble: stored parameters", 0)
     alone = TabularClassifier(**OF_FOUR, random_state=0).fit(X, y)
     assert (alone.ensemble_.theta == kept.ensemble_.theta).all()
     assert alone.validation_loss_ < kept.validation_loss_

@@ -13,7 +13,6 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, columns_for_trees
 from vecprop.tables.evaluation.measured import Learned, Measured, worries_of
 from vecprop.tables.evaluation.measuring import with_duplicates
@@ -527,13 +526,13 @@ def test_one_class_is_certain():
         assert P.tolist() == [[0, 1, 0]] * 2
 
 
-def test_rare_and_many_classes_have_baselines(monkeypatch):
+def test_rare_and_many_classes_have_baselines(limit):
     frame = TABLE[["x", "town"]]
     y = np.where(np.arange(90) == 5, 2, np.arange(90) % 2)
     made = Baselines(Encoder.of(frame)[0], frame, frame[:9], y, np.ones(90), seed=0)
-    monkeypatch.setattr(baselines, "ENTRIES", 1)
+    limit("baselines: entries at once", 1)
     for P in made.probabilities(4).values():
         np.testing.assert_allclose(P.sum(axis=1), 1)
         assert (P[:, 3] == 0).all()
-    monkeypatch.setattr(baselines, "MAX_CLASSES", 3)
+    limit("baselines: classes of trees", 3)
     assert list(made.probabilities(4)) == ["naive", "logistic regression"]

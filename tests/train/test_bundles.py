@@ -11,7 +11,6 @@ import pytest
 import alike_members as of
 import vecprop as vp
 from vecprop.train.members import Data
-from vecprop.train.population import bundles
 from vecprop.train.population.bundles import bundles_of
 from vecprop.train.population.local import groups_of
 
@@ -39,9 +38,9 @@ class Elsewhere:
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(limit):
     """Bundles of at most three members."""
-    monkeypatch.setattr(bundles, "MOST", 3)
+    limit("bundle: members", 3)
 
 
 @pytest.mark.usefixtures("small")

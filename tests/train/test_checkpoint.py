@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from conditions import full_disk, limit_setter
 from fits import Cube, require_same
 from killing import Killed
 from sampled import sampled
@@ -17,7 +18,6 @@ from vecprop.files.checkpoint import store
 from vecprop.files.model_file import information
 from vecprop.terminal.messages import UsageError
 from vecprop.terminal.output_files import writable
-from vecprop.train import compiled
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -88,8 +88,8 @@ def fit(network=PLAIN, theta=None, **changes):
 
 
 @pytest.fixture(autouse=True)
-def written_after_each_epoch(monkeypatch):
-    monkeypatch.setattr(store, "SHARE", np.inf)
+def written_after_each_epoch(limit):
+    limit("checkpoint: share of the time", np.inf)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_epochs_of_one_kernel_call_resume_bit_identically(rule, tmp_path, monkey
         vp.Checkpoint._write,
     )
     with monkeypatch.context() as patch:
-        patch.setattr(compiled, "SECONDS", 1e-4)
+        limit_setter(patch)("compiled: seconds in a call", 1e-4)
         count = iter(range(100))
 
         def write_thrice(self, result):
@@ -302,14 +302,14 @@ def test_a_schedule_of_another_length_is_refused(schedule, tmp_path):
         fit(schedule=schedule, epochs=30, checkpoint=checkpoint)
 
 
-def test_a_longer_run_compares_a_sample_of_learning_rates(tmp_path, monkeypatch):
+def test_a_longer_run_compares_a_sample_of_learning_rates(tmp_path, monkeypatch, limit):
     compared, factor = [], vp.InverseScaling.factor
 
     def counted(self, step, steps, state):
         compared.append(steps)
         return factor(self, step, steps, state)
 
-    monkeypatch.setattr("vecprop.files.checkpoint.MOST_COMPARED", 7)
+    limit("checkpoint: compared settings", 7)
     fit(
         schedule=vp.InverseScaling(),
         epochs=60,
@@ -409,20 +409,11 @@ def test_writing_takes_one_percent_of_the_time(
     assert len(written) == writes
 
 
-def test_a_full_disk_ends_training_and_keeps_the_file(tmp_path, monkeypatch):
-    checkpoint, sync = vp.Checkpoint(tmp_path / "run.npz", every=0), os.fsync
-    count = iter(range(100))
-
-    def full(number):
-        # the fourth file, because the folder is synced after each file
-        if next(count) == 6:
-            raise OSError(28, "No space left on device")
-        sync(number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
-            fit(checkpoint=checkpoint, callbacks=[lambda state: None])
+def test_a_full_disk_ends_training_and_keeps_the_file(tmp_path):
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
+    # the fourth file, because the folder is synced after each file
+    with full_disk(6, failures=1), pytest.raises(OSError, match="No space left"):
+        fit(checkpoint=checkpoint, callbacks=[lambda state: None])
     assert list(tmp_path.iterdir()) == [checkpoint.path]
     assert information(checkpoint.path)["checkpoint"]["reason"] == "interrupted"
     require_same(fit(checkpoint=checkpoint), fit())

@@ -7,7 +7,6 @@ import pytest
 
 import vecprop as vp
 from vecprop.core.counter_rng import permutation
-from vecprop.train.blocks import sources as copying
 
 RNG = np.random.default_rng(0)
 X, T, W = (
@@ -19,11 +18,9 @@ X, T, W = (
 
 @pytest.mark.parametrize("bucket", [10**9, 3000, 200])
 @pytest.mark.parametrize("weight", [None, W], ids=["", "weighted"])
-def test_rows_have_the_order_of_a_shuffle_in_memory(
-    bucket, weight, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(copying, "BUCKET", bucket)
-    monkeypatch.setattr(copying, "CHUNK", 64)
+def test_rows_have_the_order_of_a_shuffle_in_memory(bucket, weight, tmp_path, limit):
+    limit("copy: bytes of a bucket", bucket)
+    limit("copy: rows of a chunk", 64)
     source = vp.blocks.ArrayBlocks(X, T, weight, rows=70)
     copy = vp.blocks.copy_blocks(source, tmp_path / "mixed", shuffle=7, rows=32)
     order = permutation(7, 0, 500)

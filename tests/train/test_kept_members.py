@@ -1,6 +1,5 @@
 """A killed population resumes with its unfinished members, and no other run can use its folder."""
 
-import os
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -11,25 +10,24 @@ from test_bundles import Elsewhere
 
 import alike_members as of
 import vecprop as vp
+from conditions import full_disk
 from fits import Cube
 from killing import Killed, kill_at
 from sampled import sampled
 from vecprop.extend import Progress
 from vecprop.files.checkpoint import identity, store
-from vecprop.files.checkpoint import results as kept_results
 from vecprop.files.model_file import container
-from vecprop.system import threads
 from vecprop.train.compiled.group import CompiledGroup
 from vecprop.train.members import REASONS, Data
-from vecprop.train.population import bundles, local
+from vecprop.train.population import local
 
 
 @pytest.fixture(autouse=True)
-def kept_often(monkeypatch):
+def kept_often(limit):
     """Each member is saved as soon as it has ended."""
-    monkeypatch.setattr(store, "SHARE", np.inf)
-    monkeypatch.setattr(threads, "POLL_INTERVAL", 1e-4)
-    monkeypatch.setattr(bundles, "MOST", 3)
+    limit("checkpoint: share of the time", np.inf)
+    limit("threads: seconds between polls", 1e-4)
+    limit("bundle: members", 3)
 
 
 def checkpoint(path, every: float = 0):
@@ -321,25 +319,14 @@ def test_runs_that_cannot_be_saved_are_refused_before_training(bad, error, tmp_p
         vp.train_population(FEW, of.X, of.T, checkpoint="run")  # pyright: ignore[reportArgumentType]
 
 
-def test_a_full_disk_ends_training_and_keeps_the_files(tmp_path, monkeypatch):
+def test_a_full_disk_ends_training_and_keeps_the_files(tmp_path):
     few = [of.member(seed=seed, epochs=1) for seed in range(8)]
-    whole, sync, count = (
-        vp.train_population(few, of.X, of.T),
-        os.fsync,
-        iter(range(1000)),
-    )
-
-    def full(number):
-        if next(count) >= 5:  # starting with the second file
-            raise OSError(28, "No space left on device")
-        sync(number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match=r"No space left on device.*part-000001.npz"):
-            vp.train_population(
-                few, of.X, of.T, workers=Elsewhere(), checkpoint=checkpoint(tmp_path)
-            )
+    whole = vp.train_population(few, of.X, of.T)
+    second_file = "No space left on device.*part-000001.npz"
+    with full_disk(5), pytest.raises(OSError, match=second_file):
+        vp.train_population(
+            few, of.X, of.T, workers=Elsewhere(), checkpoint=checkpoint(tmp_path)
+        )
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
         "part-000000.npz",
         "run.npz",
@@ -374,13 +361,13 @@ def test_other_versions_are_warned_of(tmp_path, monkeypatch):
     assert {warning.filename for warning in warned} == {__file__}
 
 
-def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch):
+def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch, limit):
     many = [
         of.member(seed=seed, epochs=1, optimizer=vp.Momentum(0.001 * (1 + seed)))
         for seed in range(50)
     ]
     alone = [of.member(optimizer=vp.LBFGS(), epochs=1, seed=seed) for seed in range(5)]
-    monkeypatch.setattr(kept_results, "MOST_MEMBERS", 2)
+    limit("checkpoint: members in a part", 2)
     vp.train_population(
         [*many, *alone], of.X, of.T, checkpoint=checkpoint(tmp_path, every=60)
     )

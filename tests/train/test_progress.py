@@ -157,9 +157,9 @@ def test_a_short_task_writes_one_line_to_a_file(capsys):
     )
 
 
-def test_without_rich_lines_are_printed(monkeypatch, capsys):
+def test_without_rich_lines_are_printed(monkeypatch, without_package, capsys):
     terminal(monkeypatch, 80)
-    monkeypatch.setitem(sys.modules, "rich.console", None)
+    without_package("rich.console")
     with vp.ProgressBar("ones") as bar:
         bar(STATE)
     assert capsys.readouterr().err.count("\n") == 1

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from conditions import full_disk
 from sampled import sampled
 from vecprop import blocks
 from vecprop.files import atomic
 from vecprop.files.checkpoint import store
-from vecprop.system import interrupts, threads
-from vecprop.train.population import bundles
 
 R = np.random.default_rng(0)
 X = R.normal(size=(90, 4))
@@ -201,13 +200,13 @@ def kept_in(path):
     ("work", "event"), sampled(product(WORKS, (error, leave, terminate)), 4)
 )
 def test_finished_work_is_saved_and_training_resumes_bit_identically(
-    work, event, tmp_path, monkeypatch
+    work, event, tmp_path, monkeypatch, limit
 ):
     """The checkpoint is otherwise written once a minute."""
     raised = ZeroDivisionError if event is error else SystemExit
     monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
-    monkeypatch.setattr(bundles, "MOST", 1)
-    monkeypatch.setattr(threads, "POLL_INTERVAL", 1e-4)
+    limit("bundle: members", 1)
+    limit("threads: seconds between polls", 1e-4)
     before, run = (
         [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)],
         WORKS[work],
@@ -225,8 +224,8 @@ def test_finished_work_is_saved_and_training_resumes_bit_identically(
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_epoch_without_a_score_is_not_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "SHARE", np.inf)
+def test_an_epoch_without_a_score_is_not_saved(tmp_path, limit):
+    limit("checkpoint: share of the time", np.inf)
     with pytest.raises(ZeroDivisionError):
         estimator(
             tmp_path, nothing, lambda number: error() if number == 7 else None, every=0
@@ -278,10 +277,10 @@ def test_a_custom_handler_decides_on_sigterm(tmp_path):
         signal.signal(signal.SIGTERM, before)
 
 
-def test_two_sigterms_in_a_row_count_once(tmp_path, monkeypatch):
+def test_two_sigterms_in_a_row_count_once(tmp_path, limit):
     """`timeout` sends the signal to the process and then to its group."""
     # a busy machine may pause between the signals
-    monkeypatch.setattr(interrupts, "AT_ONCE", SECONDS)
+    limit("interrupts: seconds between two", SECONDS)
 
     def twice():
         terminate()
@@ -358,12 +357,8 @@ def test_a_file_is_locked_under_all_its_names(tmp_path):
     assert "link.npz is in use by process" in told[0]
 
 
-def test_a_full_disk_does_not_hide_the_error_that_ends_training(tmp_path, monkeypatch):
-    def full(number):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ZeroDivisionError) as caught:
+def test_a_full_disk_does_not_hide_the_error_that_ends_training(tmp_path):
+    with full_disk(), pytest.raises(ZeroDivisionError) as caught:
         single(tmp_path, error)
     assert "could not be saved: [Errno 28]" in caught.value.__notes__[0]
 

@@ -12,8 +12,6 @@ import vecprop as vp
 from sampled import sampled
 from vecprop.compiled import compiled_network
 from vecprop.estimators.fit import FitSpec
-from vecprop.system import threads
-from vecprop.train import compiled
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40_000, 2))
@@ -73,7 +71,7 @@ def test_ctrl_c_undoes_the_unfinished_epoch(engine, moves):
     ids=str,
 )
 @pytest.mark.parametrize("split", [False, True])
-def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch):
+def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch, limit):
     """The stop is requested at once, so that the first epoch is undone; threads may split the wide layer."""
     width = 400 if split else 60
     network = vp.Network(
@@ -81,8 +79,8 @@ def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch):
     )
     X = np.random.default_rng(0).normal(size=(2_000, width))
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
-    monkeypatch.setattr(threads, "POLL_INTERVAL", 1e-4)
-    monkeypatch.setattr(compiled, "LONG", 0)
+    limit("threads: seconds between polls", 1e-4)
+    limit("compiled: long training", 0)
     arguments = {"optimizer": optimizer, "batch_size": 250, "engine": "compiled"}
 
     def train(epochs, theta, **more):
@@ -151,7 +149,7 @@ def test_ctrl_c_stops_the_measurement_of_validation_rows():
         pressing(0.01, fit, 1, validation=(many, many[:, :1]))
 
 
-def test_ctrl_c_does_not_wait_for_a_long_evaluation_of_lbfgs(monkeypatch):
+def test_ctrl_c_does_not_wait_for_a_long_evaluation_of_lbfgs(monkeypatch, limit):
     is_stopped, ended = threading.Event(), []
 
     def evaluate(*arguments):
@@ -159,7 +157,7 @@ def test_ctrl_c_does_not_wait_for_a_long_evaluation_of_lbfgs(monkeypatch):
         ended.append(True)
         return 0.0
 
-    monkeypatch.setattr(compiled_network, "LONG", 0)
+    limit("compiled: long rows", 0)
     monkeypatch.setattr(compiled_network, "_GRADIENT", lambda address: evaluate)
     with pytest.raises(KeyboardInterrupt):
         pressing(

@@ -11,9 +11,7 @@ import vecprop as vp
 from fits import require_same
 from killing import Killed
 from vecprop.core.counter_rng import permutation
-from vecprop.files.checkpoint import store as pace
 from vecprop.system.threads import limit_threads
-from vecprop.train import blocks as stream
 from vecprop.train.blocks.windows import CheckedBlocks, Windows
 
 RNG = np.random.default_rng(0)
@@ -249,9 +247,9 @@ def wait_until(is_so, seconds=10):
 
 @pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
 def test_a_fit_stopped_after_any_window_resumes_bit_identically(
-    settings, tmp_path, monkeypatch
+    settings, tmp_path, limit
 ):
-    monkeypatch.setattr(pace, "SHARE", np.inf)
+    limit("checkpoint: share of the time", np.inf)
     whole, path = mixed(**SETTINGS[settings]), tmp_path / "run.npz"
     kept = []
     for kill in (2, 1, 3, 1):
@@ -488,12 +486,12 @@ def test_invalid_arrays_are_refused(X, T, changes, says):
         vp.blocks.ArrayBlocks(X, T, **changes)
 
 
-def test_poorly_shuffled_rows_warn(monkeypatch):
+def test_poorly_shuffled_rows_warn(limit):
     order = np.argsort(T, kind="stable")
     with pytest.warns(UserWarning, match="Rows are sorted by the target") as told:
         mixed(blocks=Pieces([20] * 16 + [10], X[order], T[order]))
     assert [warning.filename for warning in told] == [__file__]
-    monkeypatch.setattr(stream, "FEW_BLOCKS", 2)
+    limit("blocks: few", 2)
     fit(window=120)  # random rows are not sorted
 
 
@@ -508,7 +506,7 @@ def test_windows_of_few_blocks_warn():
         )
 
 
-def test_memory_use_is_logged_and_checked(monkeypatch, caplog):
+def test_memory_use_is_logged_and_checked(limit, caplog):
     with caplog.at_level("INFO", "vecprop"):
         fit()
         assert "one window of 330 rows x 4 inputs and a block take 0 MB" in caplog.text
@@ -520,7 +518,7 @@ def test_memory_use_is_logged_and_checked(monkeypatch, caplog):
             window=2**15,
         )
     assert "two windows of 32,768 rows x 4 inputs and a block take 6 MB" in caplog.text
-    monkeypatch.setattr(stream, "available_memory", lambda: 10_000)
+    limit("available memory of blocks", lambda: 10_000)
     with pytest.raises(
         MemoryError,
         match=r"one window of 330 rows .* but only 0 MB are available: use a smaller",

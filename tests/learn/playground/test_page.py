@@ -18,7 +18,6 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
 from bokeh.document import Document
 
 from sampled import sampled
-from vecprop.learn.playground import page as page_module
 from vecprop.learn.playground.page import Page
 from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.session_settings import LABELS, Settings
@@ -267,7 +266,7 @@ def test_the_status_is_current_after_each_frame_and_change():
 
 
 @pytest.mark.long
-def test_a_reloaded_page_resumes_and_open_windows_stay_separate(monkeypatch):
+def test_a_reloaded_page_resumes_and_open_windows_stay_separate(monkeypatch, limit):
     first = opened()
     windows = first.page.windows
     first.tell("change", settings={"data": "moons", "layers": [5]})
@@ -284,7 +283,7 @@ def test_a_reloaded_page_resumes_and_open_windows_stay_separate(monkeypatch):
     assert copy.session is not first.session
     assert copy.key != first.key
     assert windows[first.key] is again.page
-    monkeypatch.setattr(page_module, "MOST_CLOSED", 1)
+    limit("playground: closed pages", 1)
     last = Window(windows, key="unknown")
     assert last.session not in (first.session, copy.session)
     assert list(windows) == [first.key, last.key]

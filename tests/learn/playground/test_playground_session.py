@@ -168,8 +168,8 @@ def test_inputs_are_computed_from_x_and_y():
     assert session.right[0] == 1.0  # a circle is a line in x² and y²
 
 
-def test_the_history_stays_small(monkeypatch):
-    monkeypatch.setattr(session_module, "MOST_ENTRIES", 100)
+def test_the_history_stays_small(limit):
+    limit("playground: entries of curves", 100)
     session = Session(Settings(rows=20))
     for _ in range(50):
         session.run_epochs(7)
@@ -184,8 +184,8 @@ def test_the_history_stays_small(monkeypatch):
 
 
 @pytest.mark.parametrize("sizes", [[1000], [7, 300, 1, 1, 450, 2, 90, 149]])
-def test_a_shortened_curve_is_even(monkeypatch, sizes):
-    monkeypatch.setattr(session_module, "MOST_ENTRIES", 100)
+def test_a_shortened_curve_is_even(limit, sizes):
+    limit("playground: entries of curves", 100)
     curves, all_epochs = session_module.Curves(1), np.arange(1000)
     for part in np.split(all_epochs, np.cumsum(sizes)[:-1]):
         curves.add(part, part[:, None] / 2)

@@ -182,8 +182,8 @@ async def test_pages_that_are_never_opened_are_limited_too(url):
 
 
 @pytest.fixture
-def short_messages(monkeypatch):
-    monkeypatch.setattr(playground_server, "MOST_BYTES", 1000)
+def short_messages(limit):
+    limit("playground: bytes", 1000)
 
 
 @pytest.mark.usefixtures("short_messages")
