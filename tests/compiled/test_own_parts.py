@@ -436,8 +436,8 @@ def enclosed(factor):
         (
             Hyperbolic(),
             (
-                r"`np.cosh\(z\)` calls a function that has no kernel; NumPy functions"
-                r" with .+ abs, .+, where"
+                r"`np.cosh\(z\)` calls a function that has no kernel; functions of NumPy"
+                r" and scipy.special with .+ abs, .+, where"
             ),
         ),
         (

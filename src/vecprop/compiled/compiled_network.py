@@ -192,7 +192,8 @@ def compile(network: Network) -> "CompiledNetwork":
         A network of built-in parts and custom formulas. A custom formula is a frozen
         dataclass with numeric fields, derived from `Activation` or `ElementwiseLoss`.
         Its methods consist of assignments and a return, and may use + - * / **,
-        comparisons, functions of their module, and NumPy's elementary functions.
+        comparisons, functions of their module, and elementary functions of NumPy and
+        ``scipy.special``.
 
     Returns
     -------

@@ -5,6 +5,7 @@ derivative (`tangents.py`). These modules define the rules of arithmetic; this m
 makes NumPy use them.
 """
 
+import sys
 from functools import partial, partialmethod
 from operator import attrgetter, itemgetter, methodcaller
 from typing import Any
@@ -64,8 +65,10 @@ class ArrayPair(NDArrayOperatorsMixin):
     # The protocols that NumPy uses to find the rules.
 
     def _rule(self, function):
-        is_of_numpy = getattr(np, function.__name__, None) is function
-        return getattr(self, function.__name__, None) if is_of_numpy else None
+        for module in (np, sys.modules.get("scipy.special")):
+            if getattr(module, function.__name__, None) is function:
+                return getattr(self, function.__name__, None)
+        return None
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         """Apply the rule of a universal function; ``out`` must be a pair."""

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
+from scipy import special
 
 from . import ArrayPair
 from .steps import STEP
@@ -168,6 +169,13 @@ class Bounded(ArrayPair):
         slope = abs(exponent * np.power(s, np.subtract(exponent, 1.0)))
         return self.rounded(np.power(x.value, exponent), slope * x.companion, units=4)
 
+    def logaddexp(self, x, y):
+        x, x_error = self.pair(x)
+        y, y_error = self.pair(y)
+        # the slopes by x and y are positive, and their sum is 1
+        error = np.maximum(x_error, y_error)
+        return self.rounded(np.logaddexp(x, y), error, units=8)
+
     def compare(self, comparison, x, y):
         """Return the outcome; if rounding could change it, return a pair with flags for those entries."""
         x, x_error = self.pair(x)
@@ -259,6 +267,39 @@ class Bounded(ArrayPair):
         is_far = distance_from_1 < self.arithmetic.unit_roundoff / 64
         error_far = np.minimum(rounded, error + distance_from_1)
         return self.like(y, np.where(is_far, error_far, rounded))
+
+    def erf(self):
+        nearest_to_0 = np.maximum(abs(self.value) - self.companion, 0)
+        steepest = 2 / np.pi**0.5 * np.exp(-np.square(nearest_to_0))
+        error = np.minimum(steepest * self.companion, 2)
+        return self.rounded(special.erf(self.value), error, units=16)
+
+    def expit(self):
+        y = special.expit(self.value)
+        # The slope is at most y, and grows at most by the factor exp(e) over a distance e.
+        slope = np.minimum(
+            y * special.expit(-self.value) * np.exp(self.companion), 0.25
+        )
+        return self.rounded(y, np.minimum(slope * self.companion, 1), units=8)
+
+    def log_expit(self):
+        # the slope expit(-x) is steepest at the smallest x
+        slope = special.expit(self.companion - self.value)
+        return self.rounded(
+            special.log_expit(self.value), slope * self.companion, units=8
+        )
+
+    def gammaln(self):
+        low = self.value - self.companion
+        high = self.value + self.companion
+        # The slope grows between two poles, which are at 0, -1, -2, ...
+        slope = np.maximum(abs(special.digamma(low)), abs(special.digamma(high)))
+        has_pole = np.ceil(low) <= np.minimum(np.floor(high), 0)
+        error = np.where(has_pole, np.inf, slope * self.companion)
+        y = special.gammaln(self.value)
+        # the error of terms that cancel near 1 and 2
+        cancelled = 100 * self.arithmetic.unit_roundoff
+        return self.rounded(y, error + cancelled, units=100)
 
     def sin(self):
         return self.rounded(np.sin(self.value), np.minimum(self.companion, 2), units=4)

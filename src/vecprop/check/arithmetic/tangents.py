@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
+from scipy import special
 
 from . import ArrayPair
 
@@ -176,6 +177,12 @@ class Tangent(ArrayPair):
         slope = exponent * np.power(x.value, exponent - 1)
         return self.chained(np.power(x.value, exponent), (x, slope))
 
+    def logaddexp(self, x, y):
+        a = _value(x)
+        b = _value(y)
+        terms = (x, special.expit(a - b)), (y, special.expit(b - a))
+        return self.chained(np.logaddexp(a, b), *terms)
+
     def compare(self, comparison, x, y) -> ndarray:
         a = _value(x)
         b = _value(y)
@@ -223,6 +230,24 @@ class Tangent(ArrayPair):
 
     def cos(self):
         return self.chained(np.cos(self.value), (self, -np.sin(self.value)))
+
+    def erf(self):
+        slope = 2 / np.pi**0.5 * np.exp(-np.square(self.value))
+        return self.chained(special.erf(self.value), (self, slope))
+
+    def expit(self):
+        y = special.expit(self.value)
+        return self.chained(y, (self, y * special.expit(-self.value)))
+
+    def log_expit(self):
+        return self.chained(
+            special.log_expit(self.value), (self, special.expit(-self.value))
+        )
+
+    def gammaln(self):
+        return self.chained(
+            special.gammaln(self.value), (self, special.digamma(self.value))
+        )
 
     def sign(self) -> ndarray:
         sign = np.sign(self.value)

@@ -9,9 +9,9 @@ the hyperparameters, in the order of the dataclass fields. Functions and methods
 formula calls are compiled in the same way.
 
 A formula consists of assignments and a return. Its expressions may contain numbers,
-names, fields of ``self``, + - * / **, single comparisons and calls, also of NumPy's
-elementary functions. Other syntax is refused, because its meaning could differ between
-scalars and arrays.
+names, fields of ``self``, + - * / **, single comparisons and calls, also of elementary
+functions of NumPy and ``scipy.special``, and of ``math`` for Python numbers. Other
+syntax is refused, because its meaning could differ between scalars and arrays.
 """
 
 import ast
@@ -36,6 +36,7 @@ from ...system.threads import fork_lock
 from ..jit import INNER, inlined
 from ..jit.cache import instructions
 from . import scalar_functions
+from .special_functions import NAMES, special_functions, special_module, special_name
 
 H_SIZE = 8
 """The length of the vector h, which is the maximum number of hyperparameters; see
@@ -325,11 +326,16 @@ class _Scalars(ast.NodeTransformer):
         self.refuse(node, "is not a hyperparameter")
 
     def module(self, node: ast.Attribute):
-        """If the expression is an attribute of NumPy or ``math``, return that module; its attributes are constant."""
+        """If the expression is an attribute of NumPy, ``math`` or ``scipy.special``, return that module."""
+        value = None
         match node.value:
-            case ast.Name(name) if name not in self.local and name in self.globals:
-                value = self.globals[name]
-                return value if value is np or value is math else None
+            case ast.Name(name) if name not in self.local:
+                value = self.globals.get(name)
+            case ast.Attribute(ast.Name("scipy"), "special"):
+                value = getattr(self.globals.get("scipy"), "special", None)
+        for module in (np, math, special_module()):
+            if value is module:
+                return module
         return None
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
@@ -404,9 +410,10 @@ class _Scalars(ast.NodeTransformer):
             case ast.Name(name) if name not in self.local:
                 function = self.globals.get(name, getattr(builtins, name, None))
                 return self.function_call(node, name, function)
-            case ast.Attribute(ast.Name(module), name) if self.module(node.func) is np:
-                function = getattr(np, name, None)
-                return self.function_call(node, f"{module}_{name}", function)
+            case ast.Attribute(_, name) if module := self.module(node.func):
+                function = getattr(module, name, None)
+                unique_name = f"{module.__name__}_{name}".replace(".", "_")
+                return self.function_call(node, unique_name, function)
             case ast.Attribute(ast.Name("self"), method) if self.cls is not None:
                 return self.method_call(node, method, self.cls.__mro__)
             case ast.Attribute(ast.Call(ast.Name("super"), [], []), method) if (
@@ -441,48 +448,63 @@ class _Scalars(ast.NodeTransformer):
         return self.call(f"_{owner.__name__}_{method}", compiled, passed)
 
     def function_call(self, node: ast.Call, name: str, function) -> ast.expr:
-        """Return the call of the kernel of a function, of NumPy or of the module."""
+        """Return the call of the kernel of a function, of NumPy, `scipy.special` or the module."""
+        if getattr(function, "__module__", None) == "math":
+            return self.math_call(node, name, function)
         replacement = None
         for numpy_function, kernel in OF_NUMPY.items():
             if numpy_function is function:  # `==` would compare any object
                 replacement = kernel
+        special = special_name(function)
         called = replacement or function
-        if isinstance(replacement, np.ufunc):
+        if special or isinstance(replacement, np.ufunc):
             arguments = [("", self.visit(argument)) for argument in node.args]
-            if node.keywords or len(arguments) != replacement.nin:
-                self.refuse(node, f"must pass {replacement.nin} positional argument(s)")
+            if node.keywords or len(arguments) != called.nin:
+                self.refuse(node, f"must pass {called.nin} positional argument(s)")
         elif isinstance(called, FunctionType):
             arguments = self.arguments(node, called)
         else:
-            supported = ", ".join(sorted(name.__name__ for name in OF_NUMPY))
+            names = {function.__name__ for function in OF_NUMPY}
             self.refuse(
                 node,
-                "calls a function that has no kernel; NumPy functions with a kernel"
-                f" are {supported}",
+                "calls a function that has no kernel; functions of NumPy and"
+                " scipy.special with a kernel are"
+                f" {', '.join(sorted(names.union(NAMES)))}",
             )
         self.require_arrays(node, arguments)
         compiled = scalar_functions.COMPILED[self.F].get(called)
-        if compiled is None and replacement is None:
+        if special:
+            compiled = special_functions(self.F)[special]
+        elif compiled is None and replacement is None:
             compiled = _compiled(
                 called, None, None, self.F, self.inlines, is_inlined=self.inlines
             )
         passed = [_cast(argument) for _, argument in arguments]
         return self.call(name, compiled or called, passed)
 
+    def math_call(self, node: ast.Call, name: str, function) -> ast.expr:
+        """Return the call of a function of ``math``, which is computed in double precision."""
+        arguments = [self.visit(argument) for argument in node.args]
+        if node.keywords or not all(map(_weak, arguments)):
+            self.refuse(node, "takes only numbers: call NumPy's function")
+        return _mark(self.call(name, function, arguments), weak=True)
+
     def require_arrays(self, node: ast.Call, passed: list[tuple[str, Any]]):
         """Refuse a call with only Python numbers, because compiled code would not compute it in double precision."""
         if all(_weak(argument) for _, argument in passed):
             self.refuse(
                 node,
-                "has only numbers as arguments: write out its value, or make it a"
-                " hyperparameter",
+                "has only numbers as arguments: call the function of `math`, or make"
+                " its value a hyperparameter",
             )
 
     def arguments(self, node: ast.Call, called: FunctionType) -> list[tuple[str, Any]]:
         """Return each parameter of a function with its rewritten argument, passed by position, name or default."""
         signature = inspect.signature(called)
-        kinds = [parameter.kind for parameter in signature.parameters.values()]
-        if inspect.Parameter.VAR_POSITIONAL in kinds:
+        parameter_kinds = {
+            parameter.kind for parameter in signature.parameters.values()
+        }
+        if inspect.Parameter.VAR_POSITIONAL in parameter_kinds:
             return self.starred_arguments(node, list(signature.parameters))
         by_name = {
             keyword.arg: keyword.value for keyword in node.keywords if keyword.arg

@@ -6,6 +6,7 @@ to a few units in the last place. Results close to or below the smallest normal 
 may be 0.
 """
 
+from collections.abc import Callable
 from math import factorial
 from typing import Any
 
@@ -38,16 +39,12 @@ ratio = of_numbers(lambda a, b: where(b.equals(np.inf), a * 0, _quotient(a, b)))
 """Return a / b, where b is a normal number or infinite; see `_quotient`."""
 
 
-def _near(series, low, high, degree, F):
-    """Return a polynomial of this degree that approximates Σ series(k) x^k between two bounds, in type F."""
-
-    def sum_at(x) -> Any:
-        return sum(series(k) * x**k for k in range(40, -1, -1))
-
-    sums = Chebyshev.interpolate(sum_at, degree, [low, high])
+def fitted(function: Callable[[Any], Any], low, high, degree, F):
+    """Return a polynomial of this degree that approximates a function between two bounds, in type F."""
+    values = Chebyshev.interpolate(function, degree, [low, high])
     # in powers of x
     coefficients = [
-        float(F(c)) for c in sums.convert(kind=Polynomial, domain=[-1, 1]).coef
+        float(F(c)) for c in values.convert(kind=Polynomial, domain=[-1, 1]).coef
     ]
 
     def horner(x):
@@ -57,6 +54,15 @@ def _near(series, low, high, degree, F):
         return result
 
     return horner
+
+
+def near(series: Callable[[int], float], low, high, degree, F):
+    """Return a polynomial of this degree that approximates Σ series(k) x^k between two bounds, in type F."""
+
+    def sum_at(x) -> Any:
+        return sum(series(k) * x**k for k in range(40, -1, -1))
+
+    return fitted(sum_at, low, high, degree, F)
 
 
 def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
@@ -83,12 +89,10 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     rounding = F(1.5 * 2.0**mantissa)
     bias_of_half = I(information.maxexp - 2 - int(rounding.view(I)))
     # (exp(r) - 1 - r) / r², and (2 artanh(s) - 2 s) / s³ in s²
-    exponential = _near(
+    exponential = near(
         lambda k: 1 / factorial(k + 2), -np.log(2) / 2, np.log(2) / 2, degree_of_exp, F
     )
-    arctangent = _near(
-        lambda k: 2 / (2 * k + 3), 0, (2**0.5 - 1) ** 4, degree_of_log, F
-    )
+    arctangent = near(lambda k: 2 / (2 * k + 3), 0, (2**0.5 - 1) ** 4, degree_of_log, F)
 
     def reduced(x, most):
         """Clip x to the bounds, and return expm1(r) and 2^(k - 1) with x = k ln 2 + r and |r| at most ln 2 / 2.
@@ -146,9 +150,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
         e = exp(-x.by("llvm.fabs"))
         return _quotient(where(x < 0, e, 1), 1 + e)
 
-    return dict(
-        zip(OWN, map(of_numbers, (exp, expm1, log, log1p, tanh, logistic)), strict=True)
-    )
+    return dict(zip(OWN, (exp, expm1, log, log1p, tanh, logistic), strict=True))
 
 
 OWN = (
@@ -179,22 +181,24 @@ _SHARED: dict[Any, Any] = {
 }
 
 
-COMPILED: dict[type, dict[Any, Any]] = {
-    np.float64: (
-        _SHARED
-        | _functions(
-            np.float64,
-            np.int64,
-            52,
-            0.693147180369123816490,
-            1.90821492927058770002e-10,
-            9,
-            6,
-        )
+FORMULAS: dict[type, dict[Any, Callable[..., Any]]] = {
+    np.float64: _functions(
+        np.float64,
+        np.int64,
+        52,
+        0.693147180369123816490,
+        1.90821492927058770002e-10,
+        9,
+        6,
     ),
-    np.float32: (
-        _SHARED
-        | _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2)
-    ),
+    np.float32: _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
 }
+"""Formulas of `Number`s for the functions in `OWN`, for each floating-point type."""
+
+COMPILED: dict[type, dict[Any, Any]] = {}
 """The replacements of functions in compiled code, for each floating-point type."""
+
+for _F, _formulas in FORMULAS.items():
+    COMPILED[_F] = dict(_SHARED)
+    for _function, _formula in _formulas.items():
+        COMPILED[_F][_function] = of_numbers(_formula)

@@ -323,6 +323,11 @@ def _log1p(z: TracedArray):
     return np.where(y == 1, z, np.log(y) * z / (y - 1))
 
 
+def _log_expit(z: TracedArray):
+    """Return log(1 / (1 + exp(-z))), without overflow."""
+    return np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
+
+
 _TRIGONOMETRIC = "sin", "cos", "tan", "sinh", "cosh", "tanh"
 _ARITHMETIC = {
     "add": "Add",
@@ -339,6 +344,7 @@ _ARITHMETIC = {
     "minimum": "Min",
     "reciprocal": "Reciprocal",
     "expit": "Sigmoid",
+    "erf": "Erf",
 }
 for _name in ("exp", "log", "sqrt", "floor", "ceil", "sign", *_TRIGONOMETRIC):
     _ARITHMETIC[_name] = _name.capitalize()
@@ -373,6 +379,7 @@ _COMPOSED: dict[str, Callable[..., Any]] = {
     "log2": lambda z: np.log(z) / np.log(2),
     "log10": lambda z: np.log(z) / np.log(10),
     "logaddexp": lambda a, b: np.maximum(a, b) + np.log1p(np.exp(-np.abs(a - b))),
+    "log_expit": _log_expit,
     "hypot": lambda a, b: np.sqrt(a * a + b * b),
     "floor_divide": lambda a, b: np.floor(a / b),
     "remainder": lambda a, b: a - np.floor(a / b) * b,
