@@ -47,9 +47,15 @@ PUBLIC_MODULES = frozenset(
 """Modules that the documentation names. Their names, except modules, are public."""
 
 PUBLIC_FUNCTIONS = frozenset(
-    {"vecprop.files.model_file.information", "vecprop.files.onnx.register"}
+    {
+        "vecprop.files.model_file.information",
+        "vecprop.files.onnx.register",
+        "vecprop.train",
+    }
 )
-"""Functions of other modules that the documentation describes."""
+"""Functions of other modules that the documentation describes, and the function that
+has the name of a package.
+"""
 
 REPLACEMENTS = frozenset({"setattr", "delattr", "setitem", "delitem"})
 """Methods of ``pytest.MonkeyPatch`` that replace parts of the program. Environment

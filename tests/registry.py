@@ -9,6 +9,8 @@ import numpy as np
 
 import vecprop as vp
 
+SCORES = ("accuracy", "subset_accuracy", "r2")
+
 ACTIVATIONS = [
     vp.Identity(),
     vp.Logistic(),

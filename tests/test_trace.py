@@ -66,9 +66,9 @@ def table(tmp_path, monkeypatch):
 
 
 def command(*arguments):
-    from vecprop.app.command_line import app
+    from shared_commands import call
 
-    return lambda: app([*arguments, "--force", "-q"], standalone_mode=False)
+    return lambda: call(*arguments, "--force", "-q")
 
 
 def assert_passes(

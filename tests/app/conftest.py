@@ -2,24 +2,14 @@
 
 import json
 import shutil
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from typer import testing
-from typer.testing import CliRunner
 
-from shared_commands import FAST, few_trees
-from vecprop.app.command_line import app
+from shared_commands import FAST, few_trees, invoke
 
 __all__ = ["few_trees"]
-
-runner: Any = testing
-# building the commands for each run would take an eighth of these tests' time
-if hasattr(runner, "_get_command"):
-    runner._get_command = cache(runner._get_command)
 
 
 @pytest.fixture
@@ -32,7 +22,7 @@ def vecprop(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, code=0, text=None):
-        done = CliRunner().invoke(app, list(map(str, arguments)), input=text)
+        done = invoke(*arguments, text=text)
         assert code in (None, done.exit_code), done.output
         if code in (2, 3, 4) and "--debug" not in arguments:
             assert done.stdout == ""
@@ -85,7 +75,7 @@ def models(people, tmp_path_factory):
             folder / f"{target}.npz",
             *FAST,
         ]
-        done = CliRunner().invoke(app, list(map(str, arguments)))
+        done = invoke(*arguments)
         assert done.exit_code == 0, done.output
     return folder
 

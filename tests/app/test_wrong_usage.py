@@ -10,18 +10,15 @@ import sys
 from contextlib import redirect_stdout
 from inspect import signature
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from typer.main import get_command
 
+import registry
 import vecprop as vp
-from shared_commands import FAST
+from shared_commands import FAST, commands, exit_with
 from vecprop import catalog, load
-from vecprop.app.command_line import app
-from vecprop.core.scores import SCORES
 from vecprop.system.suggestions import synonyms
 from vecprop.terminal.usage import COMMANDS
 
@@ -78,11 +75,10 @@ def test_the_right_option_is_suggested(vecprop, arguments, meant):
 
 
 def test_synonyms_refer_to_existing_options():
-    group: Any = get_command(app)
-    commands = group.commands | group.commands["learn"].commands
+    by_name = commands()
     names = {
         opt.lstrip("-")
-        for command in commands.values()
+        for command in by_name.values()
         for each in command.params
         for opt in (*each.opts, each.name)
     }
@@ -100,11 +96,13 @@ def test_synonyms_refer_to_existing_options():
     values = {
         name.replace("_", "-") for parts in lists for name in catalog.named(parts)
     }
-    values |= {*SCORES, "validation-loss", "validation-score", "X_val"}
+    values |= {*registry.SCORES, "validation-loss", "validation-score", "X_val"}
     assert {row.split()[0] for row in synonyms()} - names - settings - values - {
         *vp.__all__
     } - {"help"} == set()
-    assert {row.split()[0] for row in COMMANDS} - commands.keys() == {
+    assert {row.split()[0] for row in COMMANDS} - {
+        name.split()[-1] for name in by_name
+    } - {"learn"} == {
         "--help",
         "--version",
     }
@@ -353,7 +351,7 @@ def test_a_pipe_closed_under_a_command_is_not_an_error(trained, monkeypatch, com
         redirect_stdout(output),
         pytest.raises(SystemExit) as ended,
     ):
-        app([*command.split(), "buys.npz", "people.csv"])
+        exit_with(*command.split(), "buys.npz", "people.csv")
     assert ended.value.code == 0
 
 

@@ -6,8 +6,6 @@ import pytest
 
 import registry
 import vecprop as vp
-from vecprop.core.rows.selection import Selection
-from vecprop.core.scores import SCORES
 
 TORCH = pytest.param("torch", marks=pytest.mark.long)
 
@@ -43,13 +41,6 @@ def test_same_numbers(xp, layer, loss):
         p.network.predict(p.theta, p.X),
         rtol=1e-13,
     )
-
-
-def test_rows_are_selected(xp):
-    X = np.arange(6.0).reshape(3, 2)
-    found = Selection(xp.asarray(X), np.array([2, 0, 1])).take(np.array([1, 0]))
-    assert type(found) is type(xp.asarray(X))
-    np.testing.assert_array_equal(np.asarray(found), X[[0, 2]])
 
 
 @pytest.mark.parametrize(("layer", "loss"), CASES, ids=registry.name)
@@ -94,7 +85,7 @@ def test_training(xp, optimizer):
     np.testing.assert_allclose(result.history.loss, expected.history.loss, rtol=1e-10)
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", registry.SCORES)
 def test_scores_may_stop_training(xp, score):
     p = registry.problem(vp.Tanh(), vp.SoftmaxCrossEntropy(), members=(2,))
     arguments = {"optimizer": vp.Adam(0.1), "epochs": 6, "validation_score": score}

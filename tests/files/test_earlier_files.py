@@ -16,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
-from vecprop.files import model_file
+from conditions import current_limit
+from vecprop.files.model_file import information
 
 FOLDER = Path(__file__).parent / "earlier"
 ALL_X = np.random.default_rng(0).normal(size=(60, 3)).round(3)
@@ -45,7 +46,7 @@ def predictions(model: Any) -> np.ndarray:
 )
 def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
     model: Any = vp.load(path)
-    expected = list(model_file.information(path)["metrics"].values())
+    expected = list(information(path)["metrics"].values())
     np.testing.assert_allclose(np.ravel(predictions(model)), expected, rtol=1e-6)
     vp.save(model, tmp_path / "again.npz")
     again: Any = vp.load(tmp_path / "again.npz")
@@ -144,6 +145,7 @@ def written() -> dict[str, Any]:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
+    version = current_limit("model file: version")
     for name, model in written().items():
         expected = {
             f"expected {place}": value
@@ -151,6 +153,6 @@ if __name__ == "__main__":
         }
         vp.save(
             model,
-            FOLDER / f"{model_file.container.VERSION}-{name}.npz",
+            FOLDER / f"{current_limit('model file: version')}-{name}.npz",
             metrics=expected,
         )

@@ -5,7 +5,6 @@ import pytest
 
 import registry
 import vecprop as vp
-from vecprop.optimize.optimizers import AdamHat
 
 
 def two_steps(optimizer, theta=(1.0, -2.0), gradients=((4.0, -1.0), (2.0, 3.0))):
@@ -37,16 +36,6 @@ def test_rmsprop_by_hand():
     v1, v2 = 0.5 * 16, 0.5 * (0.5 * 16) + 0.5 * 4
     assert state["v"][0] == pytest.approx(v2)
     assert theta[0] == pytest.approx(1 - 0.1 * 4 / v1**0.5 - 0.1 * 2 / v2**0.5)
-
-
-def test_adam_hat_by_hand():
-    """Scikit-learn's Adam applies the bias corrections to the rate and adds ε̂ to the uncorrected root."""
-    theta, _ = two_steps(AdamHat(0.1, beta1=0.5, beta2=0.75, epsilon=0.1))
-    m1, v1 = 0.5 * 4, 0.25 * 16
-    m2, v2 = 0.5 * m1 + 0.5 * 2, 0.75 * v1 + 0.25 * 4
-    first = 0.1 * (1 - 0.75) ** 0.5 / (1 - 0.5) * m1 / (v1**0.5 + 0.1)
-    second = 0.1 * (1 - 0.75**2) ** 0.5 / (1 - 0.5**2) * m2 / (v2**0.5 + 0.1)
-    assert theta[0] == pytest.approx(1 - first - second)
 
 
 def test_adam_by_hand():

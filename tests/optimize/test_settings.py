@@ -1,4 +1,4 @@
-"""Wrong or inconsistent settings of training raise, and valid settings determine the plan of an epoch."""
+"""Wrong or inconsistent settings of training raise, and valid settings train."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.optimize.settings import TrainingSettings
 
 ANY: Any = vp
 """The package without types, for calls with arguments of wrong types."""
@@ -23,28 +22,15 @@ class ByHand:
     def step(self, theta, gradient, state): ...
 
 
-def settings(**changes: Any) -> TrainingSettings:
-    fields: dict[str, Any] = {
-        "optimizer": vp.Adam(0.5),
-        "epochs": 3,
-        "batch_size": None,
-        "shuffle": True,
-        "seed": 0,
-    }
-    fields |= {
-        "validation_score": None,
-        "training_loss": "auto",
-        "schedule": None,
-        "early_stopping": None,
-    }
-    fields |= {"clip_norm": None} | changes
-    return TrainingSettings(**fields)
-
-
 def check(validates=False, network=NETWORK, theta=None, **changes):
-    settings(**changes).check(
-        network, network.init(0) if theta is None else theta, validates
-    )
+    """Train with some settings."""
+    rows = np.ones((4, 2)), np.arange(4.0)
+    settings: dict[str, Any] = {"optimizer": vp.Adam(0.5), "epochs": 0}
+    if validates:
+        settings["validation"] = rows
+    if theta is None:
+        theta = network.init(0)
+    vp.train(network, theta, *rows, **settings | changes)
 
 
 @pytest.mark.parametrize(
@@ -123,46 +109,20 @@ def test_wrong_settings(changes, says):
             "early_stopping": vp.EarlyStopping("validation_score"),
             "validates": True,
         },
-        {"optimizer": ByHand(), "engine": "compiled"},
+        {"optimizer": ByHand(), "engine": "reference"},
     ],
 )
 def test_right_settings(changes):
     check(**changes)
 
 
-def test_plans():
-    plan = settings(batch_size=4, clip_norm=2).plan(10)
-    assert (plan.batch_size, plan.running, plan.clip_norm) == (4, True, 2.0)
-    assert [settings(batch_size=size).plan(10).batch_size for size in (None, 11)] == [
-        10,
-        10,
-    ]
-    assert not settings().plan(10).running
-    assert settings(training_loss="running").plan(10).running
-    assert not settings(batch_size=4, training_loss="exact").plan(10).running
-
-
-def test_rates():
-    assert settings().rates(10, 3).tolist() == [0.5]
-    rates = settings(schedule=vp.Cosine()).rates(4, 2, first=1)
-    np.testing.assert_allclose(rates, [0.25 * (1 + 0.5**0.5), 0.25], rtol=1e-15)
-
-
-def test_identity_contains_the_settings_that_change_bits():
-    assert settings(epochs=9, batch_size=20).identity(10) == settings(
-        training_loss="exact"
-    ).identity(10)
-    assert settings(schedule=vp.Constant()).identity(10) == settings().identity(10)
-    assert settings(batch_size=5).identity(10) != settings().identity(10)
-
-
 def test_validation_scores():
-    theta, X, T = NETWORK.init(0), np.ones((2, 2)), np.ones(2)
-    scored = settings(validation_score="r2")
-    scored.check_score(NETWORK._batch(theta, X, T, np.array([0.0, 1.0])))
+    X, T = np.ones((2, 2)), np.ones(2)
+    check(validation=(X, T, np.array([0.0, 1.0])), validation_score="r2")
     with pytest.raises(ValueError, match="needs at least 2 validation rows"):
-        scored.check_score(NETWORK._batch(theta, X[:1], T[:1]))
+        check(validation=(X[:1], T[:1]), validation_score="r2")
     summed = vp.Network(2, [vp.Dense(1)], vp.SquaredError(reduction="sum"))
+    validation = X, T, np.zeros(2)
     with pytest.raises(ValueError, match="All validation rows have weight 0"):
-        scored.check_score(summed._batch(theta, X, T, np.zeros(2)))
-    settings().check_score(summed._batch(theta, X, T, np.zeros(2)))
+        check(network=summed, validation=validation, validation_score="r2")
+    check(network=summed, validation=validation)

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import vecprop as vp
 from sampled import sampled
+from shared_commands import invoke
 from vecprop import TableError
-from vecprop.app.command_line import app
 from vecprop.learn.playground.table import PlaygroundTable
 
 N = 240
@@ -153,7 +152,7 @@ def test_the_command_prints_the_notes(name, tmp_path, monkeypatch):
         "--task",
         "classification",
     ]
-    done = CliRunner().invoke(app, ["train", "t.csv", *options])
+    done = invoke("train", "t.csv", *options)
     assert done.output.count(message) == 1
 
 

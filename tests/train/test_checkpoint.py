@@ -294,6 +294,14 @@ def test_the_file_of_another_run_is_refused_and_stays(changes, named, tmp_path):
     assert checkpoint.path.read_bytes() == before
 
 
+def test_settings_with_the_same_meaning_continue_a_run(tmp_path):
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
+    result = fit(batch_size=None, clip_norm=1, checkpoint=checkpoint)
+    same = {"batch_size": 61, "training_loss": "exact", "clip_norm": 1.0}
+    again = fit(**same, schedule=vp.Constant(), checkpoint=checkpoint)
+    require_same(again, result)
+
+
 @pytest.mark.parametrize("schedule", [vp.Cosine(), vp.WarmUp(30, vp.Cosine())], ids=str)
 def test_a_schedule_of_another_length_is_refused(schedule, tmp_path):
     checkpoint = vp.Checkpoint(tmp_path / "run.npz")
