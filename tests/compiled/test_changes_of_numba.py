@@ -152,7 +152,7 @@ def test_without_a_needed_name_the_reference_engine_is_used_with_one_warning(tmp
         assert (
             refusals[0]
             == f"The compiled engine cannot train this network: {reason[:-1]}; use"
-            ' engine="auto".'
+            ' train with engine="auto".'
         )
         assert reason[:-1] in refusals[1]
 

@@ -103,7 +103,7 @@ def test_the_fastest_engine_that_supports_a_network_is_chosen():
         ValueError,
         match=(
             r"The compiled engine cannot train this network: Own is .*; use"
-            r' engine="auto"'
+            r' train with engine="auto"'
         ),
     ):
         engine_for(OWN, THETA, [BATCH], adam, "compiled")

@@ -87,7 +87,7 @@ def test_a_population_killed_anywhere_resumes_bit_identically(
 
 def test_a_finished_population_returns_at_once(tmp_path, monkeypatch):
     first = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
-    monkeypatch.setattr(local, "train", None)
+    monkeypatch.setattr(local, "train_on", None)
     monkeypatch.setattr(
         CompiledGroup, "run", lambda groups, monitor: pytest.fail("it is trained")
     )

@@ -189,7 +189,7 @@ class TrainingSettings:
                 f"theta has dtype {theta.dtype}, but training needs real parameters."
             )
         if isinstance(self.optimizer, LBFGS):
-            _check_lbfgs(network, theta)
+            self._check_lbfgs(network, theta)
         self._check_values()
         if self.schedule is not None:
             self._check_schedule(self.schedule)
@@ -342,15 +342,19 @@ class TrainingSettings:
         settings["schedule"] = self.schedule or Constant()
         return settings
 
-
-def _check_lbfgs(network: Network, theta: Array):
-    if theta.ndim > 1:
-        raise ValueError(
-            "LBFGS trains one network, but theta has the leading axes"
-            f" {tuple(theta.shape[:-1])}."
-        )
-    if network._random:
-        raise ValueError(
-            "LBFGS needs a deterministic loss, but this network has dropout: use"
-            " another optimizer."
-        )
+    def _check_lbfgs(self, network: Network, theta: Array):
+        unusable = self.batch_size, self.schedule, self.clip_norm
+        if any(value is not None for value in unusable):
+            raise ValueError(
+                "LBFGS trains on full batches: omit batch_size, schedule and clip_norm."
+            )
+        if theta.ndim > 1:
+            raise ValueError(
+                "LBFGS trains one network, but theta has the leading axes"
+                f" {tuple(theta.shape[:-1])}."
+            )
+        if network._random:
+            raise ValueError(
+                "LBFGS needs a deterministic loss, but this network has dropout: use"
+                " another optimizer."
+            )

@@ -87,8 +87,10 @@ def _mean(losses) -> float:
     return np.nan if losses is None else float(np.mean(losses))
 
 
-def progress_of(members: MemberProgress, total: int, **passes: int) -> Progress:
-    """Return the progress of some members out of all."""
+def progress_of(parts: Sequence[MemberProgress], total: int, **passes: int) -> Progress:
+    """Return the progress of some members, or of parts with several members, out of all."""
+    columns = [np.hstack(column) for column in zip(*parts, strict=True)]
+    members = MemberProgress(*columns)
     return Progress(
         int(members.has_ended.sum()),
         total,
@@ -239,11 +241,11 @@ class ProgressLine:
 
     def _write(self):
         """Write the line to a notebook or file, and decide when to write it again; rich writes it to terminals."""
-        now = time.perf_counter()
+        present = time.perf_counter()
         text = self.text()
         if self.output is not None:
             self.output.update({"text/plain": text}, raw=True)
-            self.next_write = now + NOTEBOOK_PAUSE
+            self.next_write = present + NOTEBOOK_PAUSE
             return
         is_printed = self in _shown and self.live is None
         if is_printed and self.latest is not self.start and text != self.printed:
@@ -251,7 +253,7 @@ class ProgressLine:
                 print(text, file=sys.stderr, flush=True)
             self.printed = text
             # longer and longer pauses keep the file short
-            self.next_write = now + max(PAUSE, (now - self.started) / 4)
+            self.next_write = present + max(PAUSE, (present - self.started) / 4)
 
     def __exit__(self, *error: object):
         self.has_ended = True
@@ -263,11 +265,11 @@ class ProgressLine:
 
     def text(self) -> str:
         """Return the line, with the less important parts at its end, where a terminal may cut it."""
-        now = time.perf_counter()
+        present = time.perf_counter()
         latest = self.latest
         parts = [
             f"{self.name} {_bar(latest.share)} {latest.share:.0%}"
-            f" {clock(now - self.started)}"
+            f" {clock(present - self.started)}"
         ]
         # The pace is measured from the first update on, because kernels may be compiled
         # before. There may be only one update.
@@ -278,7 +280,7 @@ class ProgressLine:
         if earlier.share < latest.share < 1 and not self.has_ended:
             share_per_second = (latest.share - earlier.share) / seconds
             end = latest.seconds + (1 - latest.share) / share_per_second
-            parts.append(f"{clock(end - now)} left")
+            parts.append(f"{clock(end - present)} left")
         if latest.units > earlier.units:
             pace = (latest.units - earlier.units) / seconds
             number = f"{pace / 1e6:.1f}M" if pace >= 1e6 else f"{pace:,.0f}"

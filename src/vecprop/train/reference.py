@@ -22,9 +22,11 @@ class ReferenceSteps(Steps):
     run is bit-identical.
     """
 
-    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None):
+    def __init__(self, run: Run, batch: Batch):
         """Check the inputs, and copy the parameters."""
-        super().__init__(run, validation_batch and validation_batch.gathered())
+        super().__init__(run)
+        if self.validation_batch is not None:
+            self.validation_batch = self.validation_batch.gathered()
         self.batch = batch.gathered()
         self.batch.require_finite_inputs()
         self.is_full = self.plan.batch_size == self.batch.rows

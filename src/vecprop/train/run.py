@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -11,15 +11,24 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from math import ceil
+from functools import partial
+from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
 
-from ..core import Array, Batch, Network, namespace, on_host
-from ..optimize import LBFGS, EarlyStopping, EpochResults, TrainingSettings, observed
+from ..core import Array, Network, namespace, on_host
+from ..optimize import LBFGS, EpochResults, TrainingSettings
 from ..system.threads import SecondInterrupt, defer_sigint
-from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
+from .state import (
+    Best,
+    DivergenceError,
+    Reason,
+    TrainingResult,
+    TrainingState,
+    continued,
+    new_state,
+)
 
 Callback = Callable[[TrainingState], Any]
 
@@ -32,12 +41,12 @@ class Steps(ABC):
     They never call the run.
     """
 
-    def __init__(self, run: "Run", validation_batch: Batch | None):
+    def __init__(self, run: "Run"):
         self.run = run
         self.state = run.state
         self.network = run.network
         self.plan = run.plan
-        self.validation_batch = validation_batch
+        self.validation_batch = run.validation_batch
 
     @abstractmethod
     def measure(self, window: Any, interrupts: list) -> EpochResults:
@@ -100,87 +109,26 @@ def is_true(answer) -> bool:
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
-class Best:
-    """Track the best parameters of each member for early stopping.
+class RowSource(ABC):
+    """The rows that a run is trained on, which come in windows."""
 
-    Tracking continues from the state if the earlier rule monitored the same value.
-    ``memory`` has shape (3, *M): the lowest loss, the loss at the latest improvement,
-    and the number of epochs since then. The compiled engine updates ``memory`` in
-    place; see `compiled.run.measures`. A monitored score is negated, so that lower is
-    better.
-    """
+    theta: Array
+    """The initial parameters, which training changes."""
+    rows: int
+    """The number of rows of an epoch."""
+    batch: Any = None
+    """The rows, if they are in memory."""
+    validation_batch: Any = None
+    identity: dict[str, Any]
+    """What determines the results, besides the settings and the rows in memory."""
 
-    def __init__(self, rule: EarlyStopping, state: TrainingState):
-        """Continue from the state, or store the initial parameters in it."""
-        self.rule = rule
-        self.continues = state.early_stopping.get("monitor") == rule.monitor
-        if not self.continues:
-            theta = state.theta
-            members = theta.shape[:-1]
-            no_loss = np.full(members, np.inf)
-            state.early_stopping = {
-                "monitor": rule.monitor,
-                "theta": namespace(theta).asarray(theta, copy=True),
-                "memory": np.stack([no_loss, no_loss, np.zeros(members)]),
-            }
-        self.theta = state.early_stopping["theta"]
-        self.memory = state.early_stopping["memory"]
+    @abstractmethod
+    def steps(self, run: "Run") -> Steps:
+        """Check the rows, and return the steps that train a run on them."""
 
-    @property
-    def have_stopped(self) -> np.ndarray:
-        """Whether each member has stopped, (*M,)."""
-        _, _, epochs_without_progress = self.memory
-        return epochs_without_progress >= self.rule.patience
-
-    def start(self, state: TrainingState) -> Reason | None:
-        """Compare the initial loss if it was measured and the rule uses it; return a reason to stop, if any."""
-        if self.continues:
-            return "early stopping" if self.have_stopped.all() else None
-        uses_loss = self.rule.compare_to == "progress"
-        if uses_loss and self._watched(state.history) is not None:
-            self.observe(state)
-        return None
-
-    def has_stalled(self, state: TrainingState, stalled: bool | None) -> bool:
-        """Return whether all members have stopped; compare the latest loss unless a kernel has compared it."""
-        if stalled is not None:
-            return stalled
-        self.observe(state)
-        return bool(self.have_stopped.all())
-
-    def observe(self, state: TrainingState):
-        """Compare the latest loss with the best, and store the parameters of members that improved."""
-        theta = state.theta
-        losses = self._watched(state.history)
-        lowest_losses, _, _ = self.memory
-        is_active = ~self.have_stopped
-        xp = namespace(theta)
-        is_better = xp.asarray(
-            (losses < lowest_losses) & is_active, device=theta.device
-        )
-        self.theta[...] = xp.where(is_better[..., None], theta, self.theta)
-        for member in map(tuple, np.argwhere(is_active)):
-            lowest, loss_at_progress, epochs_without_progress = self.memory[:, *member]
-            self.memory[:, *member] = observed(
-                losses[member],
-                lowest,
-                progress_at=loss_at_progress,
-                stalled=epochs_without_progress,
-                min_delta=self.rule.min_delta,
-                compares_to_best=self.rule.compare_to == "best",
-            )
-
-    def _watched(self, history: History) -> Any:
-        """Return the latest monitored value as float64, lower is better, or None if none was measured."""
-        monitor = self.rule.monitor
-        values = getattr(history, f"last_{monitor}")
-        if values is None:  # there are no validation rows
-            values = history.last_loss
-        if values is None:
-            return None
-        if monitor == "validation_score":
-            return -values
-        return values.astype(float)
+    @abstractmethod
+    def windows(self, runs: "Sequence[Run]") -> Generator[list]:
+        """Yield a window for each run, until all runs have ended or training is stopped."""
 
 
 class Run:
@@ -191,38 +139,40 @@ class Run:
     """
 
     steps: Steps
-    """Set by the creator of the run."""
 
     def __init__(
         self,
         network: Network,
-        theta: Array,
         settings: TrainingSettings,
-        rows: int,
+        source: RowSource,
         *,
-        batches: tuple[Batch | None, Batch | None],
         callbacks: Sequence[Callback] = (),
         state: TrainingState | None = None,
         checkpoint: Any = None,
-        source: Mapping,
+        keeps_predictions: bool = False,
+        metric: Callable[[np.ndarray], float] | None = None,
     ):
         """Prepare a run, or continue from a state or from a checkpoint of the same settings and data.
 
-        The batches are the training rows in memory and the validation rows. ``source``
-        describes where the rows come from.
+        For ``keeps_predictions`` and ``metric``, see `Member`.
         """
-        _, validation_batch = batches
+        rows = source.rows
+        theta = source.theta
         self.network = network
         self.settings = settings
-        self.validates = validation_batch is not None
+        self.source = source
+        self.validation_batch = source.validation_batch
         self.callbacks = callbacks
+        self.keeps_predictions = keeps_predictions
+        self.metric = metric
         self.checkpoint = checkpoint
         self.plan = settings.plan(rows)
         self.per_epoch = ceil(rows / self.plan.batch_size)
         self.result: TrainingResult | None = None
         saved: TrainingResult | None = None
         if checkpoint is not None:
-            identity = {**settings.identity(rows), **source}
+            batches = source.batch, source.validation_batch
+            identity = {**settings.identity(rows), **source.identity}
             saved = checkpoint._begin(
                 network, theta, batches, settings.epochs, identity
             )
@@ -263,24 +213,18 @@ class Run:
             return
         if not self.has_started:
             self.start(window)
-        if self.steps.has_taken(window):
+        if self.result is None and self.steps.has_taken(window):
             self.steps.skip(window)
         while self.result is None and not self.steps.has_taken(window):
-            self.end_by(
-                defer_sigint(lambda interrupts: self.advance(window, interrupts))
-            )
+            self.end_by(defer_sigint(partial(self.advance, window)))
 
-    def start(self, window, results: EpochResults | None = None):
-        """Measure the losses before the first epoch, unless they are given, and record them.
-
-        A run that is resumed has recorded them before.
-        """
+    def start(self, window):
+        """Measure and record the losses before the first epoch. A run that is resumed has recorded them before."""
         if not self.is_resumed:
-            if results is None:
-                results = self.initial_results(window)
+            results = self.initial_results(window)
             if not self.plan.running:
                 self.require_finite("loss", results.losses[0])
-            if self.validates:
+            if self.validation_batch is not None:
                 self.require_finite("validation loss", results.validation_losses[0])
             seconds = np.array([time.perf_counter() - self.began])
             self.extend_history(results, 1, seconds, is_start=True)
@@ -289,12 +233,10 @@ class Run:
 
     def initial_results(self, window) -> EpochResults:
         """Return the losses before the first epoch; without validation rows, running losses have none."""
-        if self.plan.running and not self.validates:
+        if self.plan.running and self.validation_batch is None:
             return EpochResults(epochs=0, steps=0)
         while True:
-            results = defer_sigint(
-                lambda interrupts: self.steps.measure(window, interrupts)
-            )
+            results = defer_sigint(partial(self.steps.measure, window))
             # Ctrl-C may stop the measurement, and its handler let training continue.
             if not results.stopped:
                 return results
@@ -307,25 +249,21 @@ class Run:
             self.end(self.result_so_far(reason))
 
     def advance(self, window, interrupts: list) -> Reason | None:
-        """Take steps, and record completed epochs; return a reason to stop, if any."""
-        began = time.perf_counter()
-        # Python code may have to run after so many epochs
-        most_epochs = self.state.epochs - self.state.epoch
-        if self.state.schedule:
-            most_epochs = 1
-        for callback in self.callbacks:
-            most_epochs = min(most_epochs, getattr(callback, "interval", 1))
-        results = self.steps.advance(window, most_epochs, interrupts)
-        return self.record(results, began)
-
-    def record(self, results: EpochResults, began: float) -> Reason | None:
-        """Record epochs that began at this time; return a reason to stop, if any.
+        """Take steps, and record completed epochs; return a reason to stop, if any.
 
         Raises
         ------
         DivergenceError
             If training diverged in the epoch after them.
         """
+        began = time.perf_counter()
+        # Python code may have to run after so many epochs
+        most_epochs = self.state.epochs - self.state.epoch
+        if self.state.schedule or self.keeps_predictions or self.metric is not None:
+            most_epochs = 1
+        for callback in self.callbacks:
+            most_epochs = min(most_epochs, getattr(callback, "interval", 1))
+        results = self.steps.advance(window, most_epochs, interrupts)
         reason = None
         if results.epochs:
             self.record_epochs(results, began)
@@ -357,7 +295,7 @@ class Run:
         if results.gradient_diverged:
             self.require_finite("gradient's norm", results.norms[count])
         self.require_finite("loss", results.losses[count])
-        if self.validates:
+        if self.validation_batch is not None:
             self.require_finite("validation loss", results.validation_losses[count])
 
     def extend_history(
@@ -369,10 +307,20 @@ class Run:
     ):
         """Add the values of epochs to the history."""
         history = self.state.history
+        if self.keeps_predictions:
+            history._validation_predictions.append(self.predictions()[None])
+        if self.metric is not None:
+            loss = -self.metric(self.predictions())
+            if not isfinite(loss):
+                raise ValueError(
+                    f"The metric is {-loss} for the validation rows of a network:"
+                    " choose another metric."
+                )
+            results = results._replace(validation_losses=np.array([loss]))
         history._time.append(seconds)
         if not is_start or not self.plan.running:
             history._loss.append(results.losses[:count])
-        if self.validates:
+        if self.validation_batch is not None:
             history._validation_loss.append(results.validation_losses[:count])
         if self.plan.score:
             history._validation_score.append(results.validation_scores[:count])
@@ -380,18 +328,29 @@ class Run:
             history._gradient_norm.append(results.norms[:count])
             history._step_size.append(results.sizes[:count])
 
+    def predictions(self) -> np.ndarray:
+        """Return the current predictions of the validation rows."""
+        X = self.validation_batch.gathered().X
+        return on_host(self.network.predict(self.state.theta, X))
+
     def notify(self, results: EpochResults | None) -> Reason | None:
         """Notify the callbacks after a window or after epochs, which also have results; return a reason to stop.
 
         If several of them end training, the reason of the last one is returned.
         """
         self.is_whole = results is None or not results.diverged
+        state = self.state
         reason: Reason | None = None
         try:
-            if results is not None and self.rule_stops(results):
-                reason = "early stopping"
+            if results is not None and self.best is not None:
+                stalled = None if self.metric is not None else results.stalled
+                if self.best.has_stalled(state, stalled):
+                    reason = "early stopping"
+            if results is not None and state.schedule:
+                schedule: Any = self.settings.schedule
+                schedule.observe(state.history.last_loss, state.schedule)
             for callback in self.callbacks:
-                if is_true(callback(self.state)):
+                if is_true(callback(state)):
                     reason = "callback"
             if self.checkpoint is not None and self.is_whole and reason is None:
                 self.checkpoint._after_epoch(self.result_so_far("interrupted"))
@@ -401,17 +360,6 @@ class Run:
                 error.result = self.result_so_far("callback")  # type: ignore[attr-defined]
             raise
         return reason
-
-    def rule_stops(self, results: EpochResults) -> bool:
-        """Notify early stopping and the schedule; return whether early stopping ends training."""
-        state = self.state
-        stops = False
-        if self.best is not None:
-            stops = self.best.has_stalled(state, results.stalled)
-        if state.schedule:
-            schedule: Any = self.settings.schedule
-            schedule.observe(state.history.last_loss, state.schedule)
-        return stops
 
     def end(self, result: TrainingResult):
         """Store and save the result."""
@@ -476,37 +424,39 @@ class Run:
 
 
 def train_runs(runs: Sequence[Run], rows: Generator[Sequence]) -> list[TrainingResult]:
-    """Train each run on its rows.
+    """Train each run on its windows of the rows.
 
-    ``rows`` yields one window for each run, and returns when all runs have ended or
-    when training is stopped.
+    ``rows`` yields the windows of all runs, and returns when all runs have ended or
+    when training is stopped. Ctrl-C ends training. KeyboardInterrupt is raised if no
+    run has started, or if all runs have already ended. If training fails, the runs are
+    saved.
     """
+    for run in runs:
+        if run.result is None:
+            run.steps = run.source.steps(run)
 
     def work():
         with closing(rows):
             for windows in rows:
-                for run, window in zip(runs, windows, strict=True):
+                for run, window in zip(runs, windows, strict=False):
                     run.take(window)
-        for run in runs:
-            if run.result is None and not run.has_started:  # there were no windows
-                run.start(None)
 
-    return watched(runs, work)
-
-
-def watched(runs: Sequence[Run], work: Callable) -> list[TrainingResult]:
-    """Call work(), which trains all runs, and return their results.
-
-    Ctrl-C ends training. KeyboardInterrupt is raised if no run has started, or if all
-    runs have already ended. If training fails, the runs are saved.
-    """
     # Overflow leads to a loss that is not finite, which raises DivergenceError.
     with (
         np.errstate(over="ignore", invalid="ignore", divide="ignore"),
         ExitStack() as contexts,
     ):
         for run in runs:
-            enter_contexts(run, contexts)
+            # The steps refer to the run; removing them frees their memory at once.
+            contexts.callback(vars(run).pop, "steps", None)
+            if run.checkpoint is not None:
+                saving = saved_on_failure(
+                    run.save_on_failure, unless=(DivergenceError, SecondInterrupt)
+                )
+                contexts.enter_context(saving)
+            for callback in run.callbacks:
+                if isinstance(callback, AbstractContextManager):
+                    contexts.enter_context(callback)
         interruption = interruption_of(work)
         unfinished = [run for run in runs if run.result is None]
         if interruption is not None:
@@ -516,20 +466,6 @@ def watched(runs: Sequence[Run], work: Callable) -> list[TrainingResult]:
         for run in unfinished:
             run.end(run.result_so_far("interrupted"))
     return [run.result for run in runs if run.result is not None]
-
-
-def enter_contexts(run: Run, contexts: ExitStack):
-    """Enter the callbacks of a run that are context managers; if training fails, save its state."""
-    # The steps refer to the run; removing them frees their memory at once.
-    contexts.callback(vars(run).pop, "steps", None)
-    if run.checkpoint is not None:
-        saving = saved_on_failure(
-            run.save_on_failure, unless=(DivergenceError, SecondInterrupt)
-        )
-        contexts.enter_context(saving)
-    for callback in run.callbacks:
-        if isinstance(callback, AbstractContextManager):
-            contexts.enter_context(callback)
 
 
 def was_moved(run: Run) -> bool:
@@ -550,59 +486,3 @@ def results_of_epoch(**values: Array | None) -> EpochResults:
     return EpochResults(
         epochs=int(is_finite), steps=0, diverged=not is_finite, **arrays
     )
-
-
-def new_state(
-    network: Network, theta: Array, settings: TrainingSettings, rows: int
-) -> TrainingState:
-    """Return the state before the first epoch."""
-    state = TrainingState(
-        theta, optimizer={}, schedule={}, epochs=int(settings.epochs), rows=rows
-    )
-    optimizer = settings.optimizer
-    if not isinstance(optimizer, LBFGS):
-        state.optimizer = optimizer.init(theta)
-        state.network = network
-        state.optimizer_class = type(optimizer).__name__
-        if settings.schedule is not None:
-            state.schedule = settings.schedule.init()
-    return state
-
-
-def continued(
-    state: TrainingState,
-    network: Network,
-    theta: Array,
-    settings: TrainingSettings,
-    rows: int,
-) -> TrainingState:
-    """Return a copy of the state to continue from; raise ValueError if it does not fit."""
-    new = new_state(network, theta, settings, rows)
-    saved_parts = _parts(state)
-    if not state.optimizer_class:  # it is unknown
-        saved_parts["the optimizer"] = new.optimizer_class
-    if state.network is None:
-        saved_parts["the network"] = network
-    for name, expected in _parts(new).items():
-        if saved_parts[name] != expected:
-            raise ValueError(
-                f"The state comes from {name} {saved_parts[name]}, not {expected}: pass"
-                " the same arguments."
-            )
-    return state._continued(theta, new.epochs, rows)
-
-
-def _parts(state: TrainingState) -> dict:
-    """Return what must be equal in a state and its continuation, as named in errors."""
-    return {
-        "theta of shape": tuple(state.theta.shape),
-        "theta of dtype": state.theta.dtype,
-        "the optimizer": state.optimizer_class,
-        "the network": state.network,
-        "an optimizer with": _shapes(state.optimizer),
-        "a schedule with": list(state.schedule),
-    }
-
-
-def _shapes(state: dict) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}

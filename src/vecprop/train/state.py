@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy import ndarray
 
-from ..core import Array, Network
+from ..core import Array, Network, namespace
+from ..optimize import LBFGS, EarlyStopping, TrainingSettings, observed
 from ..system.extras import imported
 from ..system.versions import Versioned
 
@@ -339,3 +340,142 @@ class DivergenceError(ArithmeticError):
     def __reduce__(self) -> tuple:
         """Pickle the error with its result."""
         return type(self), (self.args[0], self.result)
+
+
+class Best:
+    """Track the best parameters of each member for early stopping.
+
+    Tracking continues from the state if the earlier rule monitored the same value.
+    ``memory`` has shape (3, *M): the lowest loss, the loss at the latest improvement,
+    and the number of epochs since then. The compiled engine updates ``memory`` in
+    place; see `compiled.run.measures`. A monitored score is negated, so that lower is
+    better.
+    """
+
+    def __init__(self, rule: EarlyStopping, state: TrainingState):
+        """Continue from the state, or store the initial parameters in it."""
+        self.rule = rule
+        self.continues = state.early_stopping.get("monitor") == rule.monitor
+        if not self.continues:
+            theta = state.theta
+            members = theta.shape[:-1]
+            no_loss = np.full(members, np.inf)
+            state.early_stopping = {
+                "monitor": rule.monitor,
+                "theta": namespace(theta).asarray(theta, copy=True),
+                "memory": np.stack([no_loss, no_loss, np.zeros(members)]),
+            }
+        self.theta = state.early_stopping["theta"]
+        self.memory = state.early_stopping["memory"]
+
+    @property
+    def have_stopped(self) -> np.ndarray:
+        """Whether each member has stopped, (*M,)."""
+        _, _, epochs_without_progress = self.memory
+        return epochs_without_progress >= self.rule.patience
+
+    def start(self, state: TrainingState) -> Reason | None:
+        """Compare the initial loss if it was measured and the rule uses it; return a reason to stop, if any."""
+        if self.continues:
+            return "early stopping" if self.have_stopped.all() else None
+        uses_loss = self.rule.compare_to == "progress"
+        if uses_loss and self._watched(state.history) is not None:
+            self.observe(state)
+        return None
+
+    def has_stalled(self, state: TrainingState, stalled: bool | None) -> bool:
+        """Return whether all members have stopped; compare the latest loss unless a kernel has compared it."""
+        if stalled is not None:
+            return stalled
+        self.observe(state)
+        return bool(self.have_stopped.all())
+
+    def observe(self, state: TrainingState):
+        """Compare the latest loss with the best, and store the parameters of members that improved."""
+        theta = state.theta
+        losses = self._watched(state.history)
+        lowest_losses, _, _ = self.memory
+        is_active = ~self.have_stopped
+        xp = namespace(theta)
+        is_better = xp.asarray(
+            (losses < lowest_losses) & is_active, device=theta.device
+        )
+        self.theta[...] = xp.where(is_better[..., None], theta, self.theta)
+        for member in map(tuple, np.argwhere(is_active)):
+            lowest, loss_at_progress, epochs_without_progress = self.memory[:, *member]
+            self.memory[:, *member] = observed(
+                losses[member],
+                lowest,
+                progress_at=loss_at_progress,
+                stalled=epochs_without_progress,
+                min_delta=self.rule.min_delta,
+                compares_to_best=self.rule.compare_to == "best",
+            )
+
+    def _watched(self, history: History) -> Any:
+        """Return the latest monitored value as float64, lower is better, or None if none was measured."""
+        monitor = self.rule.monitor
+        values = getattr(history, f"last_{monitor}")
+        if values is None:  # without validation rows
+            values = history.last_loss
+        if values is None:
+            return None
+        if monitor == "validation_score":
+            return -values
+        return values.astype(float)
+
+
+def new_state(
+    network: Network, theta: Array, settings: TrainingSettings, rows: int
+) -> TrainingState:
+    """Return the state before the first epoch."""
+    state = TrainingState(
+        theta, optimizer={}, schedule={}, epochs=int(settings.epochs), rows=rows
+    )
+    optimizer = settings.optimizer
+    if not isinstance(optimizer, LBFGS):
+        state.optimizer = optimizer.init(theta)
+        state.network = network
+        state.optimizer_class = type(optimizer).__name__
+        if settings.schedule is not None:
+            state.schedule = settings.schedule.init()
+    return state
+
+
+def continued(
+    state: TrainingState,
+    network: Network,
+    theta: Array,
+    settings: TrainingSettings,
+    rows: int,
+) -> TrainingState:
+    """Return a copy of the state to continue from; raise ValueError if it does not fit."""
+    new = new_state(network, theta, settings, rows)
+    saved_parts = _parts(state)
+    if not state.optimizer_class:  # it is unknown
+        saved_parts["the optimizer"] = new.optimizer_class
+    if state.network is None:
+        saved_parts["the network"] = network
+    for name, expected in _parts(new).items():
+        if saved_parts[name] != expected:
+            raise ValueError(
+                f"The state comes from {name} {saved_parts[name]}, not {expected}: pass"
+                " the same arguments."
+            )
+    return state._continued(theta, new.epochs, rows)
+
+
+def _parts(state: TrainingState) -> dict:
+    """Return what must be equal in a state and its continuation, as named in errors."""
+    return {
+        "theta of shape": tuple(state.theta.shape),
+        "theta of dtype": state.theta.dtype,
+        "the optimizer": state.optimizer_class,
+        "the network": state.network,
+        "an optimizer with": _shapes(state.optimizer),
+        "a schedule with": list(state.schedule),
+    }
+
+
+def _shapes(state: dict) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}

@@ -5,13 +5,11 @@ selects plain Python.
 """
 
 import os
-import time
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from ..core import (
     Array,
@@ -21,8 +19,6 @@ from ..core import (
     checked_theta,
     meanings,
     namespace,
-    on_host,
-    score,
     suggests_keywords,
 )
 from ..optimize import (
@@ -35,12 +31,12 @@ from ..optimize import (
     TrainingSettings,
 )
 from ..system.suggestions import wrong_part
-from ..system.threads import defer_sigint
 from .compiled import Compiled, missing
 from .engine import Engine
+from .quasi_newton import LBFGSRun, Objective
 from .reference import Reference
-from .run import Callback, Run, held, results_of_epoch, watched
-from .state import Reason, TrainingResult, TrainingState
+from .run import Callback, RowSource, Run, Steps, held, train_runs
+from .state import TrainingResult, TrainingState
 
 ENGINE_CLASSES: dict[str, type[Engine]] = {"compiled": Compiled, "reference": Reference}
 
@@ -78,7 +74,7 @@ def engine_for(
     if name != "auto":
         raise ValueError(
             f"The {name} engine cannot train this network: {unsupported.reason};"
-            ' use engine="auto".'
+            ' use train with engine="auto".'
         )
     if unsupported.warns:
         _warn_of_slow_engine(unsupported.reason, silent)
@@ -91,13 +87,13 @@ def _warn_of_slow_engine(reason: str, silent: bool):
     if problem is None and not silent:
         warnings.warn(
             f"Training on the reference engine, which is slower: {reason}.",
-            stacklevel=5,
+            stacklevel=6,
         )
     if problem is not None and problem not in _warned:
         _warned.add(problem)
         warnings.warn(
             f"Computing on the reference engine, which is slower: {problem}.",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
@@ -242,56 +238,96 @@ def train(
     )
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
-    # the steps check whether X is finite
-    batch = network._batch(theta, X, T, sample_weight, finite=False, as_read=True)
-    require_real("X", batch.X)
-    require_real("T", batch.T)
-    xp = namespace(theta)
-    # if only the data have members, all start from the same parameters
-    if batch.members != theta.shape[:-1]:
-        members = np.broadcast_shapes(theta.shape[:-1], batch.members)
-        theta = xp.broadcast_to(theta, (*members, theta.shape[-1]))
-    theta = xp.asarray(theta, copy=True)
-    batches = [batch]
-    validation_batch = None
-    if validation is not None:
-        validation_batch = checked_validation(network, theta, validation, settings)
-        batches.append(validation_batch)
-    chosen = engine_for(
-        network, theta, batches, optimizer, engine, score=validation_score
-    )
     if isinstance(optimizer, LBFGS):
-        check_lbfgs(settings, state, checkpoint)
-        batch.require_finite_inputs()
+        if state is not None or checkpoint is not None:
+            raise ValueError("LBFGS cannot resume: omit checkpoint and state.")
     elif state is not None and state.under_way:
         raise ValueError(
             "The state comes from the middle of an epoch of train_blocks: continue with"
             " train_blocks."
         )
-    with held(checkpoint, is_folder=False):
-        run = Run(
-            network,
-            theta,
-            settings,
-            batch.rows,
-            batches=(batch, validation_batch),
-            callbacks=callbacks,
-            state=state,
-            checkpoint=checkpoint,
-            source={"engine": chosen.name},
-        )
-        if run.result is not None:
-            return run.result
-        if isinstance(optimizer, LBFGS):
-            search = LBFGSSearch(run, chosen, batch, validation_batch)
-            return watched([run], search.train)[0]
-        run.steps = chosen.steps_class(run, batch, validation_batch)
-        return watched([run], lambda: run.take(batch))[0]
+    rows = ArrayRows(network, theta, settings, (X, T, sample_weight), validation)
+    return train_on(
+        rows,
+        network,
+        settings,
+        callbacks=callbacks,
+        state=state,
+        checkpoint=checkpoint,
+    )
 
 
 train.__doc__ = (train.__doc__ or "").replace(
     "{scores}", ";\n        ".join(meanings())
 )
+
+
+class ArrayRows(RowSource):
+    """Rows in memory, which are one window of all epochs."""
+
+    def __init__(
+        self,
+        network: Network,
+        theta: Array,
+        settings: TrainingSettings,
+        arrays: Sequence,
+        validation: Sequence | None,
+    ):
+        """Check the rows, X, T and sample weights, and choose the engine."""
+        # the steps check whether X is finite
+        self.batch = network._batch(theta, *arrays, finite=False, as_read=True)
+        require_real("X", self.batch.X)
+        require_real("T", self.batch.T)
+        members = self.batch.members
+        xp = namespace(theta)
+        # if only the data have members, all start from the same parameters
+        if members != theta.shape[:-1]:
+            members = np.broadcast_shapes(theta.shape[:-1], members)
+            theta = xp.broadcast_to(theta, (*members, theta.shape[-1]))
+        self.theta = xp.asarray(theta, copy=True)
+        batches = [self.batch]
+        if validation is not None:
+            self.validation_batch = checked_validation(
+                network, self.theta, validation, settings
+            )
+            batches.append(self.validation_batch)
+        self.engine = engine_for(
+            network,
+            self.theta,
+            batches,
+            settings.optimizer,
+            settings.engine,
+            score=settings.validation_score,
+        )
+        self.rows = self.batch.rows
+        self.identity = {"engine": self.engine.name}
+
+    def steps(self, run: Run) -> Steps:
+        """Return the steps of the engine, or of L-BFGS."""
+        if isinstance(run.settings.optimizer, LBFGS):
+            return Objective(run, self.batch, self.engine)
+        return self.engine.steps_class(run, self.batch)
+
+    def windows(self, runs: Sequence[Run]) -> Generator[list[Batch]]:
+        """Yield all rows."""
+        yield [self.batch]
+
+
+def train_on(
+    source: RowSource,
+    network: Network,
+    settings: TrainingSettings,
+    *,
+    checkpoint: Any = None,
+    **arguments,
+) -> TrainingResult:
+    """Train one run on the rows of a source, with the arguments of `Run`."""
+    run_class = LBFGSRun if isinstance(settings.optimizer, LBFGS) else Run
+    with held(checkpoint, is_folder=False):
+        run = run_class(network, settings, source, checkpoint=checkpoint, **arguments)
+        if run.result is not None:
+            return run.result
+        return train_runs([run], source.windows([run]))[0]
 
 
 def require_real(name: str, values):
@@ -332,22 +368,10 @@ def check_callbacks(callbacks, state, checkpoint):
         raise ValueError("A checkpoint already contains the state: omit state.")
 
 
-def check_lbfgs(settings: TrainingSettings, state, checkpoint):
-    """Raise ValueError if an argument is set that L-BFGS cannot use."""
-    unusable = (settings.batch_size, settings.schedule, settings.clip_norm, state)
-    if any(value is not None for value in unusable):
-        raise ValueError(
-            "LBFGS trains on full batches: omit batch_size, schedule, clip_norm and"
-            " state."
-        )
-    if checkpoint is not None:
-        raise ValueError("LBFGS cannot resume: omit checkpoint.")
-
-
 def checked_validation(
     network: Network,
     theta: Array,
-    validation: tuple[Array, ...],
+    validation: Sequence,
     settings: TrainingSettings,
 ) -> Batch:
     """Return the validation rows as a batch; raise an error if they are invalid."""
@@ -365,108 +389,3 @@ def checked_validation(
         )
     settings.check_score(batch)
     return batch
-
-
-class Evaluated(NamedTuple):
-    """A point of the search, with its loss and gradient."""
-
-    point: ndarray
-    loss: float
-    gradient: ndarray
-
-
-class LBFGSSearch:
-    """Train a run by L-BFGS on all rows; an iteration counts as an epoch.
-
-    A point of the search is theta in float64. An iteration ends at a new point.
-    """
-
-    def __init__(
-        self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None
-    ):
-        """Prepare the losses and gradients of a run."""
-        self.run = run
-        self.state = run.state
-        self.engine = engine
-        theta = run.state.theta
-        self.evaluation = engine.evaluation(theta, batch.gathered())
-        self.validation_batch = None
-        if validation_batch is not None:
-            self.validation_batch = validation_batch.gathered()
-            self.validation_evaluation = engine.evaluation(theta, self.validation_batch)
-        self.point = on_host(theta).astype(float)
-        self.latest = None
-        self.reason: Reason | None = None
-
-    def train(self):
-        """Train until the search converges or the run ends."""
-        run = self.run
-        run.start(None, results_of_epoch(**self.losses(self.point)))
-        if run.result is not None:
-            return
-        self.gradient_norm = self.norm_at(self.point)
-        optimizer: Any = run.settings.optimizer
-        _, ended = optimizer.minimize(
-            self.loss_and_gradient, self.point, self.state.epochs, self.after_iteration
-        )
-        run.end(run.result_so_far(self.reason or ended))
-
-    def after_iteration(self, point: ndarray):
-        """Record an iteration; raise StopIteration if the run ends."""
-        results = results_of_epoch(
-            **self.losses(point),
-            norms=self.gradient_norm,
-            sizes=np.linalg.norm(point - self.point),
-        )
-
-        def record(interrupts: list) -> Reason | None:
-            self.move_to(point)
-            if results.epochs:
-                self.run.last_finite[...] = self.state.theta
-            return self.run.record(results, time.perf_counter())
-
-        self.reason = defer_sigint(record)
-        if self.reason is not None:
-            raise StopIteration
-
-    def move_to(self, point: ndarray):
-        """Set theta to the new point."""
-        self.run.is_whole = False
-        self.state.theta[...] = self.theta_at(point)
-        self.state.step += 1
-        self.point = point.copy()
-        self.gradient_norm = self.norm_at(point)
-
-    def norm_at(self, point: ndarray) -> Any:
-        """Return the norm of the gradient at a point."""
-        _, gradient = self.loss_and_gradient(point)
-        return np.linalg.norm(gradient)
-
-    def loss_and_gradient(self, point: ndarray) -> tuple[float, ndarray]:
-        """Return the loss and the gradient at a point; the latest result is cached."""
-        if self.latest is None or not np.array_equal(self.latest.point, point):
-            loss, gradient = self.evaluation.loss_and_gradient(self.theta_at(point))
-            self.latest = Evaluated(
-                point.copy(), float(loss), on_host(gradient).astype(float)
-            )
-        return self.latest.loss, self.latest.gradient
-
-    def losses(self, point: ndarray) -> dict[str, Array]:
-        """Return the losses and the score at a point, by their names in the results."""
-        loss, _ = self.loss_and_gradient(point)
-        losses = {"losses": loss}
-        if self.validation_batch is None:
-            return losses
-        theta = self.theta_at(point)
-        losses["validation_losses"] = self.validation_evaluation.loss(theta)
-        name = self.run.plan.score
-        if name is not None:
-            losses["validation_scores"] = score(
-                name, self.engine, theta, self.validation_batch
-            )
-        return losses
-
-    def theta_at(self, point: ndarray) -> Array:
-        """Return a point as parameters."""
-        theta = self.state.theta
-        return namespace(theta).asarray(point, dtype=theta.dtype, device=theta.device)

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ...core.rows.inputs import Batch
 from ...train.blocks.windows import Window, Windows
@@ -14,10 +14,10 @@ from ...train.compiled.window_steps import WindowSteps
 from ...train.members import Member
 from ...train.population.bundles import results_of
 from ...train.progress import MemberProgress, Progress, progress_of
-from ...train.run import Run, is_true, train_runs, watched
+from ...train.run import RowSource, Run, is_true, train_runs
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import View
-from .streamed import StreamedFolds, StreamedRows
+from .streamed import StreamedRows
 
 Report = Callable[[Progress], object] | None
 """A progress callback, or None."""
@@ -31,38 +31,72 @@ class StreamedNetwork(NamedTuple):
     view: View
 
 
+@dataclass(eq=False)
+class FoldRows(RowSource):
+    """The rows of one network. All networks of an ensemble share the passes over the table."""
+
+    network: StreamedNetwork
+    table: StreamedRows
+    views: Sequence[View]
+    divided: Windows
+    progress: Report
+
+    def __post_init__(self):
+        member, fold, _ = self.network
+        self.theta = np.array(member.theta)
+        self.rows = self.table.rows_of(fold)
+        self.identity = {"fold": fold, **self.divided.identity()}
+        if member.validation_rows is not None:
+            data: Any = member.X, member.T, member.sample_weight
+            self.validation_batch = Batch(*data, chosen=member.validation_rows)
+
+    def steps(self, run: Run) -> WindowSteps:
+        """Return the steps of a run on its part of each window."""
+        return WindowSteps(run)
+
+    def windows(self, runs: Sequence[Run]) -> Generator[list[Window | None]]:
+        """Yield the part of each window for each run, until all runs have ended."""
+        end = max(run.state.epochs for run in runs)
+        epochs = [run.state.epoch for run in runs if run.result is None]
+        seen = [0] * len(runs)  # the rows of the epoch so far, by run
+        with closing(
+            self.divided.passes(range(min(epochs, default=end), end))
+        ) as passes:
+            for window in passes:
+                if window.number == 0:
+                    seen = [0] * len(runs)
+                fold_of_rows = None
+                if self.table.folds is not None:
+                    numbers = window.numbers[window.order]
+                    fold_of_rows = self.table.folds.of(numbers)
+                parts = []
+                for number, run in enumerate(runs):
+                    source: Any = run.source
+                    part = source.part_of(window, fold_of_rows)
+                    seen[number] += len(part.order)
+                    # Each run keeps its left-over rows in its part of the room.
+                    front = number * self.divided.room // len(runs)
+                    parts.append(replace(part, seen=seen[number], front=front))
+                yield parts
+                if _is_stopped(runs, self.progress, window.epoch + 1):
+                    return
+        yield [None] * len(runs)  # without epochs, only validation losses are measured
+
+    def part_of(self, window: Window, fold_of_rows: ndarray | None) -> Window:
+        """Return a window without the rows that validate the network."""
+        batch = window.batches[self.views.index(self.network.view)]
+        part = replace(window, batches=[batch])
+        if fold_of_rows is None:
+            return part
+        folds: Any = self.table.folds
+        order = window.order[folds.trains(fold_of_rows, self.network.fold)]
+        return replace(part, positions=np.sort(order), order=order)
+
+
 class StreamedRun(Run):
     """A run of one network, which ends without an error if training diverges."""
 
-    seen = 0
-    """The number of rows of the epoch that the run has seen."""
-
-    def __init__(
-        self,
-        network: StreamedNetwork,
-        rows: StreamedRows,
-        checkpoint,
-        division: dict[str, Any],
-    ):
-        member = network.member
-        self.fold = network.fold
-        self.view: View = network.view
-        validation_batch = None
-        if member.validation_rows is not None:
-            data: Any = member.X, member.T, member.sample_weight
-            validation_batch = Batch(*data, chosen=member.validation_rows)
-        super().__init__(
-            member.network,
-            np.array(member.theta),
-            member._settings,
-            rows.rows_of(network.fold),
-            checkpoint=checkpoint,
-            batches=(None, validation_batch),
-            source={"fold": network.fold, **division},
-        )
-        self.steps = WindowSteps(self, validation_batch)
-
-    def take(self, window: Window):
+    def take(self, window: Window | None):
         """Train on a window of rows, unless training has ended."""
         try:
             super().take(window)
@@ -96,90 +130,44 @@ def trained_in_windows(
     )
     runs = []
     for number, network in enumerate(networks):
-        checkpoint = saved and saved._part(f"network-{number}.npz")
-        runs.append(StreamedRun(network, rows, checkpoint, windows.identity()))
-    if workers is None:
-        parts = _windows_of_runs(runs, views, windows, rows=rows, progress=progress)
-        return train_runs(runs, parts)
-    train = partial(
-        _train_on_workers,
-        runs,
-        networks,
-        workers,
-        rows=rows,
-        seed=seed,
-        progress=progress,
-    )
-    return watched(runs, train)
-
-
-def _windows_of_runs(
-    runs: Sequence[StreamedRun],
-    views: list[View],
-    windows: Windows,
-    rows: StreamedRows,
-    progress: Report,
-) -> Generator[list[Window]]:
-    """Yield the part of each window for each run, until all runs have ended."""
-    end = max(run.state.epochs for run in runs)
-    epochs = [run.state.epoch for run in runs if run.result is None]
-    with closing(windows.passes(range(min(epochs, default=end), end))) as passes:
-        for window in passes:
-            parts = []
-            for number, run in enumerate(runs):
-                batch = window.batches[views.index(run.view)]
-                # Each run keeps its left-over rows in its part of the room.
-                front = number * windows.room // len(runs)
-                parts.append(replace(window, batches=[batch], front=front))
-            if rows.folds is not None:
-                parts = _without_folds(runs, parts, rows.folds)
-            yield parts
-            if _is_stopped(runs, progress, window.epoch + 1):
-                return
-
-
-def _without_folds(
-    runs: Sequence[StreamedRun], parts: Sequence[Window], folds: StreamedFolds
-) -> list[Window]:
-    """Return the windows without the rows that validate each run, and count the rows that each run has seen."""
-    window = parts[0]
-    fold_of_rows = folds.of(window.numbers[window.order])
-    training_parts = []
-    for run, part in zip(runs, parts, strict=True):
-        order = window.order[folds.trains(fold_of_rows, run.fold)]
-        if window.number == 0:
-            run.seen = 0
-        run.seen += len(order)
-        training_parts.append(
-            replace(part, seen=run.seen, positions=np.sort(order), order=order)
+        member = network.member
+        run = StreamedRun(
+            member.network,
+            member._settings,
+            FoldRows(network, rows, views, windows, progress),
+            checkpoint=saved and saved._part(f"network-{number}.npz"),
         )
-    return training_parts
+        runs.append(run)
+    if workers is None:
+        return train_runs(runs, runs[0].source.windows(runs))
+    arriving = _trained_on_workers(
+        runs, networks, workers, rows=rows, seed=seed, progress=progress
+    )
+    return train_runs(runs, arriving)
 
 
-def _is_stopped(runs: Sequence[StreamedRun], progress: Report, epoch: int) -> bool:
+def _is_stopped(runs: Sequence[Run], progress: Report, epoch: int) -> bool:
     """Report the progress in this epoch; return whether training ends."""
     if progress is not None:
         members = []
         for run in runs:
-            has_ended = run.result is not None
-            members.append(MemberProgress.from_state(run.state, has_ended))
-        progress_of_members = MemberProgress(*np.transpose(members))
+            members.append(MemberProgress.from_state(run.state, run.result is not None))
         epochs = max(run.state.epochs for run in runs)
-        report = progress_of(progress_of_members, len(runs), epoch=epoch, epochs=epochs)
+        report = progress_of(members, len(runs), epoch=epoch, epochs=epochs)
         if is_true(progress(report)):
             return True
     return all(run.result is not None for run in runs)
 
 
-def _train_on_workers(
+def _trained_on_workers(
     runs: Sequence[StreamedRun],
     networks: Sequence[StreamedNetwork],
     workers: Any,
     rows: StreamedRows,
     seed: int,
     progress: Report,
-):
-    """Train the networks of all unfinished runs on workers."""
+) -> Generator[list]:
+    """End all unfinished runs by results from workers; yield no windows after each share of the runs."""
     unfinished = [number for number, run in enumerate(runs) if run.result is None]
     unfinished.sort(key=lambda number: networks[number].view)
     if not unfinished:
@@ -195,6 +183,7 @@ def _train_on_workers(
                 run = runs[number]
                 run.state = replace(result.state, network=run.network)
                 run.end(replace(result, state=run.state))
+            yield []
             if _is_stopped(runs, progress, max(run.state.epochs for run in runs)):
                 return
 

@@ -14,9 +14,9 @@ from ...core import Network, Score, checked_theta, suggests_keywords
 from ...optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingSettings
 from ...system.memory import available_memory
 from ..compiled.window_steps import WindowSteps
-from ..run import Callback, Run, held, train_runs
+from ..run import Callback, RowSource, Run
 from ..state import TrainingResult, TrainingState
-from ..trainer import ENGINE_CLASSES, check_callbacks, checked_validation
+from ..trainer import check_callbacks, checked_validation, engine_for, train_on
 from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Window, Windows
 
@@ -154,43 +154,71 @@ def train_blocks(
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
     _check_window(window, batch_size)
-    _require_kernels(network, theta, settings)
-    theta = np.array(theta)
-    validation_batch = None
-    if validation is not None:
-        validation_batch = checked_validation(network, theta, validation, settings)
-    source = CheckedBlocks(network, theta, blocks)
-    size = settings.plan(source.rows).batch_size
-    windows = Windows(
-        source.sizes,
-        source.read,
-        window=int(window),
-        shuffle=bool(shuffle) and size < source.rows,
-        seed=int(seed),
-        room=size,
-        prefetch=getattr(blocks, "prefetch", None),
+    engine_for(
+        network, theta, (), optimizer, settings.engine, score=settings.validation_score
     )
-    identity = windows.identity()
-    if checkpoint is not None:
-        identity["rows"] = digest_of(blocks)
-    with held(checkpoint, is_folder=False):
-        run = Run(
-            network,
-            theta,
-            settings,
-            source.rows,
-            batches=(None, validation_batch),
-            callbacks=callbacks,
-            state=state,
-            checkpoint=checkpoint,
-            source=identity,
+    source = BlockRows(network, theta, settings, blocks, int(window))
+    if validation is not None:
+        source.validation_batch = checked_validation(
+            network, theta, validation, settings
         )
-        if run.result is not None:
-            return run.result
-        first = _first_window(run.state, windows, size)
-        _announce(windows, source, theta.itemsize)
-        run.steps = WindowSteps(run, validation_batch)
-        return train_runs([run], _windows_of_run(run, windows, first, source))[0]
+    if checkpoint is not None:
+        source.identity["rows"] = digest_of(blocks)
+    return train_on(
+        source,
+        network,
+        settings,
+        callbacks=callbacks,
+        state=state,
+        checkpoint=checkpoint,
+    )
+
+
+class BlockRows(RowSource):
+    """Rows that are read block by block, for one run."""
+
+    def __init__(
+        self,
+        network: Network,
+        theta: ndarray,
+        settings: TrainingSettings,
+        blocks: Blocks,
+        window: int,
+    ):
+        """Check the blocks, and divide them into windows."""
+        self.blocks = CheckedBlocks(network, theta, blocks)
+        self.theta = np.array(theta)
+        self.rows = self.blocks.rows
+        size = settings.plan(self.rows).batch_size
+        self.divided = Windows(
+            self.blocks.sizes,
+            self.blocks.read,
+            window=window,
+            shuffle=bool(settings.shuffle) and size < self.rows,
+            seed=settings.seed,
+            room=size,
+            prefetch=getattr(blocks, "prefetch", None),
+        )
+        self.identity = self.divided.identity()
+
+    def steps(self, run: Run) -> WindowSteps:
+        """Find the first window, and check the memory that windows need."""
+        self.first = _first_window(run.state, self.divided, run.plan.batch_size)
+        _announce(self.divided, self.blocks, run.state.theta.itemsize)
+        return WindowSteps(run)
+
+    def windows(self, runs: Sequence[Run]) -> Generator[list[Window | None]]:
+        """Yield the windows, from the first one of the current epoch, until the run has ended."""
+        (run,) = runs
+        epochs = range(run.state.epoch, run.state.epochs)
+        with closing(self.divided.passes(epochs, self.first)) as passes:
+            for window in passes:
+                if not run.steps.has_taken(window):
+                    self.blocks.warn_if_sorted(self.divided)
+                yield [window]
+                if run.result is not None:
+                    return
+        yield [None]  # without epochs, only validation losses are measured
 
 
 def _check_window(window, batch_size: int | None):
@@ -202,32 +230,6 @@ def _check_window(window, batch_size: int | None):
             f"window must be an integer of at least batch_size={batch_size} rows, got"
             f" {window!r}."
         )
-
-
-def _require_kernels(network: Network, theta: ndarray, settings: TrainingSettings):
-    """Raise ValueError if the compiled engine cannot train the network."""
-    unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(
-        network, theta, (), settings.optimizer, score=settings.validation_score
-    )
-    if unsupported is not None:
-        raise ValueError(
-            "Blocks need the compiled engine, which cannot train this network:"
-            f" {unsupported.reason}."
-        )
-
-
-def _windows_of_run(
-    run: Run, windows: Windows, first: int, source: CheckedBlocks
-) -> Generator[list[Window]]:
-    """Yield the windows of a run, starting at window `first` of the current epoch, until the run has ended."""
-    epochs = range(run.state.epoch, run.state.epochs)
-    with closing(windows.passes(epochs, first)) as passes:
-        for window in passes:
-            if not run.steps.has_taken(window):
-                source.warn_if_sorted(windows)
-            yield [window]
-            if run.result is not None:
-                return
 
 
 def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:
@@ -281,7 +283,7 @@ def _announce(windows: Windows, source: CheckedBlocks, itemsize: int):
             f"A window has only {blocks_per_window:g} blocks, so that rows are poorly shuffled:"
             f" with at least {FEW_BLOCKS}, the order on disk does not matter. Use a"
             f" larger window or smaller blocks; {CURE}.",
-            stacklevel=4,
+            stacklevel=7,
         )
 
 

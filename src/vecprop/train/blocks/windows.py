@@ -277,19 +277,19 @@ class CheckedBlocks:
 
     def read(self, number: int) -> list[Batch]:
         """Return a checked block; errors contain its name."""
-        place = place_of(self.blocks, number)
+        block_name = place_of(self.blocks, number)
         arrays = self.blocks.read(number)
         try:
             X, T, *weights = arrays
         except (TypeError, ValueError):
             raise TypeError(
-                f"In {place}: read({number}) must return a tuple (X, T) or (X, T,"
+                f"In {block_name}: read({number}) must return a tuple (X, T) or (X, T,"
                 f" sample_weight), got {type(arrays).__name__}."
             ) from None
         try:
             batch = self._checked(number, X, T, weights)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"In {place}: {error}") from None
+            raise type(error)(f"In {block_name}: {error}") from None
         # read once, because the training thread may set it to None
         moments = self.moments
         if moments is not None and number not in moments:

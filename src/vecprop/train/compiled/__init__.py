@@ -161,9 +161,9 @@ class StepsInMemory(CompiledSteps):
     that the error names the row.
     """
 
-    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None):
+    def __init__(self, run: Run, batch: Batch):
         """Check the inputs and prepare the kernels."""
-        super().__init__(run, validation_batch)
+        super().__init__(run)
         self.batch = batch
         takes_steps = self.state.epoch < self.state.epochs
         has_dense_inputs = isinstance(run.network.layers[0], Dense)
@@ -175,11 +175,11 @@ class StepsInMemory(CompiledSteps):
             batch.require_finite_inputs()
         self.prepare(batch, run.plan)
         best = run.best
-        if best is not None and run.state.theta.ndim == 1:
+        if best is not None and run.metric is None and run.state.theta.ndim == 1:
             self.epochs.stop_by(best.rule._as_numbers(), best.memory, best.theta)
         rows = batch.rows
-        if validation_batch is not None:
-            rows += validation_batch.rows
+        if self.validation_batch is not None:
+            rows += self.validation_batch.rows
         # an estimate until the first epochs are measured
         self.seconds_per_epoch = assumed_seconds(
             rows * self.epochs.operations, run.per_epoch

@@ -125,7 +125,7 @@ class WindowSteps(CompiledSteps):
             means[mean.result_name] = np.array([progress[name]], state.theta.dtype)
         results = measured._replace(epochs=1, stalled=None, stopped=False, **means)
         is_finite = np.isfinite(results.losses[0])
-        if self.run.validates:
+        if self.validation_batch is not None:
             is_finite = is_finite and np.isfinite(results.validation_losses[0])
         if not is_finite:
             return results._replace(epochs=0, diverged=True)

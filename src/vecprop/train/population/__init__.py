@@ -114,7 +114,7 @@ def train_population(
         require_method("checkpoint", checkpoint, "_members")
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
-    whole = PartialResults([], {})
+    joint = PartialResults([], {})
     with ExitStack() as stack:
         store = None
         if checkpoint is not None:
@@ -125,19 +125,19 @@ def train_population(
             store = checkpoint._members(
                 members, groups=groups, engines=engines, data=data, moments=moments
             )
-            whole.add(store.part)
+            joint.add(store.part)
         monitor = Monitor(len(members), progress, store, moments)
         if monitor.saved:
             groups = without_saved(groups, monitor.saved)
         stack.enter_context(saved_on_failure(monitor.save))
         if workers is None:
             part = train_local(groups, members, data, engine, monitor)
-            whole.add(part if moments else part.without_moments())
+            joint.add(part if moments else part.without_moments())
         else:
             bundles, shared = bundles_of(groups, members, data, engine, moments)
-            whole.add(train_remote(workers, bundles, shared, members, monitor))
+            joint.add(train_remote(workers, bundles, shared, members, monitor))
         monitor.end()
-    results = TrainingResults(whole.groups, whole.others)
+    results = TrainingResults(joint.groups, joint.others)
     if monitor.is_interrupted and all(
         result.reason != "interrupted" for result in results
     ):
@@ -175,27 +175,27 @@ def train_remote(
     monitor: Monitor,
 ) -> PartialResults:
     """Train bundles of members on workers, and return the results; see `train_local`."""
-    whole = PartialResults([], {})
+    joint = PartialResults([], {})
 
     def collect():
         with closing(results_of(workers, train_bundle, bundles, shared)) as results:
             for _, part in results:
                 part.restore_networks(members)
-                whole.add(part)
+                joint.add(part)
                 if monitor.on_results(part):
                     return
 
     monitor.train(collect)
     missing = set(chain.from_iterable(bundle.starts for bundle in bundles))
-    missing.difference_update(whole.numbers)
+    missing.difference_update(joint.numbers)
     if missing and not monitor.is_stopped:
         raise RuntimeError(
             f"The workers returned no results for {len(missing)} members, such as"
             f" member {min(missing)}."
         )
     for number in missing:
-        whole.others[number] = not_started(members[number], shared.data)
-    return whole
+        joint.others[number] = not_started(members[number], shared.data)
+    return joint
 
 
 def workers_or_joblibs(workers):

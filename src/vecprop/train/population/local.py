@@ -3,19 +3,18 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from ...core import Array, Network, checked_theta, namespace, on_host
+from ...core import Network, checked_theta, namespace
 from ...optimize import LBFGS, EngineName
 from ..engine import Engine
 from ..members import Data, Interner, Member, PartialResults, row_count, row_indices
 from ..progress import MemberProgress, Progress, progress_of
 from ..run import interruption_of, is_true, new_state
-from ..state import DivergenceError, TrainingResult, TrainingState
-from ..trainer import engine_for, train
+from ..state import DivergenceError, TrainingResult
+from ..trainer import ArrayRows, engine_for, train_on
 
 
 class Monitor:
@@ -101,8 +100,7 @@ class Monitor:
         """Return the progress of training."""
         parts = [group.results().progress() for group in self.groups]
         parts.extend(self.single_members)
-        columns = [np.hstack(column) for column in zip(*parts, strict=True)]
-        return progress_of(MemberProgress(*columns), self.total)
+        return progress_of(parts, self.total)
 
 
 Members = Sequence[Member] | Mapping[int, Member]
@@ -262,88 +260,29 @@ def not_started(member: Member, data: Data) -> TrainingResult:
     return TrainingResult(theta, state.history, state, "interrupted")
 
 
-class KeptPredictions:
-    """A callback that keeps the predictions of the validation rows, beginning with the initial parameters."""
-
-    def __init__(self, member: Member, X: Array):
-        self.network = member.network
-        self.X = X
-        self.predictions = []
-        self(member)
-
-    def __call__(self, state: Member | TrainingState):
-        """Predict the rows."""
-        outputs = self.network.predict(state.theta, self.X)
-        self.predictions.append(on_host(outputs))
-
-    def applied(self, result: TrainingResult) -> TrainingResult:
-        """Return the result with the predictions."""
-        result.history._validation_predictions.append(np.stack(self.predictions))
-        return result
-
-
-class BestByMetric:
-    """A callback that stops training by a score of the validation rows, and keeps the best parameters."""
-
-    def __init__(self, member: Member, metric: Callable[[Array], float], X: Array):
-        self.network = member.network
-        rule: Any = member.early_stopping
-        self.patience = rule.patience
-        self.metric = metric
-        self.X = X
-        self.losses = []
-        self(member)
-
-    def __call__(self, state: Any) -> bool:
-        """Measure the score, and return whether to stop."""
-        loss = -self.metric(on_host(self.network.predict(state.theta, self.X)))
-        if not isfinite(loss):
-            raise ValueError(
-                f"The metric is {-loss} for the validation rows of a network: choose"
-                " another metric."
-            )
-        if loss < min(self.losses, default=np.inf):
-            self.theta = np.array(state.theta)
-        self.losses.append(loss)
-        return len(self.losses) > self.patience + int(np.argmin(self.losses))
-
-    def applied(self, result: TrainingResult) -> TrainingResult:
-        """Return the result with the best parameters and the negative scores."""
-        result.history._validation_loss[:] = [np.array(self.losses)]
-        return replace(result, theta=self.theta)
-
-
 def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingResult:
-    """Train a member with `train`. If training diverges, return the last finite result."""
+    """Train a member in a run. If training diverges, return the last finite result."""
     member = data.with_theta(member)
-    X, T, weight = data.selected(member, member.rows)
     validation: Any = None
-    callbacks: list[Any] = []
-    settings = {**vars(member._settings), "engine": engine}
     if member.validation_rows is not None:
         validation = data.selected(member, member.validation_rows)
-        if member.keeps_predictions:
-            validation_X, *_ = validation
-            callbacks.append(KeptPredictions(member, validation_X))
-        if member.metric is not None:
-            callbacks.append(BestByMetric(member, member.metric, validation[0]))
-            settings["early_stopping"] = None
+    rows = ArrayRows(
+        member.network,
+        member.theta,
+        replace(member._settings, engine=engine),
+        data.selected(member, member.rows),
+        validation,
+    )
     try:
-        result = train(
+        return train_on(
+            rows,
             member.network,
-            member.theta,
-            X,
-            T,
-            sample_weight=weight,
-            validation=validation,
-            callbacks=callbacks,
-            **settings,
+            member._settings,
+            keeps_predictions=member.keeps_predictions and validation is not None,
+            metric=member.metric,
         )
     except DivergenceError as error:
-        result = error.result
-    for callback in callbacks:
-        result = callback.applied(result)
-    return result
+        return error.result
 
 
 def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
