@@ -51,6 +51,11 @@ def fitted(model, *rows):
         return model.fit(*rows)
 
 
+def restart_states(seed, count):
+    """Return the random states of restarts and seeds: the seed and numbers drawn from it."""
+    return [seed, *np.random.RandomState(seed).randint(2**31 - 1, size=count - 1)]
+
+
 CLASSIFIERS = {
     "two classes": (vp.MLPClassifier(**FEW), TWO),
     "text": (vp.MLPClassifier(**FEW), np.array(["no", "yes"])[TWO]),

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr
 
 import pytest
 
-from shared_commands import FAST
-from vecprop.terminal.messages import say
+from shared_commands import FAST, exit_with
 
 COMMAND = [
     sys.executable,
@@ -73,10 +73,11 @@ def test_wrong_options_with_closed_streams_keep_their_exit_code(trained):
 
 
 @needs_posix
-def test_a_message_without_a_reader_does_not_raise(monkeypatch):
+def test_a_message_without_a_reader_does_not_raise():
     reader, writer = os.pipe()
     os.close(reader)
-    with open(writer, "w", buffering=1) as stream:
-        monkeypatch.setattr(sys, "stderr", stream)
-        say("first")
-        say("second")
+    with open(writer, "w", buffering=1) as stream, redirect_stderr(stream):
+        for _ in range(2):
+            with pytest.raises(SystemExit) as ended:
+                exit_with("info", "no_model.npz")
+            assert ended.value.code == 3

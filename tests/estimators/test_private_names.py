@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
-from vecprop.estimators import sklearn_compat
 
 X, y = map(np.asarray, make_classification(60, 4, random_state=0))
 FEW = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
@@ -44,16 +44,14 @@ def private_imports(file):
                     yield module, alias.name
 
 
-PRIVATE = [*private_imports(Path(sklearn_compat.__file__))]
+SOURCE = Path(vp.__file__).parent
+COMPATIBILITY = SOURCE / "estimators" / "sklearn_compat.py"
+PRIVATE = [*private_imports(COMPATIBILITY)]
 
 
 def test_private_names_are_imported_in_one_module():
-    files = {
-        file.name
-        for file in Path(vp.__file__).parent.rglob("*.py")
-        if [*private_imports(file)]
-    }
-    assert files <= {Path(sklearn_compat.__file__).name}
+    files = {file.name for file in SOURCE.rglob("*.py") if [*private_imports(file)]}
+    assert files <= {COMPATIBILITY.name}
 
 
 WITHOUT = """
@@ -149,8 +147,11 @@ def test_files_without_scikit_learns_check_of_settings(monkeypatch, tmp_path):
 
 
 def test_numpy_source_needs_the_columns_of_each_transformer():
-    columns = make_column_transformer((StandardScaler(), [0, 1])).fit(X)
-    assert sklearn_compat.places_of_transformers(columns)["standardscaler"] == [0, 1]
+    columns = make_column_transformer((StandardScaler(), [0, 1]))
+    model = make_pipeline(columns, vp.MLPClassifier(**FEW)).fit(X, y)
+    names: dict[str, Any] = {}
+    exec(vp.export.to_numpy(model), names)
+    np.testing.assert_allclose(names["predict_proba"](X), model.predict_proba(X))
     del columns._transformer_to_input_indices
     with pytest.raises(ValueError, match="install another"):
-        sklearn_compat.places_of_transformers(columns)
+        vp.export.to_numpy(model)

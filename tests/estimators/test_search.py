@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models import fresh
+from models import fresh, restart_states
 from sampled import sampled
 from vecprop import (
     MLPClassifier,
@@ -29,7 +29,6 @@ from vecprop import (
     MLPSearchCV,
     SoftmaxCrossEntropy,
 )
-from vecprop.estimators.many import fits
 
 X, y = map(np.asarray, load_iris(return_X_y=True))
 NAMES = np.array(["setosa", "versicolor", "virginica"])
@@ -403,7 +402,7 @@ def test_the_spread_over_seeds():
         refit="accuracy",
     )
     results = search.fit(X, y).cv_results_
-    states = fits.random_states(0, 3)
+    states = restart_states(0, 3)
     alone = [
         GridSearchCV(MLPClassifier(**FEW | {"random_state": state}), RATES, cv=2).fit(
             X, y

@@ -8,9 +8,9 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 
+from models import restart_states
 from sampled import sampled
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor
-from vecprop.estimators.many.fits import random_states
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(90, 12)) * (rng.uniform(size=(90, 12)) < 0.2)
@@ -105,7 +105,7 @@ def test_sparse_restarts_equal_separate_fits():
     )
     assert together.best_restart_ is not None
     alone = MLPClassifier(
-        **settings, random_state=random_states(0, 2)[together.best_restart_]
+        **settings, random_state=restart_states(0, 2)[together.best_restart_]
     )
     np.testing.assert_array_equal(
         together.theta_, alone.fit(sparse.csr_matrix(X), y).theta_

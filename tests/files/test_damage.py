@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from altered import refused, rewritten
+from altered import refused, rewrite, rewritten
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -22,7 +22,7 @@ import vecprop as vp
 from models import FEW, TWO, X, fitted, raw_table
 from sampled import sampled
 from vecprop import FileError, load, save
-from vecprop.files import model_file
+from vecprop.files.model_file import information
 
 pytestmark = pytest.mark.usefixtures("reference_engine")
 
@@ -80,7 +80,7 @@ def read_damaged(kind, path, tries, seed):
     """Count the damaged files that gave an error or the correct model; also return other results."""
     right, rows = FUZZED[kind]()
     save(right, path)
-    good, said = path.read_bytes(), model_file.information(path)
+    good, said = path.read_bytes(), information(path)
     rng, found = random.Random(seed), collections.Counter()
     expected = right.predict(rows)
     for _ in range(tries):
@@ -100,7 +100,7 @@ def read_damaged(kind, path, tries, seed):
             found[f"another error: {error!r}"] += 1
         else:
             save(model, path)
-            is_same = model_file.information(path) == said and np.array_equal(
+            is_same = information(path) == said and np.array_equal(
                 model.predict(rows), expected
             )
             found["same" if is_same else "altered"] += 1
@@ -383,19 +383,24 @@ def test_an_invalid_list_of_arrays_raises_an_error(change, good, tmp_path):
 
 
 def test_the_state_of_a_callback_is_read_on_request(tmp_path):
-    rewritten(
-        MODEL,
-        tmp_path / "model",
-        lambda document, arrays: document.update(memory={"Harm": "x"}),
-    )
-    load(tmp_path / "model")
+    network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz")
+    start = network, network.init(0), np.ones((4, 1)), np.ones(4)
+    settings: dict[str, Any] = {
+        "optimizer": vp.Adam(),
+        "epochs": 2,
+        "checkpoint": checkpoint,
+        "callbacks": [lambda state: False],
+    }
+    vp.train(*start, **settings)
+    harm = {"Harm": "x"}
+    rewrite(checkpoint.path, lambda document, arrays: document.update(memory=harm))
+    load(checkpoint.path)
     with pytest.raises(
         FileError,
-        match=(
-            r"model has a memory that cannot be read: 'Harm' is not a known class .*\.$"
-        ),
+        match=r"has a memory that cannot be read: 'Harm' is not a known class .*\.$",
     ):
-        model_file.load_with_memory(tmp_path / "model")
+        vp.train(*start, **settings)
 
 
 def test_a_recursive_description_raises_an_error(tmp_path):

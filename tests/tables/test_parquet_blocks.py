@@ -16,7 +16,6 @@ from pyarrow import dataset
 import vecprop as vp
 from anonymous_memory import reads_proc
 from vecprop.tables.streaming.parquet_blocks import columns_as_array
-from vecprop.train.blocks.sources import digest_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3)).astype(np.float32)
@@ -77,7 +76,7 @@ def test_results_equal_arrays_for_any_files(tmp_path):
         strict=True,
     )
     assert weighted.columns == ["a", "b", "c"]
-    assert digest_of(one) != digest_of(weighted)
+    assert one.digest() != weighted.digest()
 
 
 def test_several_targets_and_numeric_types(tmp_path):
