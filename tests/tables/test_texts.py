@@ -1,16 +1,14 @@
 """Encoding of text: words, their weights and directions."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from vecprop import TabularClassifier, load, save
-from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.encoding.texts import LatentTexts
-from vecprop.tables.kinds.ambiguities import ColumnOptions
+from vecprop import TableEncoder, TabularClassifier, load, save
 
 RNG = np.random.default_rng(0)
 NOUNS = [f"noun{k}" for k in range(40)]
@@ -20,10 +18,14 @@ def sentences(rows, words=NOUNS):
     return pd.Series([" ".join(RNG.choice(words, 8)) for _ in range(rows)])
 
 
-def learned(series) -> LatentTexts:
-    texts = LatentTexts.of(series)
-    assert isinstance(texts, LatentTexts)
-    return texts
+def learned(series) -> Any:
+    """Return the encoding of a column of text."""
+    frame = pd.DataFrame({"text": series, "row": np.arange(len(series)) * 1.5})
+    return dict(encoder_of(frame, text="text").encoder_.columns)["text"]
+
+
+def encoder_of(frame, **columns):
+    return TableEncoder(columns=columns).fit(frame)
 
 
 def test_weights_and_directions_of_words_by_hand():
@@ -58,9 +60,8 @@ def test_repeated_sentences_are_text_if_there_are_many(words, distinct, rest, ki
         " ".join([f"sentence{k}", *["of", "some", "more", "words"][: words - 1]])
         for k in range(distinct)
     ]
-    assert Encoder.of(pd.DataFrame({"said": [*values, *["no"] * rest] * 3}))[
-        0
-    ].kinds == {"said": kind}
+    frame = pd.DataFrame({"said": [*values, *["no"] * rest] * 3})
+    assert encoder_of(frame).encoder_.kinds == {"said": kind}
 
 
 def test_rows_have_unit_length_or_no_known_word():
@@ -68,7 +69,7 @@ def test_rows_have_unit_length_or_no_known_word():
     inputs = texts(pd.Series(["noun1 noun2", "unknown words", "", None]))
     np.testing.assert_allclose(np.linalg.norm(inputs, axis=1), [1, 0, 0, 0], atol=1e-6)
     assert inputs.dtype == np.float32
-    texts = learned(pd.Series(["one two"] * 5))  # null directions are dropped
+    texts = learned(pd.Series([*["one two"] * 4, None]))  # null directions are dropped
     assert texts.width == 1
     np.testing.assert_allclose(
         texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5
@@ -85,17 +86,25 @@ def test_directions_do_not_depend_on_the_number_of_threads():
 
 
 def test_constant_text_and_text_without_common_words_are_not_used():
-    for rows in (["a b", "c d"], ["", ""], ["!", "?"], ["x" * 100_000] * 2):
-        assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
-    assert learned(
-        pd.Series([f"red {rows[0]} hat", f"red {rows[0]} car", rows[0]])
-    ).words.tolist() == ["red"]
+    long = "x" * 100_000
+    no_word = "no two rows have a word in common"
+    constant = "all values are the same"
+    for rows, reason in (
+        (["a b", "c d"], no_word),
+        (["!", "?"], no_word),
+        ([long + "a", long + "b"], no_word),
+        (["", ""], constant),
+        ([long] * 2, constant),
+    ):
+        frame = pd.DataFrame({"text": rows, "row": np.arange(2) * 1.5})
+        encoder = encoder_of(frame, text="text").encoder_
+        assert encoder.dropped == {"text": reason}
+    texts = learned(pd.Series([f"red {long} hat", f"red {long} car", long]))
+    assert texts.words.tolist() == ["red"]
     frame = pd.DataFrame({"same": ["one text"] * 30, "some": ["one text", None] * 15})
-    encoder, notes = Encoder.of(frame, ColumnOptions({"same": "text", "some": "text"}))
-    assert (encoder.names, notes) == (
-        ["some"],
-        ["Column 'same' is not used: all values are the same."],
-    )
+    encoder = encoder_of(frame, same="text", some="text")
+    assert encoder.encoder_.names == ["some"]
+    assert encoder.notes_ == ["Column 'same' is not used: all values are the same."]
 
 
 def test_a_sample_of_rows_determines_the_words(limit):
