@@ -191,3 +191,18 @@ def no_pictures() -> Iterator[None]:
     """Let reports contain empty pictures."""
     with empty_pictures():
         yield
+
+
+@pytest.fixture
+def populations(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+    """Return the members of each population that estimators and searches train."""
+    populations = []
+    fits = import_module("vecprop.estimators.many.fits")
+    train_population = fits.train_population
+
+    def record(members: list[Any], *rows: Any, **settings: Any) -> Any:
+        populations.append(members)
+        return train_population(members, *rows, **settings)
+
+    monkeypatch.setattr(fits, "train_population", record)
+    return populations

@@ -9,7 +9,6 @@ import pytest
 
 import vecprop as vp
 from shared_commands import FAST
-from vecprop.app.training.splitting import Request, split_table
 
 N = 60
 FRAME = pd.DataFrame(
@@ -99,19 +98,6 @@ def test_contradictory_column_options_give_one_sentence(
         in vecprop("train", path, "--target", "y", *said, *FAST, code=code).stderr
     )
     assert not (path.parent / "t.npz").exists()
-
-
-def test_the_latest_days_are_the_test_in_any_date_format(tmp_path):
-    days = pd.date_range("2023-01-01", periods=100)
-    frame = pd.DataFrame({"x": np.arange(100) % 7, "y": np.arange(100) / 7}).sample(
-        frac=1, random_state=0
-    )
-    for form in ("%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y"):
-        frame.assign(day=days[frame.index].strftime(form)).to_csv(
-            tmp_path / "time.csv", index=False
-        )
-        parts = split_table(Request(tmp_path / "time.csv", "y", 0.2, time="day"))
-        assert sorted(parts.y_test) == sorted(frame["y"])[-20:]
 
 
 def test_named_missing_values_are_classes(vecprop, result_of, tmp_path):

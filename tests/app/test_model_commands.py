@@ -15,8 +15,6 @@ from sklearn.preprocessing import StandardScaler
 import vecprop as vp
 from sampled import sampled
 from shared_commands import FAST
-from vecprop.tables.evaluation.targets import predictions
-from vecprop.tables.reading.reading import chunks
 
 
 def read(text):
@@ -377,17 +375,12 @@ def test_copied_columns_are_unchanged(vecprop, trained, people, ending, output):
     assert found.day.str.startswith("2024-02-01").all()
 
 
-def test_integers_of_a_sheet_stay_integers_with_empty_cells(tmp_path):
-    path = tmp_path / "s.xlsx"
-    pd.DataFrame({"a": [1, None, 2.5], "b": [" x", 7, True]}).to_excel(
-        path, index=False
-    )
-    ((_, kept),) = chunks(path, 9, ["a", "b"])
-    assert kept.fillna("").to_numpy().tolist() == [
-        ["1", " x"],
-        ["", "7"],
-        ["2.5", "True"],
-    ]
+def test_integers_of_a_sheet_stay_integers_with_empty_cells(vecprop, trained, people):
+    sheet = people[:3].assign(a=[1, None, 2.5], b=[" x", 7, True])
+    sheet.to_excel("s.xlsx", index=False)
+    done = vecprop("predict", "buys.npz", "s.xlsx", "--keep", "a", "--keep", "b")
+    kept = [line.split(",")[:2] for line in done.stdout.splitlines()[1:]]
+    assert kept == [["1", " x"], ["", "7"], ["2.5", "True"]]
 
 
 def test_durations_and_the_target_give_no_note():
@@ -515,15 +508,19 @@ def test_rows_that_pipeline_steps_reject_are_data_errors(vecprop, people):
         )
 
 
-def test_a_single_row_is_predicted_as_among_others():
+def test_a_single_row_is_predicted_as_among_others(vecprop, tmp_path):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 600))).add_prefix("x")
     network = vp.MLPClassifier((64, 64), max_iter=1, random_state=0)
     with pytest.warns(match="converged"):
         network.fit(X, np.arange(40) % 13)
-    whole = predictions(network, X)
-    pd.testing.assert_frame_equal(
-        predictions(network, X.iloc[:1]), whole.iloc[:1], check_exact=True
-    )
+    vp.save(network, "network.npz")
+    found = []
+    for rows in (40, 1):
+        X[:rows].to_parquet("X.parquet", index=False)
+        vecprop("predict", "network.npz", "X.parquet", "-o", "Y.parquet", "--force")
+        found.append(pd.read_parquet("Y.parquet"))
+    whole, row = found
+    pd.testing.assert_frame_equal(row, whole[:1], check_exact=True)
 
 
 def test_commands_accept_models_with_several_targets(vecprop, people, tmp_path):

@@ -339,3 +339,16 @@ def test_duplicates_are_found_across_number_formats_and_types(tmp_path):
     note = notes(path, test=parquet)
     assert "10 of 10 test rows are exact duplicates" in note
     assert "such as row 0 of some.parquet (line 22 of t.csv)" in note
+
+
+def test_the_latest_days_are_the_test_in_any_date_format(tmp_path):
+    days = pd.date_range("2023-01-01", periods=100)
+    frame = pd.DataFrame({"x": np.arange(100) % 7, "y": np.arange(100) / 7}).sample(
+        frac=1, random_state=0
+    )
+    for form in ("%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y"):
+        frame.assign(day=days[frame.index].strftime(form)).to_csv(
+            tmp_path / "time.csv", index=False
+        )
+        parts = split_table(Request(tmp_path / "time.csv", "y", 0.2, time="day"))
+        assert sorted(parts.y_test) == sorted(frame["y"])[-20:]

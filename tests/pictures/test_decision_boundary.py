@@ -14,8 +14,11 @@ from vecprop import (
     SquaredError,
     Tanh,
 )
+from vecprop.extend import Activation
 from vecprop.pictures import plot_decision_boundary
-from vecprop.pictures.style import tint
+
+TINTS = ["#f7dfcc", "#99c7e0", "#b2e2d5"]
+"""The colors of the regions of the first classes: red, blue and green on white."""
 
 
 def painted(ax, points):
@@ -57,7 +60,7 @@ def assert_painted_as_predicted(ax, predicted_class, features=(0, 1), row=(0.0, 
     points, classes = clear_of_the_boundary(
         ax, predicted_class, features, np.array(row)
     )
-    assert painted(ax, points) == [tint(number) for number in classes]
+    assert painted(ax, points) == [TINTS[number] for number in classes]
 
 
 @pytest.mark.parametrize(
@@ -119,15 +122,20 @@ def test_other_features_are_held_at_their_median_or_at_given_values(wide):
     assert_painted_as_predicted(ax, predicted_class, [3, 1], row)
 
 
-def test_grid_is_predicted_in_one_call(circles, monkeypatch):
-    network, theta, X, t = circles
-    asked, predict = [], Network.predict
-    monkeypatch.setattr(
-        Network,
-        "predict",
-        lambda *arguments: asked.append(arguments[2].shape) or predict(*arguments),
-    )
-    plot_decision_boundary(network, theta, X, t, resolution=30)
+def test_grid_is_predicted_in_one_call(circles):
+    asked = []
+
+    class Noted(Activation):
+        def value(self, z):
+            asked.append(z.shape)
+            return z
+
+        def derivative(self, z, y):
+            return np.ones_like(z)
+
+    _, _, X, t = circles
+    network = Network(2, [Noted(), Dense(2)], SoftmaxCrossEntropy())
+    plot_decision_boundary(network, network.init(0), X, t, resolution=30)
     assert asked == [(900, 2)]
 
 
@@ -137,7 +145,7 @@ def test_classes_with_a_region_or_rows_are_in_the_legend(circles, legend):
         network, np.zeros(17), X, np.zeros(100, int), class_names=["only", "none"]
     )
     assert legend(ax) == ["only"]
-    assert set(painted(ax, X)) == {tint(0)}
+    assert set(painted(ax, X)) == {TINTS[0]}
     assert legend(plot_decision_boundary(network, theta, X, np.zeros(100, int))) == [
         "class 0",
         "class 1",

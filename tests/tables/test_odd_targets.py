@@ -11,7 +11,6 @@ import vecprop as vp
 from sampled import sampled
 from shared_commands import invoke
 from vecprop import TableError
-from vecprop.learn.playground.table import PlaygroundTable
 
 N = 240
 R = np.random.default_rng(0)
@@ -114,7 +113,7 @@ def notes_of(frame):
 
 
 @pytest.mark.parametrize("name", NOTED)
-def test_odd_classes_are_noted_in_frames_files_and_the_playground(name, tmp_path):
+def test_odd_classes_are_noted_in_frames_and_files(name, tmp_path):
     y, message = NOTED[name]
     frame = table(y)
     with warnings.catch_warnings(action="ignore", category=UserWarning):
@@ -122,12 +121,6 @@ def test_odd_classes_are_noted_in_frames_files_and_the_playground(name, tmp_path
         assert any(message in note for note in notes_of(tmp_path / "t.csv"))
         if name != "99 of text":  # text in a data frame stays text
             assert any(message in note for note in notes_of(frame))
-    if len(set(y)) <= 50:
-        opened = PlaygroundTable.read(tmp_path / "t.csv")
-        opened.points(("x", "z", "y"), test=0.2, seed=0)
-        opened.points(("x", "z", "y"), test=0.2, seed=0)
-        (note,) = [note for note in opened.notes if message in note]
-        assert note.startswith("The target 'y': ")
 
 
 @pytest.mark.parametrize("name", ORDINARY)

@@ -27,7 +27,6 @@ from alike_members import (
     network,
     t,
 )
-from vecprop.compiled import fits
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -391,16 +390,6 @@ def test_numpy_integers_are_accepted(kind):
     same = replace(member(seed=3), seed=kind(3), batch_size=kind(32), epochs=kind(6))
     for found in (alone(same), *vp.train_population([same], X, T)):
         assert_equal(found, expected)
-
-
-def test_ctrl_c_after_the_last_member_is_raised(monkeypatch):
-    def run(groups, look, run=fits.run):
-        run(groups, look)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fits, "run", run)
-    with pytest.raises(KeyboardInterrupt):
-        vp.train_population([member()], X, T)
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from vecprop.learn.playground.session_settings import Settings
 from vecprop.learn.playground.table import PlaygroundTable
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
+NOTED = import_module("tables.test_odd_targets").NOTED
+table_of_target = import_module("tables.test_odd_targets").table
 
 
 def csv(text):
@@ -33,6 +36,19 @@ def people(rows=40):
             "buys": np.where(age > 50, "yes", "no"),
         }
     )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (y, _) in NOTED.items() if len(set(y)) <= 50]
+)
+def test_odd_classes_are_noted(name, tmp_path):
+    y, message = NOTED[name]
+    table_of_target(y).to_csv(tmp_path / "t.csv", index=False)
+    opened = PlaygroundTable.read(tmp_path / "t.csv")
+    for _ in range(2):
+        opened.points(("x", "z", "y"), test=0.2, seed=0)
+    (note,) = [note for note in opened.notes if message in note]
+    assert note.startswith("The target 'y': ")
 
 
 def test_a_table_is_drawn_and_trained_on():
