@@ -3,6 +3,7 @@
 All tests can use the fixtures. The internals that cause a condition are named here only.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -64,6 +65,8 @@ LIMITS = {
     "playground: bytes": "vecprop.learn.playground.server.MOST_BYTES",
     "playground: closed pages": "vecprop.learn.playground.page.MOST_CLOSED",
     "playground: entries of curves": "vecprop.learn.playground.session.MOST_ENTRIES",
+    "products: bytes of a vector": "vecprop.compiled.gemm.products.vector_bytes",
+    "packed products: bytes of a vector": "vecprop.compiled.gemm.packed.vector_bytes",
     "reading: bytes of a block": "vecprop.tables.reading.delimited.BLOCK",
     "reading: bytes of a sample": "vecprop.tables.reading.delimited.SAMPLE",
     "reading: rows of a part": "vecprop.tables.reading.arrow_files.SMALL",
@@ -87,9 +90,19 @@ LIMITS = {
     "texts: words": "vecprop.tables.encoding.texts.MAX_WORDS",
     "threads: seconds between polls": "vecprop.system.threads.POLL_INTERVAL",
     "blocks: few": "vecprop.train.blocks.FEW_BLOCKS",
+    "version of scikit-learn": "sklearn.__version__",
     "version of the program": "vecprop.system.versions.__version__",
 }
 """Where each limit is defined. Tests lower limits, so that few rows are large data."""
+
+STEPS = {
+    "drawing columns": "vecprop.tables.evaluation.report.columns",
+    "judging": "vecprop.app.training.job.judgements",
+    "measuring": "vecprop.app.training.job.TrainingJob.measure",
+    "refitting": "vecprop.tables.classifier.TabularClassifier.refit",
+    "writing the page": "vecprop.app.training.job.page_of",
+}
+"""The steps of `vecprop train` that tests interrupt."""
 
 EMPTY_PICTURE = 'viewBox="0 0 1 1"</style></defs></svg>'
 
@@ -120,6 +133,44 @@ def limit_setter(monkeypatch: pytest.MonkeyPatch) -> SetLimit:
 def limit(monkeypatch: pytest.MonkeyPatch) -> SetLimit:
     """Return a function that sets a limit: ``limit("bundle: members", 3)``."""
     return limit_setter(monkeypatch)
+
+
+@pytest.fixture
+def products_by(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Return a function that chooses by what matrices are multiplied."""
+    cached = [
+        import_module("vecprop.compiled.gemm.products").uses_blocks,
+        import_module("vecprop.compiled.program").program_of,
+    ]
+
+    def choose(name: str) -> None:
+        monkeypatch.setenv("VECPROP_PRODUCTS", name)
+        for function in cached:
+            function.cache_clear()
+
+    yield choose
+    monkeypatch.undo()
+    for function in cached:
+        function.cache_clear()
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable], None]:
+    """Return a function that replaces a step of `vecprop train` by an action."""
+
+    def act(step: str, action: Callable[[], Any]) -> None:
+        monkeypatch.setattr(STEPS[step], lambda *arguments, **settings: action())
+
+    return act
+
+
+def raising(error: BaseException | type[BaseException]) -> Callable[[], None]:
+    """Return an action that raises an error."""
+
+    def act() -> None:
+        raise error
+
+    return act
 
 
 @pytest.fixture
@@ -164,6 +215,26 @@ def full_disk(writes: int = 0, failures: float = float("inf")) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         yield
+
+
+@pytest.fixture
+def tables_only_in_parts(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function that forbids reading whole tables from now on."""
+
+    def forbid() -> None:
+        monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)
+
+    return forbid
+
+
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Return a function that sets what standard input contains."""
+
+    def write(content: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return write
 
 
 @contextmanager

@@ -80,11 +80,12 @@ class Disk:
 
             return call
 
-        monkeypatch.setattr("vecprop.files.atomic.open", opened, raising=False)
-        monkeypatch.setattr(os, "fsync", fsync)
-        monkeypatch.setattr(os, "open", folder_opened)
+        replaced = {"fsync": fsync, "open": folder_opened}
         for name in ("replace", "unlink", "mkdir"):
-            monkeypatch.setattr(os, name, named(name))
+            replaced[name] = named(name)
+        monkeypatch.setattr("vecprop.files.atomic.open", opened, raising=False)
+        for name, call in replaced.items():
+            monkeypatch.setattr(os, name, call)
 
     def mark(self, what: Any) -> None:
         """Note that something is promised to be on disk."""

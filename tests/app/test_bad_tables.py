@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conditions import full_disk
+from conditions import full_disk, raising
 from sampled import sampled
 from shared_commands import FAST
 
@@ -171,14 +171,10 @@ def test_booleans_and_integers_are_classes(vecprop):
 
 
 def test_a_full_disk_gives_one_sentence_and_keeps_the_old_model(
-    vecprop, table, monkeypatch
+    vecprop, table, at_step
 ):
-    def full(*names):
-        raise OSError(28, "No space left on device", *names)
-
-    monkeypatch.setattr(
-        "vecprop.app.training.job.page_of", lambda *_: full("page.html")
-    )
+    full = OSError(28, "No space left on device", "page.html")
+    at_step("writing the page", raising(full))
     done = vecprop(
         "train", table, "--target", "buys", "--report", "page.html", *FAST, code=1
     )

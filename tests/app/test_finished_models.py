@@ -13,10 +13,10 @@ import pytest
 from sklearn.metrics import f1_score, root_mean_squared_error
 
 import vecprop as vp
+from conditions import raising
 from sampled import sampled
 from shared_commands import FAST
 from vecprop import TableError
-from vecprop.app.training.job import TrainingJob
 from vecprop.app.training.splitting import Request, split_table
 from vecprop.tables.encoding.folds import splits
 from vecprop.tables.evaluation.measuring import cross_validated, measured_unseen
@@ -277,13 +277,8 @@ def test_a_threshold_decides_in_all_commands(vecprop, result_of, table, people):
 @pytest.mark.parametrize(
     ("error", "report"), sampled([(KeyboardInterrupt, False), (MemoryError, True)])
 )
-def test_a_model_is_saved_if_evaluation_fails(
-    vecprop, table, monkeypatch, error, report
-):
-    def measure(self):
-        raise error
-
-    monkeypatch.setattr(TrainingJob, "measure", measure)
+def test_a_model_is_saved_if_evaluation_fails(vecprop, table, at_step, error, report):
+    at_step("measuring", raising(error))
     options = [
         "train",
         table,
@@ -305,24 +300,14 @@ def test_a_model_is_saved_if_evaluation_fails(
 
 
 @pytest.mark.long
-def test_a_failed_refit_saves_the_evaluated_model(vecprop, table, people, monkeypatch):
-    def refit(self, **rows):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(vp.TabularClassifier, "refit", refit)
-        done = vecprop(
-            "train",
-            table,
-            "--target",
-            "buys",
-            "--refit",
-            "--json",
-            "-o",
-            "cut.npz",
-            *FAST,
-            code=130,
-        )
+def test_a_failed_refit_saves_the_evaluated_model(
+    vecprop, table, people, monkeypatch, at_step
+):
+    at_step("refitting", raising(KeyboardInterrupt))
+    options = ["--refit", "--json", "-o", "cut.npz", *FAST]
+    done = vecprop("train", table, "--target", "buys", *options, code=130)
+    monkeypatch.undo()
+    monkeypatch.chdir(table.parent)
     assert "the evaluated model is saved instead" in done.stderr
     assert "refit" not in json.loads(done.stdout)
     assert vp.load("cut.npz").profiles_[0].rows == 160

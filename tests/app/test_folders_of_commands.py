@@ -215,11 +215,10 @@ def measured(people, trained, tmp_path):
     "target", ["buys", pytest.param("spends", marks=pytest.mark.long)]
 )
 def test_folders_are_evaluated_in_parts(
-    vecprop, trained, measured, monkeypatch, target
+    vecprop, trained, measured, tables_only_in_parts, target
 ):
     whole = vecprop("evaluate", f"{target}.npz", "whole.csv", "--weight", "w", "--json")
-    # it reads all rows
-    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)
+    tables_only_in_parts()
     parts = vecprop("evaluate", f"{target}.npz", "parts", "--weight", "w", "--json")
     assert json.loads(parts.stdout) == json.loads(whole.stdout)
     assert json.loads(parts.stdout)["rows"] == int(

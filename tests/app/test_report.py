@@ -17,12 +17,12 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import vecprop as vp
+from conditions import raising
 from sampled import sampled
 from shared_commands import FAST
 from vecprop.app.training.job import TrainingJob
 from vecprop.app.training.splitting import Request, how_chosen, split_table
 from vecprop.system.estimates import Estimate, compared
-from vecprop.tables.evaluation import report
 from vecprop.tables.evaluation.measured import Measured
 from vecprop.tables.evaluation.measuring import measured_unseen
 from vecprop.tables.evaluation.report import (
@@ -381,11 +381,13 @@ def test_loss_curves_end_with_their_network(made):
     model.loss_curves_ = kept
 
 
-def test_a_page_is_written_after_ctrl_c(made, monkeypatch):
+def test_a_page_is_written_after_ctrl_c(made, at_step):
+    def interrupted():
+        interrupts.append(2)
+        return Markup("columns so far")
+
     interrupts = []
-    monkeypatch.setattr(
-        report, "columns", lambda _: interrupts.append(2) or Markup("columns so far")
-    )
+    at_step("drawing columns", interrupted)
     job = made["buys"][0]
     measured = measured_unseen(job.model, job.parts, 0, baselines=False)
     run = Run("buys", files={"data": job.request.table}, is_measured=False)
@@ -412,12 +414,12 @@ def test_only_the_first_ctrl_c_is_deferred():
 
 
 @pytest.mark.long
-def test_ctrl_c_while_the_page_is_written_still_writes_it(vecprop, table, monkeypatch):
-    def interrupted(*_):
+def test_ctrl_c_while_the_page_is_written_still_writes_it(vecprop, table, at_step):
+    def interrupted():
         signal.raise_signal(signal.SIGINT)
         return Markup("columns so far")
 
-    monkeypatch.setattr(report, "columns", interrupted)
+    at_step("drawing columns", interrupted)
     done = vecprop(
         "train", table, "--target", "buys", "--report", "page.html", *FAST, code=130
     )
@@ -428,11 +430,8 @@ def test_ctrl_c_while_the_page_is_written_still_writes_it(vecprop, table, monkey
 
 @pytest.mark.long
 @pytest.mark.usefixtures("no_pictures")
-def test_ctrl_c_while_evaluating_still_writes_a_page(vecprop, table, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(TrainingJob, "measure", interrupted)
+def test_ctrl_c_while_evaluating_still_writes_a_page(vecprop, table, at_step):
+    at_step("measuring", raising(KeyboardInterrupt))
     vecprop(
         "train", table, "--target", "buys", "--report", "page.html", *FAST, code=130
     )

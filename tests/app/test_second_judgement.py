@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -178,11 +179,8 @@ def test_a_command_killed_while_it_judges_resumes(vecprop, monkeypatch):
 
 
 @pytest.mark.usefixtures("tides")
-def test_ctrl_c_while_judging_saves_the_model_without_metrics(vecprop, monkeypatch):
-    def press(*arguments, **settings):
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr("vecprop.app.training.job.judgements", press)
+def test_ctrl_c_while_judging_saves_the_model_without_metrics(vecprop, at_step):
+    at_step("judging", partial(signal.raise_signal, signal.SIGINT))
     stopped = vecprop("train", "tides.csv", "--target", "level", *QUICK, code=130)
     assert "the trained model is saved in tides.npz, without metrics" in stopped.stderr
     assert "better" not in stopped.stdout

@@ -93,7 +93,7 @@ def test_all_zero_and_too_large_test_weights_raise_an_error(vecprop, weighed):
 
 
 def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
-    vecprop, result_of, weighed, tmp_path, monkeypatch
+    vecprop, result_of, weighed, tmp_path, little, tables_only_in_parts
 ):
     weighed.loc[:9, "w"] = 0
     weighed.loc[10:29, "w"] = 1e-40
@@ -118,11 +118,9 @@ def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
             left_out(TabularClassifier("y", **QUICK).fit(weighed, **own).notes_) == said
         )
     weighed.to_parquet(tmp_path / "w.parquet", row_group_size=50)
-    monkeypatch.setattr(
-        "vecprop.tables.streaming.memory_plan.RowSizes.of_fit", lambda *_: 1e18
-    )
+    tables_only_in_parts()
     streamed = TabularClassifier("y", **QUICK).fit(
-        tmp_path / "w.parquet", sample_weight="w", memory="1GB"
+        tmp_path / "w.parquet", sample_weight="w", memory=little + 300_000
     )
     assert left_out(streamed.notes_) == said
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import platformdirs
@@ -18,7 +17,6 @@ import vecprop as vp
 from vecprop.compiled.gemm.products import dots_of, multiply_of, transpose_of
 from vecprop.compiled.jit import cache
 
-FOLDER = cache.folder.__wrapped__
 OTHER = 65534
 RECIPE = Path(__file__).parents[2] / "docs" / "how-to" / "containers.md"
 of_users = pytest.mark.skipif(
@@ -118,8 +116,29 @@ def test_a_damaged_file_is_compiled_again(tmp_path):
         assert all(len(file.read_bytes()) > 1000 for file in files)
 
 
-def test_a_file_is_complete_or_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "folder", lambda: tmp_path)
+@pytest.fixture
+def folder(monkeypatch):
+    """Return a function that chooses the folder of the cache by environment variables.
+
+    The default is the user's folder in a home folder.
+    """
+
+    def choose(chosen=None, home="~"):
+        for name in ("HOME", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(name, str(home))
+        monkeypatch.delenv("VECPROP_CACHE_DIR", raising=False)
+        if chosen is not None:
+            monkeypatch.setenv("VECPROP_CACHE_DIR", str(chosen))
+        cache.folder.cache_clear()
+        return cache.folder()
+
+    cache._warned.clear()
+    yield choose
+    cache.folder.cache_clear()
+
+
+def test_a_file_is_complete_or_missing(folder, tmp_path, monkeypatch):
+    folder(tmp_path)
     cache.keep("a", b"code")
     assert cache.kept("a") == b"code"
     monkeypatch.setattr(cache.os, "replace", refuse)
@@ -134,33 +153,28 @@ def refuse(*arguments, **options):
     raise PermissionError(13, "Permission denied")
 
 
-def test_a_read_only_folder_is_used(monkeypatch, tmp_path):
-    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path))
-    kept = cache.folder.__wrapped__()
-    monkeypatch.setattr(cache, "folder", lambda: kept)
+def test_a_read_only_folder_is_used(folder, monkeypatch, tmp_path):
+    kept = folder(tmp_path)
     cache.keep("a", b"code")
     # root may write anywhere
     monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)
     monkeypatch.setattr(cache.os, "open", refuse)
-    assert FOLDER() == kept
+    assert folder(tmp_path) == kept
     assert cache.kept("a") == b"code"
     cache.keep("b", b"code")
     assert cache.kept("b") is None
 
 
-def test_a_user_without_a_home(monkeypatch):
-    for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(
-        platformdirs, "user_cache_path", lambda *of, **options: Path("~/.cache/vecprop")
-    )
+def test_a_user_without_a_home(folder, monkeypatch):
+    relative = Path("~/.cache/vecprop")
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: relative)
     with pytest.warns(
         UserWarning,
         match=(
             "stored in a home folder, so each process compiles them: set VECPROP_CACHE"
         ),
     ):
-        assert FOLDER() is None
+        assert folder() is None
 
 
 def test_a_relative_folder_is_made_absolute(monkeypatch):
@@ -171,16 +185,9 @@ def test_a_relative_folder_is_made_absolute(monkeypatch):
 
 
 @pytest.fixture
-def chosen(monkeypatch, tmp_path):
-    """A folder set by the environment, next to the user's folder `own`."""
-    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "chosen"))
-    monkeypatch.setattr(
-        platformdirs, "user_cache_path", lambda *of, **options: tmp_path / "own"
-    )
-    monkeypatch.setattr(cache, "_warned", [])
-    kept = FOLDER()
-    monkeypatch.setattr(cache, "folder", lambda: kept)
-    return kept
+def chosen(folder, tmp_path):
+    """Return a folder of the cache that the environment sets."""
+    return folder(tmp_path / "chosen", home=tmp_path / "own")
 
 
 def give_away(path, monkeypatch):
@@ -193,27 +200,32 @@ def give_away(path, monkeypatch):
 
 @of_users
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777])
-def test_a_folder_that_others_can_write_to_is_not_used(chosen, mode):
+def test_a_folder_that_others_can_write_to_is_not_used(folder, chosen, mode):
     chosen.chmod(mode)
     said = (
-        rf"{re.escape(str(chosen))} \(other users can write to it\), so .*own is used"
-        r" instead: set VECPROP_CACHE_DIR"
+        rf"{re.escape(str(chosen))} \(other users can write to it\), so .*vecprop is"
+        r" used instead: set VECPROP_CACHE_DIR"
     )
+    home = chosen.parent / "own"
     with pytest.warns(UserWarning, match=said):
-        assert FOLDER() == chosen.parent / "own"
+        own = folder(chosen, home)
+    assert own.is_relative_to(home)
+    assert own.name == "vecprop"
 
 
 @of_users
-def test_a_folder_that_belongs_to_another_user_is_not_used(chosen, monkeypatch):
-    give_away(chosen, monkeypatch)
-    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: chosen)
+def test_a_folder_that_belongs_to_another_user_is_not_used(
+    folder, tmp_path, monkeypatch
+):
+    own = folder(home=tmp_path)
+    give_away(own, monkeypatch)
     with pytest.warns(
         UserWarning,
         match=(
             r"it belongs to the user with ID \d+\), so each process compiles them: set "
         ),
     ):
-        assert FOLDER() is None
+        assert folder(own, home=tmp_path) is None
 
 
 @of_users
@@ -242,10 +254,10 @@ def test_a_file_that_another_user_may_have_written_is_not_read(
     not hasattr(os, "geteuid") or os.geteuid() != 0,
     reason="only root writes files of root",
 )
-def test_files_of_root_are_read_by_others(chosen, monkeypatch):
+def test_files_of_root_are_read_by_others(folder, chosen, monkeypatch):
     cache.keep("a", b"code")
     monkeypatch.setattr(cache.os, "geteuid", lambda: OTHER)
-    assert FOLDER() == chosen
+    assert folder(chosen) == chosen
     assert cache.kept("a") == b"code"
 
 
@@ -260,13 +272,11 @@ def test_a_renamed_file_is_not_read(chosen):
     ("umask", "mode"), [(0o022, 0o644), (0o002, 0o644), (0o077, 0o600)]
 )
 def test_modes_follow_the_umask_without_write_permission_for_others(
-    monkeypatch, tmp_path, umask, mode
+    folder, tmp_path, umask, mode
 ):
-    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "kept"))
     before = os.umask(umask)
     try:
-        kept: Any = FOLDER()
-        monkeypatch.setattr(cache, "folder", lambda: kept)
+        kept = folder(tmp_path / "kept")
         cache.keep("a", b"code")
     finally:
         os.umask(before)

@@ -12,8 +12,6 @@ import registry
 import vecprop as vp
 from sampled import sampled
 from vecprop import compile
-from vecprop.compiled import program
-from vecprop.compiled.run import dense
 
 CASES = [(layer, vp.SquaredError()) for layer in registry.LAYERS] + [
     (vp.Tanh(), loss) for loss in registry.LOSSES
@@ -80,11 +78,10 @@ def test_any_shape(widths, inputs, rows, members, seed):
     ids=["blocks", "BLAS", "loops"],
 )
 @pytest.mark.parametrize("widths", [(65, 40, 3), (3, 17, 1), (1, 40, 40), (30, 1, 9)])
-def test_every_algorithm_of_products(widths, fast, large, monkeypatch, limit):
-    monkeypatch.setattr(dense, "uses_blocks", lambda: fast)
+def test_every_algorithm_of_products(widths, fast, large, products_by, limit):
+    products_by("blocks" if fast else "BLAS")
     limit("compiled: large layer", large)
     limit("compiled: wide layer", large)
-    program.program_of.cache_clear()
     network = vp.Network(
         widths[0],
         [vp.Dense(widths[1]), vp.Tanh(), vp.Dense(widths[2])],
@@ -99,7 +96,6 @@ def test_every_algorithm_of_products(widths, fast, large, monkeypatch, limit):
         assert_same(found[0], expected[0])
         assert_same(found[1], expected[1])
         assert_same(compile(network).predict(theta, X), network.predict(theta, X))
-    program.program_of.cache_clear()
 
 
 def test_integer_classes_weights_and_members():

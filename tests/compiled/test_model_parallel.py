@@ -12,7 +12,7 @@ import vecprop as vp
 from sampled import sampled
 from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.program import program_of
-from vecprop.compiled.run import dense, parallelism
+from vecprop.compiled.run import parallelism
 from vecprop.compiled.run.parallelism import (
     SplitLayer,
     WeightSplit,
@@ -117,15 +117,13 @@ def test_training_equals_the_reference_engine(network, F):
     [WIDE, NARROW_FIRST, pytest.param(LARGE, marks=pytest.mark.long)],
     ids=["first", "second", "by results"],
 )
-def test_no_layer_is_split_if_blas_computes_products(network, monkeypatch):
-    monkeypatch.setattr(dense, "uses_blocks", lambda: False)
-    program_of.cache_clear()
+def test_no_layer_is_split_if_blas_computes_products(network, products_by):
+    products_by("BLAS")
     assert not program_of(network, np.float64).for_batches(128).split_layers
     assert_same_course(trained(network), trained(network, engine="reference"), 1e-7)
     with limit_threads(1):
         alone = trained(network)
     np.testing.assert_array_equal(trained(network).theta, alone.theta)
-    program_of.cache_clear()
 
 
 @pytest.mark.parametrize(

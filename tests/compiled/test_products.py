@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import cfunc, types
 
+from conditions import limit_setter
 from vecprop.compiled.gemm import packed, products
 from vecprop.compiled.gemm.vectors import vector_bytes
 from vecprop.compiled.jit.machine_code import filled_in
@@ -31,7 +32,7 @@ def machine(request):
     F, width = request.param
     made = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "vector_bytes", lambda: width)
+        limit_setter(patch)("products: bytes of a vector", lambda: width)
         for name, count in (("multiply", 11), ("dots", 10), ("transpose", 6)):
             function, arguments = (
                 getattr(products, f"{name}_of").__wrapped__(F),
@@ -174,7 +175,7 @@ def compiled(patch, F, width, **constants):
         return kept[-1].address
 
     patch.setattr(packed, "address_of", address_of)
-    patch.setattr(packed, "vector_bytes", lambda: width)
+    limit_setter(patch)("packed products: bytes of a vector", lambda: width)
     for name, value in constants.items():
         patch.setattr(packed, name, value)
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 14)(

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import vecprop as vp
+from conditions import current_limit
 from fits import Cube
 from models import (
     ESTIMATORS,
@@ -415,11 +416,12 @@ def test_unsavable_parts_are_named(tmp_path):
             save(unfitted, tmp_path / "model")
 
 
-def test_another_release_of_scikit_learn_warns(tmp_path, monkeypatch):
+def test_another_release_of_scikit_learn_warns(tmp_path, limit):
     model = fitted(make_pipeline(StandardScaler(), MLPClassifier(**FEW)), X, TWO)
-    monkeypatch.setattr(model_file.sklearn, "__version__", "1.5.2")
+    version = current_limit("version of scikit-learn")
+    limit("version of scikit-learn", "1.5.2")
     save(model, tmp_path / "model")
-    monkeypatch.undo()
+    limit("version of scikit-learn", version)
     with pytest.warns(
         InconsistentVersionWarning, match=r"Pipeline from version 1\.5\.2"
     ):

@@ -206,18 +206,17 @@ def test_explanations_show_the_values_of_the_table(regressor, tmp_path):
     )
 
 
-def test_the_inputs_of_changed_rows_are_bounded(regressor, monkeypatch):
-    of_inputs, sizes, most = (
-        regressor._of_inputs,
-        [],
-        20 * 2 * (4 + 1) * regressor.encoder_.width,
-    )
-    monkeypatch.setattr(
-        regressor,
-        "_of_inputs",
-        lambda X, *exposure: [sizes.append(X.size), of_inputs(X, *exposure)][1],
-    )
-    explanations(regressor, TABLE[:1], most=most)
+def test_the_inputs_of_changed_rows_are_bounded(regressor):
+    class Recorded(TabularRegressor):
+        def _of_inputs(self, X, *exposure):
+            sizes.append(X.size)
+            return super()._of_inputs(X, *exposure)
+
+    sizes = []
+    most = 20 * 2 * (4 + 1) * regressor.encoder_.width
+    recorded = Recorded()
+    vars(recorded).update(vars(regressor))
+    explanations(recorded, TABLE[:1], most=most)
     assert sizes[-1] == most  # in each random order and in its reverse
 
 

@@ -243,7 +243,7 @@ def test_dictionaries_may_differ_between_files(tmp_path):
     assert read_table(tmp_path)["c"].astype(str).tolist() == ["u", "v", "w", "u"]
 
 
-def test_files_are_scored_and_checked_in_chunks(tmp_path, monkeypatch):
+def test_files_are_scored_and_checked_in_chunks(tmp_path, tables_only_in_parts):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=400), "n": rng.integers(0, 9, 400)})
     frame["y"] = pd.Series(np.where(frame["x"] > 0, "yes", "no"), dtype=object).mask(
@@ -268,8 +268,7 @@ def test_files_are_scored_and_checked_in_chunks(tmp_path, monkeypatch):
         for model in models
     ]
     assert all(notes for _, notes, _ in wanted)
-    # read_table reads all rows
-    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)
+    tables_only_in_parts()
     for model, (score, notes, predictions) in zip(models, wanted, strict=True):
         assert model.score(table) == score
         assert model.detect_drift(tmp_path / "other.parquet") == notes

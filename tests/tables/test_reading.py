@@ -1,6 +1,5 @@
 import csv
 import gzip
-import io
 import os
 import threading
 import zipfile
@@ -258,14 +257,14 @@ def test_workbooks_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_stream_is_a_table(tmp_path, monkeypatch, packed):
+def test_a_stream_is_a_table(tmp_path, standard_input, packed):
     content = FRAME.to_csv(index=False).encode()
     content = gzip.compress(content) if packed else content
     for read in (
         read_table,
         lambda path: pd.concat(read_chunks(path, rows=2), ignore_index=True),
     ):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        standard_input(content)
         pd.testing.assert_frame_equal(read("-"), FRAME, check_dtype=False)
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(content))
@@ -274,7 +273,7 @@ def test_a_stream_is_a_table(tmp_path, monkeypatch, packed):
         read_table(tmp_path / "pipe"), FRAME, check_dtype=False
     )
     writer.join()
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2,3\n")))
+    standard_input(b"a,b\n1,2,3\n")
     with pytest.raises(
         TableError, match=r"^Standard input, line 2: the row has 3 values"
     ):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from conditions import full_disk, limit_setter
+from conditions import current_limit, full_disk
 from fits import Cube, require_same
 from killing import Killed
 from sampled import sampled
@@ -118,26 +118,26 @@ def test_a_run_interrupted_anywhere_resumes_bit_identically(run, engine, tmp_pat
 
 
 @pytest.mark.parametrize("rule", [None, vp.EarlyStopping(patience=500)], ids=str)
-def test_epochs_of_one_kernel_call_resume_bit_identically(rule, tmp_path, monkeypatch):
+def test_epochs_of_one_kernel_call_resume_bit_identically(rule, tmp_path, limit):
     """Epochs run in one kernel call if no callback is called after each."""
-    settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
-    whole, checkpoint, write = (
-        fit(**settings),
-        vp.Checkpoint(tmp_path / "run.npz", every=0),
-        vp.Checkpoint._write,
-    )
-    with monkeypatch.context() as patch:
-        limit_setter(patch)("compiled: seconds in a call", 1e-4)
-        count = iter(range(100))
 
-        def write_thrice(self, result):
-            if next(count) == 3:
+    class WrittenThrice(vp.Checkpoint):
+        count = 0
+
+        def _write(self, result):
+            self.count += 1
+            if self.count == 4:
                 raise Killed
-            write(self, result)
+            super()._write(result)
 
-        patch.setattr(vp.Checkpoint, "_write", write_thrice)
-        with pytest.raises(Killed):
-            fit(**settings, checkpoint=checkpoint)
+    settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
+    whole = fit(**settings)
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
+    seconds = current_limit("compiled: seconds in a call")
+    limit("compiled: seconds in a call", 1e-4)
+    with pytest.raises(Killed):
+        fit(**settings, checkpoint=WrittenThrice(checkpoint.path, every=0))
+    limit("compiled: seconds in a call", seconds)
     begun: Any = vp.load(checkpoint.path)
     assert 0 < begun.state.epoch < 400
     require_same(fit(**settings, checkpoint=checkpoint), whole)
@@ -231,23 +231,16 @@ def test_a_read_only_folder_is_refused_before_training(tmp_path, monkeypatch):
     [{"callbacks": [lambda state: state.epoch == 5]}, RUNS["early stopping"]],
     ids=["callback", "rule"],
 )
-def test_a_run_killed_at_its_end_ends_for_the_same_reason(
-    settings, tmp_path, monkeypatch
-):
-    checkpoint, write = (
-        vp.Checkpoint(tmp_path / "run.npz", every=0),
-        vp.Checkpoint._write,
-    )
+def test_a_run_killed_at_its_end_ends_for_the_same_reason(settings, tmp_path):
+    class WithoutEnd(vp.Checkpoint):
+        def _write(self, result):
+            if result.reason != "interrupted":
+                raise Killed
+            super()._write(result)
 
-    def write_but_the_end(self, result):
-        if result.reason != "interrupted":
-            raise Killed
-        write(self, result)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(vp.Checkpoint, "_write", write_but_the_end)
-        with pytest.raises(Killed):
-            fit(**settings, checkpoint=checkpoint)
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
+    with pytest.raises(Killed):
+        fit(**settings, checkpoint=WithoutEnd(checkpoint.path, every=0))
     for _ in range(2):
         require_same(fit(**settings, checkpoint=checkpoint), fit(**settings))
 
@@ -402,12 +395,13 @@ def test_runs_that_cannot_be_saved_are_refused_before_training(
 def test_writing_takes_one_percent_of_the_time(
     every, cost, writes, tmp_path, monkeypatch
 ):
+    class Recorded(vp.Checkpoint):
+        def _write(self, result):
+            written.append(result)
+
     monkeypatch.undo()
     written: list[object] = []
-    monkeypatch.setattr(
-        vp.Checkpoint, "_write", lambda self, result: written.append(result)
-    )
-    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every)
+    checkpoint = Recorded(tmp_path / "run.npz", every)
     checkpoint._throttle = store.Throttle(every)
     checkpoint._throttle.written, checkpoint._throttle.cost = (
         time.perf_counter() - 10,

@@ -402,21 +402,17 @@ def test_a_second_user_of_a_file_gets_an_error_that_names_the_first(work, tmp_pa
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_ctrl_c_while_the_last_checkpoint_is_written_keeps_the_finished_run(
-    tmp_path, monkeypatch
-):
-    write = vp.Checkpoint._write
+def test_ctrl_c_while_the_last_checkpoint_is_written_keeps_the_finished_run(tmp_path):
+    class InterruptedOnce(vp.Checkpoint):
+        def _write(self, result):
+            reasons.append(result.reason)
+            if len(reasons) == 1:
+                raise KeyboardInterrupt
+            super()._write(result)
+
     reasons = []
-
-    def interrupted_once(self, result):
-        reasons.append(result.reason)
-        if len(reasons) == 1:
-            raise KeyboardInterrupt
-        write(self, result)
-
-    monkeypatch.setattr(vp.Checkpoint, "_write", interrupted_once)
     settings: dict[str, Any] = {"optimizer": vp.Adam(), "epochs": 3}
-    settings["checkpoint"] = vp.Checkpoint(tmp_path / "run.npz", every=1e9)
+    settings["checkpoint"] = InterruptedOnce(tmp_path / "run.npz", every=1e9)
     with pytest.raises(KeyboardInterrupt):
         vp.train(NETWORK, NETWORK.init(0), X, T, **settings)
     assert reasons == ["epochs", "epochs"]
