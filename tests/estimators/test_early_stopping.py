@@ -158,13 +158,13 @@ def test_validation_scores_equal_score(name):
 
 def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
     """All epochs of a fit are recorded together at its end."""
-    recorded, epochs = [], fit.Recorder.record
+    recorded, epochs = [], fit.FitRun.record
 
     def counted(self, state, losses, *measured):
         recorded.append(len(losses))
         return epochs(self, state, losses, *measured)
 
-    monkeypatch.setattr(fit.Recorder, "record", counted)
+    monkeypatch.setattr(fit.FitRun, "record", counted)
     for model, y in TARGETS.values():
         model = fresh(model, early_stopping=True, max_iter=30, random_state=0)
         model.fit(X, y)

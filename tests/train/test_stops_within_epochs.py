@@ -11,7 +11,7 @@ import pytest
 import vecprop as vp
 from sampled import sampled
 from vecprop.compiled import compiled_network
-from vecprop.estimators.fit import FitSpec
+from vecprop.estimators.fit import FitRun
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40_000, 2))
@@ -213,16 +213,16 @@ def test_an_exception_set_by_another_thread_stops_an_epoch():
 
 def test_ctrl_c_stops_fits_in_other_threads(monkeypatch):
     """Fits with callbacks run in separate threads and stop without waiting for each other."""
-    begun, train = [], FitSpec.train
+    begun, train = [], FitRun.train
 
-    def train_and_press(spec):
-        begun.append(spec)
+    def train_and_press(run):
+        begun.append(run)
         if len(begun) == 1:
             press(after=0.05)
-        return train(spec)
+        return train(run)
 
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
-    monkeypatch.setattr(FitSpec, "train", train_and_press)
+    monkeypatch.setattr(FitRun, "train", train_and_press)
     endless = {
         "max_iter": 10**6,
         "n_iter_no_change": 10**6,

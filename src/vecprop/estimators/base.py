@@ -34,7 +34,7 @@ from .data import (
     row_weights,
     types_of_inputs,
 )
-from .fit import ATTRIBUTES, FitOutcome, FitSpec
+from .fit import ATTRIBUTES, FitOutcome, FitRun, FitSpec
 from .inspection import Inspection, Predictions
 from .settings import Constructor, require_no_checkpoint, require_repeatable
 from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_context
@@ -215,7 +215,7 @@ class MultilayerPerceptron(
 
                 outcome = run_fit(spec)
             else:
-                outcome = spec.train()
+                outcome = FitRun(spec).train()
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         self._learn(spec, outcome)
@@ -266,7 +266,7 @@ class MultilayerPerceptron(
                 " partial_fit does not know: use fit, or another learning_rate."
             )
         spec = self._begin(rows, None, random, first, is_partial=True)
-        outcome = spec.train(epochs=1)
+        outcome = FitRun(spec).train(epochs=1)
         if outcome.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=5)
         self._learn(spec, outcome)

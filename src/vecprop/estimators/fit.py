@@ -11,7 +11,7 @@ from numpy import ndarray
 from scipy import sparse
 
 from ..core import Selection, SparseNetwork
-from ..optimize import LBFGS, Constant, has_horizon, observed
+from ..optimize import LBFGS, Constant, has_horizon
 from ..optimize.settings import EarlyStopping
 from ..system.threads import limit_jobs
 from ..train.state import (
@@ -149,7 +149,7 @@ class FitSpec:
         self.needs_python = self._needs_python()
 
     def _needs_python(self) -> bool:
-        """Return whether Python code must run after each epoch: a user's code, or a rule that only `Recorder` has."""
+        """Return whether Python code must run after each epoch: a user's code, or a rule that only `FitRun` has."""
         settings = self.settings
         if self.scored or self.prints_epochs or self.tasks or settings.callbacks:
             return True
@@ -213,67 +213,6 @@ class FitSpec:
             **self.steps,
         )
 
-    def train(self, epochs: int | None = None) -> FitOutcome:
-        """Train until max_iter or a stopping rule, or for exactly the given number of epochs."""
-        started = time.perf_counter()
-        recorder = Recorder(self)
-        runs_python = self.needs_python or self.shows_bar or epochs is not None
-        # As in scikit-learn: a line search needs more precision than float32.
-        dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
-        X, T, weight = _data(self.rows, dtype)
-        arguments: dict = {"validation_score": self.score}
-        if not self.is_lbfgs:
-            arguments = self.steps
-            arguments["state"] = recorder.resumed
-        if self.validation is not None:
-            arguments["validation"] = _data(self.validation, dtype)
-        checkpoint = self.checkpoint
-        if runs_python:
-            arguments["callbacks"] = self.callbacks(recorder)
-            if checkpoint is not None:
-                checkpoint = checkpoint._recording(recorder)
-        else:
-            arguments["early_stopping"] = self.early_stopping
-        error = None
-        try:
-            with limit_jobs(self.settings.n_jobs):
-                result = train(
-                    self.trained_network,
-                    recorder.theta.astype(dtype),
-                    X,
-                    T,
-                    optimizer=self.optimizer,
-                    sample_weight=weight,
-                    epochs=self.settings.max_iter if epochs is None else epochs,
-                    checkpoint=checkpoint,
-                    **arguments,
-                )
-        except DivergenceError as divergence:
-            error = divergence
-            result = error.result
-        outcome = recorder.finished(result, runs_python)
-        if self.tasks is not None and error is None:
-            self.publish(outcome)
-            self.tasks.end()
-        outcome.error = error
-        outcome.seconds = time.perf_counter() - started
-        return outcome
-
-    def callbacks(self, recorder: "Recorder") -> list:
-        """Return the callbacks; the recorder comes first, so that the others see an updated model."""
-        settings = self.settings
-        callbacks: list = [recorder]
-        if self.prints_epochs:
-            callbacks.append(recorder.print_epoch)
-        callbacks.extend(settings.callbacks or ())
-        if self.shows_bar:
-            from ..train.progress import ProgressBar
-
-            callbacks.append(ProgressBar(type(settings).__name__))
-        if self.tasks is None:
-            return callbacks
-        return [self.tasks.watching(callbacks, settings.max_iter)]
-
     def identity(self) -> dict:
         """Return everything that determines the bits of this fit, by name."""
         estimator: Any = self.settings
@@ -321,8 +260,8 @@ SMALLEST_RATE = 1e-6
 """An adaptive learning rate is not divided further, as in scikit-learn."""
 
 
-class Recorder:
-    """Records each epoch in the outcome of a fit and applies the stopping rule.
+class FitRun:
+    """Trains a fit, records each epoch in its outcome, and applies the stopping rule.
 
     The rule continues from the counts of earlier calls. Instead of ending training, the
     rule divides an adaptive learning rate by 5. If the rule monitors a
@@ -331,7 +270,7 @@ class Recorder:
     """
 
     def __init__(self, spec: FitSpec):
-        """Prepare to record a fit, which may continue an earlier one."""
+        """Prepare to train a fit, which may continue an earlier one."""
         self.spec = spec
         # the initial parameters, and the best ones so far
         self.theta = spec.before.theta
@@ -390,6 +329,68 @@ class Recorder:
             return None
         return state
 
+    def train(self, epochs: int | None = None) -> FitOutcome:
+        """Train until max_iter or a stopping rule, or for exactly the given number of epochs."""
+        started = time.perf_counter()
+        spec = self.spec
+        runs_python = spec.needs_python or spec.shows_bar or epochs is not None
+        # As in scikit-learn: a line search needs more precision than float32.
+        dtype = np.dtype(float) if spec.is_lbfgs else self.theta.dtype
+        X, T, weight = _data(spec.rows, dtype)
+        arguments: dict = {"validation_score": spec.score}
+        if not spec.is_lbfgs:
+            arguments = spec.steps
+            arguments["state"] = self.resumed
+        if spec.validation is not None:
+            arguments["validation"] = _data(spec.validation, dtype)
+        checkpoint = spec.checkpoint
+        if runs_python:
+            arguments["callbacks"] = self.callbacks()
+            if checkpoint is not None:
+                checkpoint = checkpoint._recording(self)
+        else:
+            arguments["early_stopping"] = spec.early_stopping
+        error = None
+        try:
+            with limit_jobs(spec.settings.n_jobs):
+                result = train(
+                    spec.trained_network,
+                    self.theta.astype(dtype),
+                    X,
+                    T,
+                    optimizer=spec.optimizer,
+                    sample_weight=weight,
+                    epochs=spec.settings.max_iter if epochs is None else epochs,
+                    checkpoint=checkpoint,
+                    **arguments,
+                )
+        except DivergenceError as divergence:
+            error = divergence
+            result = error.result
+        outcome = self.finished(result, runs_python)
+        if spec.tasks is not None and error is None:
+            spec.publish(outcome)
+            spec.tasks.end()
+        outcome.error = error
+        outcome.seconds = time.perf_counter() - started
+        return outcome
+
+    def callbacks(self) -> list:
+        """Return the callbacks; the run comes first, so that the others see an updated model."""
+        spec = self.spec
+        settings = spec.settings
+        callbacks: list = [self]
+        if spec.prints_epochs:
+            callbacks.append(self.print_epoch)
+        callbacks.extend(settings.callbacks or ())
+        if spec.shows_bar:
+            from ..train.progress import ProgressBar
+
+            callbacks.append(ProgressBar(type(settings).__name__))
+        if spec.tasks is None:
+            return callbacks
+        return [spec.tasks.watching(callbacks, settings.max_iter)]
+
     def memory(self, epoch: int) -> dict | None:
         """Return the state to resume from after an epoch, or None if an error prevented the recording of the epoch."""
         if self.outcome.n_iter != epoch:
@@ -434,17 +435,17 @@ class Recorder:
         self.outcome.state = None
         if not self.can_continue:
             return
-        resumable = replace(
+        early_stopping = {}
+        if self.spec.by_score and best is not None:
+            # Store a copy, so that assigned coefficients do not change it.
+            early_stopping["theta"] = best.copy()
+        self.outcome.state = replace(
             state,
             history=History(),
             network=None,
             optimizer_class="",
-            early_stopping={},
+            early_stopping=early_stopping,
         )
-        if self.spec.by_score and best is not None:
-            # Store a copy, so that assigned coefficients do not change it.
-            resumable.early_stopping["theta"] = best.copy()
-        self.outcome.state = resumable
 
     def record(
         self,
@@ -454,54 +455,48 @@ class Recorder:
         scores: ndarray,
     ) -> bool:
         """Record epochs with their losses and any scores; return whether to stop training."""
-        outcome: Any = self.outcome
-        if self.spec.settings.scoring == "loss":
-            scores = -validation_losses
-        rows_per_epoch = 0 if self.spec.is_lbfgs else len(self.spec.rows)
-        is_over = False
-        for epoch, loss in enumerate(losses.tolist()):
-            if len(validation_losses):
-                validation_loss = float(validation_losses[epoch])
-                outcome.validation_loss_curve.append(
-                    validation_loss + self.validation_constant
-                )
-            if len(scores):
-                outcome.validation_scores.append(float(scores[epoch]))
-            outcome.n_iter += 1
-            outcome.t += rows_per_epoch
-            outcome.loss = loss + self.constant
-            outcome.loss_curve.append(outcome.loss)
-            is_over = self.has_stalled(state) and not self.cut_rate(state)
-        return is_over
-
-    def has_stalled(self, state: TrainingState) -> bool:
-        """Compare the latest epoch with the best one; return whether the rule ends training."""
         spec = self.spec
         outcome: Any = self.outcome
-        if not spec.by_score:
-            outcome.best_loss = self.lowest(outcome.loss, outcome.best_loss)
-            if spec.is_lbfgs:  # SciPy ends the search
-                return False
-        else:
-            score = outcome.validation_scores[-1]
-            best_score = outcome.best_validation_score
-            outcome.best_validation_score = -self.lowest(-score, -best_score)
-            if outcome.best_validation_score > best_score:
-                self.best_theta = state.theta.copy()
-        return outcome.no_improvement_count >= spec.rule.patience
+        count = len(losses)
+        if not count:
+            return False
+        if spec.settings.scoring == "loss":
+            scores = -validation_losses
+        if len(validation_losses):
+            curve = validation_losses.astype(float) + self.validation_constant
+            outcome.validation_loss_curve.extend(curve.tolist())
+        if len(scores):
+            outcome.validation_scores.extend(scores.astype(float).tolist())
+        outcome.loss_curve.extend((losses.astype(float) + self.constant).tolist())
+        outcome.loss = outcome.loss_curve[-1]
+        outcome.n_iter += count
+        if not spec.is_lbfgs:
+            outcome.t += count * len(spec.rows)
+        return self.stalls(state, count) and not self.cut_rate(state)
 
-    def lowest(self, loss: float, lowest: float) -> float:
-        """Return the lower of two losses, and count the epochs without progress."""
-        lowest, _, count = observed(
-            loss,
-            lowest,
-            progress_at=lowest,
-            stalled=self.outcome.no_improvement_count,
-            min_delta=self.spec.rule.min_delta,
-            compares_to_best=True,
-        )
-        self.outcome.no_improvement_count = int(count)
-        return lowest
+    def stalls(self, state: TrainingState, count: int) -> bool:
+        """Compare the latest epochs with the best one; return whether the rule ends training."""
+        spec = self.spec
+        outcome: Any = self.outcome
+        if spec.by_score:
+            losses = [-score for score in outcome.validation_scores[-count:]]
+            lowest = -outcome.best_validation_score
+        else:
+            losses = outcome.loss_curve[-count:]
+            lowest = outcome.best_loss
+        memory = lowest, lowest, outcome.no_improvement_count
+        for loss in losses:
+            memory = spec.rule._observed(loss, memory)
+        best, _, stalled = memory
+        outcome.no_improvement_count = int(stalled)
+        if not spec.by_score:
+            outcome.best_loss = best
+            # SciPy ends the search of L-BFGS
+            return stalled >= spec.rule.patience and not spec.is_lbfgs
+        outcome.best_validation_score = -best
+        if best < lowest:
+            self.best_theta = state.theta.copy()
+        return stalled >= spec.rule.patience
 
     def cut_rate(self, state: TrainingState) -> bool:
         """Divide an adaptive learning rate instead of stopping; return whether this was possible."""

@@ -1,5 +1,6 @@
 """The settings of training, the stopping rules, and the plan of an epoch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -82,6 +83,11 @@ class EarlyStopping(Ranged):
         "restore_best": (True, False),
         "compare_to": get_args(Reference),
     }
+
+    def _observed(self, loss: float, memory: Iterable[float]) -> tuple:
+        """Return the lowest loss, the loss at the latest progress, and the epochs since then, after another epoch."""
+        compares_to_best = self.compare_to == "best"
+        return observed(loss, *memory, self.min_delta, compares_to_best)
 
     def _as_numbers(self) -> tuple[float, ...]:
         """Return the rule as numbers; see `compiled.run.measures.STOPPING`."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..core import Array, Network, namespace
-from ..optimize import LBFGS, EarlyStopping, TrainingSettings, observed
+from ..optimize import LBFGS, EarlyStopping, TrainingSettings
 from ..system.extras import imported
 from ..system.versions import Versioned
 
@@ -402,15 +402,8 @@ class Best:
         )
         self.theta[...] = xp.where(is_better[..., None], theta, self.theta)
         for member in map(tuple, np.argwhere(is_active)):
-            lowest, loss_at_progress, epochs_without_progress = self.memory[:, *member]
-            self.memory[:, *member] = observed(
-                losses[member],
-                lowest,
-                progress_at=loss_at_progress,
-                stalled=epochs_without_progress,
-                min_delta=self.rule.min_delta,
-                compares_to_best=self.rule.compare_to == "best",
-            )
+            memory = self.memory[:, *member]
+            self.memory[:, *member] = self.rule._observed(losses[member], memory)
 
     def _watched(self, history: History) -> Any:
         """Return the latest monitored value as float64, lower is better, or None if none was measured."""

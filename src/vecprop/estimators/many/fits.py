@@ -24,7 +24,7 @@ from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
 from ...train.progress import Progress, progress_bar
 from ...train.state import TrainingResult
-from ..fit import FitOutcome, FitSpec, Recorder
+from ..fit import FitOutcome, FitRun, FitSpec
 
 Show = Callable[[Progress], object]
 """A function that shows the progress of fits."""
@@ -44,7 +44,7 @@ def random_states(random_state, count: int) -> list:
 def run_fit(spec: FitSpec) -> FitOutcome:
     """Run a fit with its restarts; return the outcome with the best validation score or, without one, the best loss."""
     if not spec.starts:
-        return spec.train()
+        return FitRun(spec).train()
     attempts = _run_restarts(spec)
     seconds = 0.0
     losses = np.full(len(attempts), np.inf)
@@ -118,7 +118,7 @@ def fit_many(
             moments=moments,
         )
         for number, result in results.items():
-            outcome = Recorder(specs[number]).finished(result)
+            outcome = FitRun(specs[number]).finished(result)
             times = result.history.time
             if len(times):
                 outcome.seconds = float(times[-1])
