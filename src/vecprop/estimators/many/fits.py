@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -160,21 +159,19 @@ class SeparateFits:
         """Prepare the fits, and read the saved outcomes. The outcomes are stored in `attempts`."""
         self.specs = specs
         self.attempts = attempts
-        self.numbers = self.unfinished()
+        # the fits without an outcome that are not saved yet, by their numbers in the store
+        self.unsaved = dict(enumerate(self.unfinished()))
         self.store: Any = None
-        self.lock = Lock()
         self.config = get_config()  # scikit-learn's configuration is thread-local
         self.threads_per_fit = 1
         self.stop_requests = []  # not empty after a request to stop
-        # an error when saving, such as a full disk, which stops all fits
-        self.save_errors: list[Exception] = []
         folder = _part(checkpoint, "alone")
-        if folder is not None and self.numbers:
+        if folder is not None and self.unsaved:
             self.store = folder._fits(
-                [specs[number].identity() for number in self.numbers]
+                [specs[number].identity() for number in self.unsaved.values()]
             )
             for index, fields in self.store.known.items():
-                attempts[self.numbers[index]] = FitOutcome(**fields)
+                attempts[self.unsaved.pop(index)] = FitOutcome(**fields)
 
     def unfinished(self) -> list[int]:
         """Return the indices of the fits without an outcome."""
@@ -198,16 +195,15 @@ class SeparateFits:
                     partial(self.stop_requests.append, True),
                 )
                 report()
-            else:
-                for number in unfinished:
-                    self.fit(number)
-                    report()
-                    if getattr(self.attempts[number], "interrupted", False):
-                        break
-            if self.save_errors:
-                raise self.save_errors[0]
+                return
+            for number in unfinished:
+                self.fit(number)
+                report()
+                if getattr(self.attempts[number], "interrupted", False):
+                    return
         finally:
-            if self.store is not None and not self.save_errors:
+            if self.store is not None:
+                self.save()
                 self.store.write()
 
     def fit_in_threads(self, numbers: list[int], jobs: int):
@@ -222,7 +218,7 @@ class SeparateFits:
             limit_threads(self.threads_per_fit),
             cancellable(self.stop_requests),
         ):
-            if self.stop_requests or self.save_errors:
+            if self.stop_requests:
                 return
             try:
                 self.attempts[number] = outcome = run_fit(self.specs[number])
@@ -231,23 +227,23 @@ class SeparateFits:
             except Exception as error:
                 # an outcome, if the warning is raised as an error
                 self.attempts[number] = self.attempts[number] or error
-                return
-            is_complete = not outcome.interrupted and not outcome.diverged
-            if self.store is not None and is_complete:
-                self.save(number, outcome)
 
-    def save(self, number: int, outcome: FitOutcome):
-        """Save the outcome of a fit."""
-        fields = {**vars(outcome)}
-        del fields["error"]
-        try:
-            with self.lock:
-                self.store.ended(self.numbers.index(number), fields)
-        except Exception as error:
-            self.save_errors.append(error)
+    def save(self):
+        """Save the outcomes of the fits that have ended since the last call."""
+        for index, number in list(self.unsaved.items()):
+            outcome = self.attempts[number]
+            if not isinstance(outcome, FitOutcome):
+                continue
+            del self.unsaved[index]
+            if not outcome.interrupted and not outcome.diverged:
+                fields = {**vars(outcome)}
+                del fields["error"]
+                self.store.ended(index, fields)
 
     def report(self, progress: Show | None):
-        """Report the number of finished fits."""
+        """Save the fits that have ended, and report their number."""
+        if self.store is not None:
+            self.save()
         if progress is not None:
             total = len(self.attempts)
             ended = total - len(self.unfinished())
