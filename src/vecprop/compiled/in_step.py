@@ -7,18 +7,10 @@ import numpy as np
 from numpy import ndarray
 
 from ..core import Batch
-from ..optimize.settings import EpochResults
+from ..optimize.settings import CURVES, EpochResults
 from .fits import MemberFits, run
 from .program import program_of
 from .run.epochs import Ended
-
-CURVES = {
-    "losses": "loss",
-    "validation_losses": "validation_loss",
-    "validation_scores": "validation_score",
-}
-CURVES |= {"norms": "gradient_norm", "sizes": "step_size"}
-"""The attributes of the history, by the names of the fields of `EpochResults`."""
 
 
 class MembersEpochs:

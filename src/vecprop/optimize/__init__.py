@@ -23,6 +23,7 @@ from .schedules import (
     has_horizon,
 )
 from .settings import (
+    CURVES,
     ENGINES,
     EarlyStopping,
     EngineName,

@@ -169,6 +169,16 @@ class EpochResults(NamedTuple):
     validation_scores: ndarray = NOTHING
 
 
+CURVES = {
+    "losses": "loss",
+    "validation_losses": "validation_loss",
+    "validation_scores": "validation_score",
+    "norms": "gradient_norm",
+    "sizes": "step_size",
+}
+"""The names of curves in a history, by the fields of `EpochResults`."""
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """The settings of a training run; see `train`."""

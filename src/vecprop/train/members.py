@@ -20,6 +20,7 @@ from ..core import (
     checked_theta,
 )
 from ..optimize import (
+    CURVES,
     LBFGS,
     EarlyStopping,
     Optimizer,
@@ -248,15 +249,8 @@ def row_count(rows) -> int:
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
-CURVES = (
-    "losses",
-    "validation_losses",
-    "validation_scores",
-    "validation_predictions",
-    "norms",
-    "sizes",
-)
-"""Names of the attributes that have one entry per epoch."""
+CURVES_OF_MEMBERS = CURVES | {"validation_predictions": "validation_predictions"}
+"""The names of curves in a history, by the names of the attributes that have one entry per epoch."""
 
 
 @dataclass(eq=False)
@@ -298,20 +292,17 @@ class GroupResults(Versioned):
         reason = REASONS[self.reasons[index]]
         history = History()
         if self.measured[index]:
-            curves = {
-                "_loss": self.losses[index, : epochs + (not self.running)],
-                "_validation_loss": self.validation_losses[index, : epochs + 1],
-                "_validation_score": self.validation_scores[index, : epochs + 1],
-                "_validation_predictions": self.validation_predictions[
-                    index, : epochs + 1
-                ],
-                "_gradient_norm": self.norms[index, :epochs],
-                "_step_size": self.sizes[index, :epochs],
-                "_time": self.seconds[index] / max(epochs, 1) * np.arange(epochs + 1),
-            }
-            for name, values in curves.items():
+            seconds = self.seconds[index] / max(epochs, 1) * np.arange(epochs + 1)
+            history._time.append(seconds)
+            for name, curve in CURVES_OF_MEMBERS.items():
+                entries = epochs
+                if name.startswith("validation"):
+                    entries += 1  # before the first epoch
+                elif name == "losses" and not self.running:
+                    entries += 1
+                values = getattr(self, name)[index, :entries]
                 if len(values):
-                    getattr(history, name).append(values)
+                    getattr(history, f"_{curve}").append(values)
         has_diverged = reason == "diverged"
         theta = self.last_finite[index] if has_diverged else self.thetas[index]
         moments = {name: moment[index] for name, moment in self.moments.items()}
@@ -369,7 +360,7 @@ class GroupResults(Versioned):
         for name in ARRAYS:
             arrays[name] = getattr(self, name)[members].copy()
         entries = int(arrays["done"].max(initial=0)) + 1
-        for name in CURVES:
+        for name in CURVES_OF_MEMBERS:
             arrays[name] = arrays[name][:, :entries].copy()
         has_diverged = arrays["reasons"] == REASONS.index("diverged")
         arrays["thetas"][has_diverged] = arrays["last_finite"][has_diverged]

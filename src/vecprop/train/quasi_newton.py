@@ -101,8 +101,6 @@ class Objective(Steps):
 class LBFGSRun(Run):
     """A run whose iterations are found by L-BFGS."""
 
-    steps: Any
-
     def initial_results(self, window: Batch) -> EpochResults:
         """Return the losses before the first iteration; Ctrl-C does not wait for them."""
         return self.steps.measure(window, [])

@@ -11,6 +11,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from dataclasses import dataclass
 from functools import partial
 from math import ceil, isfinite
 from typing import Any
@@ -131,71 +132,61 @@ class RowSource(ABC):
         """Yield a window for each run, until all runs have ended or training is stopped."""
 
 
+@dataclass(eq=False)
 class Run:
     """A training run of a network, or of all members of theta.
 
     The run records what its `steps` have computed, and calls the early stopping rule,
-    the schedule and the callbacks.
+    the schedule and the callbacks. For ``keeps_predictions`` and ``metric``, see
+    `Member`.
     """
 
-    steps: Steps
+    network: Network
+    settings: TrainingSettings
+    source: RowSource
+    callbacks: Sequence[Callback] = ()
+    state: Any = None
+    checkpoint: Any = None
+    keeps_predictions: bool = False
+    metric: Callable[[np.ndarray], float] | None = None
 
-    def __init__(
-        self,
-        network: Network,
-        settings: TrainingSettings,
-        source: RowSource,
-        *,
-        callbacks: Sequence[Callback] = (),
-        state: TrainingState | None = None,
-        checkpoint: Any = None,
-        keeps_predictions: bool = False,
-        metric: Callable[[np.ndarray], float] | None = None,
-    ):
-        """Prepare a run, or continue from a state or from a checkpoint of the same settings and data.
-
-        For ``keeps_predictions`` and ``metric``, see `Member`.
-        """
-        rows = source.rows
-        theta = source.theta
-        self.network = network
-        self.settings = settings
-        self.source = source
+    def __post_init__(self):
+        """Prepare to train, or to continue from the state or from a checkpoint of the same settings and data."""
+        source = self.source
         self.validation_batch = source.validation_batch
-        self.callbacks = callbacks
-        self.keeps_predictions = keeps_predictions
-        self.metric = metric
-        self.checkpoint = checkpoint
-        self.plan = settings.plan(rows)
-        self.per_epoch = ceil(rows / self.plan.batch_size)
+        self.plan = self.settings.plan(source.rows)
+        self.per_epoch = ceil(source.rows / self.plan.batch_size)
+        self.steps: Any = None
         self.result: TrainingResult | None = None
         saved: TrainingResult | None = None
-        if checkpoint is not None:
-            batches = source.batch, source.validation_batch
-            identity = {**settings.identity(rows), **source.identity}
-            saved = checkpoint._begin(
-                network, theta, batches, settings.epochs, identity
+        if self.checkpoint is not None:
+            identity = {**self.settings.identity(source.rows), **source.identity}
+            saved = self.checkpoint._begin(
+                self.network,
+                source.theta,
+                (source.batch, source.validation_batch),
+                self.settings.epochs,
+                identity,
             )
-        if saved is not None:
-            self.state = saved.state
-            needs_more_epochs = saved.state.epoch != settings.epochs
-            can_resume = saved.reason == "interrupted" or (
-                saved.reason == "epochs" and needs_more_epochs
-            )
-            if not can_resume:
-                self.result = saved
-        elif state is not None:
-            self.state = continued(state, network, theta, settings, rows)
+        start = self.network, source.theta, self.settings, source.rows
+        if saved is None and self.state is None:
+            self.state = new_state(*start)
+        elif saved is None:
+            self.state = continued(self.state, *start)
         else:
-            self.state = new_state(network, theta, settings, rows)
+            self.state = saved.state
+            needs_more_epochs = self.state.epoch != self.settings.epochs
+            is_longer = saved.reason == "epochs" and needs_more_epochs
+            if saved.reason != "interrupted" and not is_longer:
+                self.result = saved
         state = self.state
         # An epoch that is under way begins at an earlier step.
         epoch_start = state.step - state.under_way.get("steps", 0)
         self.total_steps = epoch_start + (state.epochs - state.epoch) * self.per_epoch
         self.best: Best | None = None
-        if settings.early_stopping is not None:
-            self.best = Best(settings.early_stopping, state)
-        self.last_finite = namespace(theta).asarray(state.theta, copy=True)
+        if self.settings.early_stopping is not None:
+            self.best = Best(self.settings.early_stopping, state)
+        self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
         # the state belongs to a complete epoch or window
         self.is_whole = self.result is None
         self.has_started = False

@@ -140,10 +140,7 @@ def trained_in_windows(
         runs.append(run)
     if workers is None:
         return train_runs(runs, runs[0].source.windows(runs))
-    arriving = _trained_on_workers(
-        runs, networks, workers, rows=rows, seed=seed, progress=progress
-    )
-    return train_runs(runs, arriving)
+    return train_runs(runs, _trained_on_workers(runs, workers, seed))
 
 
 def _is_stopped(runs: Sequence[Run], progress: Report, epoch: int) -> bool:
@@ -160,14 +157,11 @@ def _is_stopped(runs: Sequence[Run], progress: Report, epoch: int) -> bool:
 
 
 def _trained_on_workers(
-    runs: Sequence[StreamedRun],
-    networks: Sequence[StreamedNetwork],
-    workers: Any,
-    rows: StreamedRows,
-    seed: int,
-    progress: Report,
+    runs: Sequence[StreamedRun], workers: Any, seed: int
 ) -> Generator[list]:
     """End all unfinished runs by results from workers; yield no windows after each share of the runs."""
+    sources: list[Any] = [run.source for run in runs]
+    networks = [source.network for source in sources]
     unfinished = [number for number, run in enumerate(runs) if run.result is None]
     unfinished.sort(key=lambda number: networks[number].view)
     if not unfinished:
@@ -176,7 +170,7 @@ def _trained_on_workers(
     if hasattr(workers, "processes"):
         count = min(workers.processes(), count)
     shares = [part.tolist() for part in np.array_split(unfinished, count)]
-    data = rows.without_sample(), networks, seed
+    data = sources[0].table.without_sample(), networks, seed
     with closing(results_of(workers, _trained_share, shares, data)) as arriving:
         for _, results in arriving:
             for number, result in results.items():
@@ -184,7 +178,9 @@ def _trained_on_workers(
                 run.state = replace(result.state, network=run.network)
                 run.end(replace(result, state=run.state))
             yield []
-            if _is_stopped(runs, progress, max(run.state.epochs for run in runs)):
+            if _is_stopped(
+                runs, sources[0].progress, max(run.state.epochs for run in runs)
+            ):
                 return
 
 

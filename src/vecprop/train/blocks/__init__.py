@@ -195,7 +195,7 @@ class BlockRows(RowSource):
             self.blocks.read,
             window=window,
             shuffle=bool(settings.shuffle) and size < self.rows,
-            seed=settings.seed,
+            seed=int(settings.seed),
             room=size,
             prefetch=getattr(blocks, "prefetch", None),
         )

@@ -19,7 +19,7 @@ object and a part of the room.
 
 import reprlib
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -72,42 +72,34 @@ class Window:
         return self.batches[0]
 
 
+@dataclass(eq=False)
 class Windows:
-    """Read the windows of epochs."""
+    """Read the windows of epochs, of at most `window` rows, from blocks of these sizes.
 
-    def __init__(
-        self,
-        sizes: Sequence[int] | ndarray,
-        read: Callable,
-        *,
-        window: int,
-        shuffle: bool,
-        seed: int,
-        room: int,
-        prefetch: Callable | None = None,
-    ):
-        """Prepare to read windows of at most `window` rows, from blocks of these sizes.
+    ``read(block)`` returns a batch for each network, and ``prefetch(blocks)`` announces
+    the next blocks. ``room`` is the number of rows that a window may leave over.
+    """
 
-        ``read(block)`` returns a batch for each network, and ``prefetch(blocks)``
-        announces the next blocks. ``room`` is the number of rows that a window may
-        leave over.
-        """
-        self.sizes = np.asarray(sizes, np.int64)
-        self.read = read
-        self.shuffle = shuffle
-        self.seed = int(seed)
-        self.room = room
-        self.prefetch = prefetch
+    sizes: Any
+    read: Callable
+    window: int
+    shuffle: bool
+    seed: int
+    room: int
+    prefetch: Callable | None = None
+
+    def __post_init__(self):
+        self.sizes = np.asarray(self.sizes, np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
         self.rows = int(self.starts[-1])
-        self.window = min(window, self.rows)
         largest = int(np.argmax(self.sizes))
-        if self.sizes[largest] > window:
+        if self.sizes[largest] > self.window:
             raise ValueError(
-                f"window is {window} rows, but block {largest} has"
+                f"window is {self.window} rows, but block {largest} has"
                 f" {self.sizes[largest]}: use a larger window or smaller blocks (see"
                 " rows= of copy_blocks)."
             )
+        self.window = min(self.window, self.rows)
         self.memories: list[Memory | None] = [None, None]
         self.is_closed = False
 
@@ -241,14 +233,18 @@ variance of the targets.
 CURE = "copy_blocks(source, folder, shuffle=0) shuffles the rows once on disk"
 
 
+@dataclass(eq=False)
 class CheckedBlocks:
     """Read blocks as checked batches, and detect rows that are sorted by their targets."""
 
-    def __init__(self, network: Network, theta: ndarray, blocks: Blocks):
+    network: Network
+    theta: ndarray
+    blocks: Blocks
+
+    def __post_init__(self):
         """Check the sizes and the inputs of the blocks; `theta` defines the dtype."""
-        self.network = network
-        self.theta = theta
-        self.blocks = blocks
+        blocks = self.blocks
+        network = self.network
         for name in ("sizes", "inputs", "read"):
             if not hasattr(blocks, name):
                 text = f"a {type(blocks).__name__}"

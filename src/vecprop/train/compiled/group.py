@@ -9,7 +9,14 @@ import numpy as np
 from ...compiled import fits
 from ...core.rows.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
-from ..members import CURVES, REASONS, Data, GroupResults, Member, row_indices
+from ..members import (
+    CURVES_OF_MEMBERS,
+    REASONS,
+    Data,
+    GroupResults,
+    Member,
+    row_indices,
+)
 
 ALL_EPOCHS = REASONS.index("epochs")
 REASON_OF_END = np.full(5, REASONS.index("diverged"))
@@ -18,7 +25,7 @@ REASON_OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
 REASON_OF_END[fits.Ended.INTERRUPTED] = REASONS.index("interrupted")
 REASON_OF_END[fits.Ended.NOT_STARTED] = REASONS.index("interrupted")
 
-SHARED_ARRAYS = ("thetas", "last_finite", "best", "memory", *CURVES)
+SHARED_ARRAYS = ("thetas", "last_finite", "best", "memory", *CURVES_OF_MEMBERS)
 """The arrays of results that are shared with the running fits."""
 
 

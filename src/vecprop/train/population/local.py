@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,29 +12,25 @@ from ...optimize import LBFGS, EngineName
 from ..engine import Engine
 from ..members import Data, Interner, Member, PartialResults, row_count, row_indices
 from ..progress import MemberProgress, Progress, progress_of
-from ..run import interruption_of, is_true, new_state
-from ..state import DivergenceError, TrainingResult
+from ..run import interruption_of, is_true
+from ..state import DivergenceError, TrainingResult, new_state
 from ..trainer import ArrayRows, engine_for, train_on
 
 
+@dataclass(eq=False)
 class Monitor:
     """The progress of a population. The callback `progress` and Ctrl-C stop the remaining members.
 
     If there is a store, members are saved when they have ended.
     """
 
-    def __init__(
-        self,
-        total: int,
-        progress: Callable[[Progress], object] | None = None,
-        store: Any = None,
-        moments: bool = True,
-    ):
-        """Prepare to report the progress of `total` members; `store` saves them, with moments if set."""
-        self.total = total
-        self.progress = progress
-        self.store = store
-        self.moments = moments
+    total: int
+    progress: Callable[[Progress], object] | None = None
+    store: Any = None
+    moments: bool = True
+    """Whether the store saves the moments."""
+
+    def __post_init__(self):
         self.is_stopped = False
         self.is_interrupted = False
         self.reported = 0  # the number of ended members in the latest report
@@ -43,9 +39,9 @@ class Monitor:
         self.saved = set()
         # members outside groups
         self.single_members = []
-        if store is not None:
-            self.saved.update(store.part.numbers)
-            self.count(store.part)
+        if self.store is not None:
+            self.saved.update(self.store.part.numbers)
+            self.count(self.store.part)
 
     def count(self, part: PartialResults):
         """Count members with known results."""
