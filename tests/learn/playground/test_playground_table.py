@@ -14,8 +14,7 @@ from vecprop.learn.playground.session_settings import Settings
 from vecprop.learn.playground.table import PlaygroundTable
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
-NOTED = import_module("tables.test_odd_targets").NOTED
-table_of_target = import_module("tables.test_odd_targets").table
+odd_targets = import_module("odd_targets")
 
 
 def csv(text):
@@ -39,11 +38,11 @@ def people(rows=40):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, (y, _) in NOTED.items() if len(set(y)) <= 50]
+    "name", [name for name, (y, _) in odd_targets.NOTED.items() if len(set(y)) <= 50]
 )
 def test_odd_classes_are_noted(name, tmp_path):
-    y, message = NOTED[name]
-    table_of_target(y).to_csv(tmp_path / "t.csv", index=False)
+    y, message = odd_targets.NOTED[name]
+    odd_targets.table(y).to_csv(tmp_path / "t.csv", index=False)
     opened = PlaygroundTable.read(tmp_path / "t.csv")
     for _ in range(2):
         opened.points(("x", "z", "y"), test=0.2, seed=0)
