@@ -188,9 +188,7 @@ def losses_out_of_fold(model, target):
     """Return the out-of-fold loss as a function of a change of the standardised view's weight."""
     fit = model._plan(TABLE, target).fit
     (results,) = train_fits([fit], [fit.members()])
-    outcome = fit.outcome(results)
-    pairs = zip(model.ensemble_.views, outcome.results[0], strict=True)
-    unseen = [fit.unseen(view, own, outcome.folds) for view, own in pairs]
+    unseen = fit.outcome(results).unseen[0][: len(model.ensemble_.views)]
 
     def loss_at(move):
         share, loss = float(np.clip(model.ensemble_.views[1].share + move, 0, 1)), 0.0

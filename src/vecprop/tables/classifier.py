@@ -26,6 +26,7 @@ from .ensemble.calibration import (
     likeliest_shares,
     positive_index,
     positive_of,
+    scaled_of_classes,
     score_of,
 )
 from .ensemble.ensemble import (
@@ -414,7 +415,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         """Choose the weights and temperatures of views, and the final temperature, on out-of-fold predictions."""
         (ensemble,) = ensembles
         # By view: (N, J, C) for N rows, J stopping epochs and C classes.
-        predictions = [out_of_fold(by_fold, len(rows.T)) for by_fold in unseen[0]]
+        predictions = []
+        while unseen[0]:  # frees memory
+            predictions.append(out_of_fold(unseen[0].pop(0), len(rows.T)))
         predicted_rows = np.flatnonzero(~np.isnan(predictions[0][:, 0, 0]))
         P = np.full((len(rows.T), predictions[0].shape[2]), np.nan)
         # Each half of the folds is calibrated on the other half.
@@ -486,15 +489,17 @@ def _calibrated_on(
     """Calibrate views on some rows; return the ensemble and the inverse temperature of its average."""
     classes = rows.T[indices].argmax(axis=1)
     weight = rows.weights(indices)
-    probabilities = [P[indices] for P in predictions]
+    probabilities = predictions
+    if len(indices) < len(rows.T):
+        probabilities = [P[indices] for P in predictions]
     inverse_temperatures = []
-    scaled = []
+    p_of_classes = []
     for P in probabilities:
         inverse_temperature = best_inverse_temperature(P, classes, weight)
         inverse_temperatures.append(inverse_temperature)
-        scaled.append(temperature_scaled(P, inverse_temperature).mean(axis=1))
+        p_of_classes.append(scaled_of_classes(P, classes, inverse_temperature))
     calibrated = ensemble.with_shares(
-        likeliest_shares(scaled, classes, weight, len(ensemble.nonlinear)),
+        likeliest_shares(p_of_classes, weight, len(ensemble.nonlinear)),
         inverse_temperatures,
     )
     average = calibrated.average(probabilities)

@@ -501,7 +501,7 @@ class TableModel(SharedSettings):
         self._store_curves(outcome)
         fit, is_used, shares, learner = plan
         attributes, unseen, loss = learner._calibrated(
-            outcome.ensembles, fit.out_of_fold_predictions(outcome), fit.rows
+            outcome.ensembles, outcome.unseen, fit.rows
         )
         vars(self).update(attributes, validation_loss_=loss)
         # Linear models have the weight 0 if they do not help.
@@ -790,11 +790,10 @@ def fit_many(
             # The folder has the name of earlier versions, whose fits can be resumed.
             checkpoint = first._checkpoint_part("stage-1")
             with limit_jobs(first.n_jobs):
-                fits = [plan.fit for plan in plans]
-                members = [fit.members() for fit in fits]
+                # The members are not stored, because their rows take memory.
                 results = train_fits(
-                    fits,
-                    members,
+                    [plan.fit for plan in plans],
+                    [plan.fit.members() for plan in plans],
                     progress=progress,
                     checkpoint=checkpoint,
                     workers=first.workers,

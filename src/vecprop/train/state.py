@@ -94,7 +94,10 @@ class History(Versioned):
     @property
     def validation_predictions(self) -> ndarray:
         """The predictions of the validation rows, or ``(0,)`` if they are not stored."""
-        return _concatenated(self._validation_predictions)
+        parts = self._validation_predictions
+        if len(parts) == 1:  # a copy would be large
+            return parts[0]
+        return _concatenated(parts)
 
     @property
     def gradient_norm(self) -> ndarray:

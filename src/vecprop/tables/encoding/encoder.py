@@ -50,8 +50,8 @@ COMPILED_FROM = 4096
 """A kernel encodes blocks with at least this number of rows, because NumPy is faster
 for smaller blocks.
 """
-MAX_STORED_INPUTS = 2**25
-"""The largest number of inputs that training stores (128 MB in float32). Larger
+MAX_STORED_INPUTS = 2**23
+"""The largest number of inputs that training stores (32 MB in float32). Larger
 tables are stored as packed rows.
 """
 

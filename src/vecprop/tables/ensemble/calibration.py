@@ -1,9 +1,10 @@
 """Calibration on out-of-fold predictions: temperatures, weights of views, thresholds and intervals."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -14,7 +15,7 @@ from sklearn.metrics import get_scorer
 
 from ..error import TableError
 from ..kinds.values import category_name
-from .ensemble import MIN_PROBABILITY
+from .ensemble import MIN_PROBABILITY, temperature_scaled
 
 LINEAR_ROWS = 2
 """Pseudo-count prior for the weight of a classifier's linear models."""
@@ -49,11 +50,13 @@ def best_inverse_temperature(
     0.5
     """
     log_P = np.log(np.maximum(P, MIN_PROBABILITY))
-    rows = np.arange(len(P))
 
     def loss(a: float) -> float:
-        powers = np.exp(np.exp(a) * log_P)  # a faster `temperature_scaled`
-        scaled = (powers[rows, :, classes] / powers.sum(axis=2)).mean(axis=1)
+        scaled = np.empty(len(P))
+        for rows in _row_blocks(len(P)):
+            powers = np.exp(np.exp(a) * log_P[rows])  # a faster `temperature_scaled`
+            shares = _of_classes(powers, classes[rows]) / powers.sum(axis=2)
+            scaled[rows] = shares.mean(axis=1)
         return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (
             2 * len(P)
         )
@@ -64,35 +67,56 @@ def best_inverse_temperature(
     return float(np.exp(result.x))
 
 
+def scaled_of_classes(
+    P: ndarray, classes: ndarray, inverse_temperature: float
+) -> ndarray:
+    """Return the mean scaled probability of each row's class, (N,), given probabilities (N, J, C).
+
+    Examples
+    --------
+    >>> scaled_of_classes(np.array([[[0.8, 0.2]]]), np.array([1]), inverse_temperature=0.5).round(3)
+    array([0.333])
+    """
+    p = np.empty(len(P))
+    for rows in _row_blocks(len(P)):
+        scaled = temperature_scaled(P[rows], inverse_temperature)
+        p[rows] = _of_classes(scaled, classes[rows]).mean(axis=1)
+    return p
+
+
+def _of_classes(P: ndarray, classes: ndarray) -> ndarray:
+    """Return the numbers of each row's class, (n, J), given numbers (n, J, C)."""
+    return P[np.arange(len(P)), :, classes]
+
+
 def likeliest_shares(
-    probabilities: Iterable[ndarray],
-    classes: ndarray,
+    p_of_classes: Sequence[ndarray],
     weight: ndarray | None = None,
     networks: int | None = None,
 ) -> list[float]:
-    """Return positive weights for averaging arrays of probabilities, with the lowest log loss of the average.
+    """Return positive weights for averaging probabilities of the true classes, with the lowest log loss of the average.
 
     If the last of these arrays comes from linear models, ``networks`` is the number of
     the others; see `with_linear`.
 
     Examples
     --------
-    >>> right, wrong = np.tile([0.9, 0.1], (160, 1)), np.tile([0.1, 0.9], (160, 1))
-    >>> np.round(likeliest_shares([right, wrong], np.zeros(160, int)), 2).tolist()
+    >>> np.round(likeliest_shares([np.full(160, 0.9), np.full(160, 0.1)]), 2).tolist()
     [0.91, 0.09]
     """
-    weight = np.ones(len(classes)) if weight is None else weight
-    p_of_classes = [P[np.arange(len(P)), classes] for P in probabilities]
+    rows = len(p_of_classes[0])
+    weight = np.ones(rows) if weight is None else weight
     p_of_networks = p_of_classes[:networks]
     prior = np.repeat(np.eye(len(p_of_networks)), PRIOR_ROWS, axis=1)
     counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
 
     def log_loss(p: ndarray) -> float:
-        losses = -np.log(np.maximum(p, MIN_PROBABILITY))
+        losses = np.maximum(p, MIN_PROBABILITY)
+        np.negative(np.log(losses, out=losses), out=losses)
         return float(np.average(losses, weights=counts[: len(p)]))
 
     shares = best_shares(list(np.hstack([p_of_networks, prior])), log_loss)
-    return with_linear(shares, p_of_classes, log_loss, LINEAR_ROWS / len(classes))
+    return with_linear(shares, p_of_classes, log_loss, LINEAR_ROWS / rows)
 
 
 def best_shares(
@@ -112,12 +136,18 @@ def best_shares(
     shares = np.ones(1)
     for Y in predictions[1:]:
         change = Y - total
-        share = best_share(
-            lambda share, total=total, change=change: loss(total + share * change)
-        )
+        share = best_share(partial(_loss_of_share, loss, total, change))
         total = total + share * change
         shares = np.append((1 - share) * shares, share)
     return shares.tolist()
+
+
+def _loss_of_share(
+    loss: Callable[[ndarray], float], total: ndarray, change: ndarray, share: float
+) -> float:
+    Y = share * change
+    Y += total
+    return loss(Y)
 
 
 def best_share(loss: Callable[[float], float]) -> float:
@@ -150,7 +180,7 @@ def with_linear(
 
     def penalized(share: float) -> float:
         penalty = gain * (1 - share) ** 2 + prior * np.log(share * (1 - share))
-        return loss(networks + share * change) - penalty
+        return _loss_of_share(loss, networks, change, share) - penalty
 
     share = best_share(penalized)
     if share < SMALLEST_SHARE:
@@ -163,9 +193,7 @@ QUANTILES = 200
 a coverage of up to 99 %.
 """
 _ROWS_AT_ONCE = 4096
-"""Number of rows per batch, which bounds the memory of shifted predictions of shape
-(rows, M, R).
-"""
+"""Number of rows per block, which bounds the memory of temporary arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,12 +292,17 @@ def _quantiles(predictions: ndarray, shifts: ndarray, level: float) -> ndarray:
     rank = place_of(level, shifts.size)
     predictions = np.ascontiguousarray(predictions.T)
     quantiles = np.empty(len(predictions))
-    for first in range(0, len(predictions), _ROWS_AT_ONCE):
-        part = slice(first, first + _ROWS_AT_ONCE)
-        shifted = (predictions[part, :, None] + shifts).reshape(-1, shifts.size)
+    for rows in _row_blocks(len(predictions)):
+        shifted = (predictions[rows, :, None] + shifts).reshape(-1, shifts.size)
         shifted.partition(rank, axis=1)
-        quantiles[part] = shifted[:, rank]
+        quantiles[rows] = shifted[:, rank]
     return quantiles
+
+
+def _row_blocks(count: int) -> list[slice]:
+    """Split rows into blocks."""
+    starts = range(0, count, _ROWS_AT_ONCE)
+    return [slice(first, first + _ROWS_AT_ONCE) for first in starts]
 
 
 def place_of(level: float, count: int) -> int:

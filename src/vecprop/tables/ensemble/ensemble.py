@@ -15,7 +15,7 @@ from ...core.rows.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
 from ...optimize.settings import EarlyStopping
-from ...train.members import Member
+from ...train.members import Member, rows_of
 from ...train.population import train_population, workers_or_joblibs
 from ...train.state import DivergenceError, TrainingResult
 from ...train.trainer import engine_for
@@ -31,8 +31,8 @@ PREDICTIONS = 10_000
 """Smaller tables have several out-of-fold predictions per row, from different
 epochs, about this number in total.
 """
-MAX_STORED = 2**24
-"""Maximum number of stored validation predictions per view (64 MB in float32). In
+MAX_STORED = 2**23
+"""Maximum number of stored validation predictions per view (32 MB in float32). In
 larger tables, selecting the epoch hardly biases the validation loss.
 """
 MAX_LINEAR = 2**22
@@ -167,6 +167,12 @@ class TrainingRows:
     sample_weight: ndarray | None = None
     exposure: Any = None
 
+    def is_trained(self, fold: Any) -> ndarray:
+        """Return whether the networks of a fold are trained on each row."""
+        if self.is_time:
+            return self.fold < fold
+        return self.fold != fold
+
     def weights(self, rows: ndarray) -> ndarray | None:
         """Return the weights of some rows, or None if all weights are equal."""
         return None if self.weight is None else self.weight[rows]
@@ -211,8 +217,11 @@ def _best_epochs(
     curve: ndarray, indices: ndarray, loss, rows: TrainingRows
 ) -> dict[int, int]:
     """Return the epoch with the lowest loss on the rows outside each fold, for folds that have such rows."""
-    Z = before_link(loss, curve)
-    losses = np.asarray(loss.value(Z, rows.T[indices]))  # (epochs + 1, n)
+    T = rows.T[indices]
+    losses_by_epoch = []
+    for Y in curve:
+        losses_by_epoch.append(loss.value(before_link(loss, Y), T))
+    losses = np.stack(losses_by_epoch)
     weight = np.ones(len(indices)) if rows.weight is None else rows.weight[indices]
     epochs = {}
     for fold in range(rows.fold.max() + 1):
@@ -276,11 +285,13 @@ class Calibration(NamedTuple):
 class Outcome(NamedTuple):
     """The trained ensembles, their folds, and the training results by ensemble, view and fold.
 
-    ``others`` are the results of the views that were dropped.
+    ``unseen`` are the out-of-fold predictions by ensemble and view, which a refit does
+    not have. ``others`` are the results of the views that were dropped.
     """
 
     ensembles: list[Ensemble]
     folds: ndarray
+    unseen: list[list[Unseen]]
     results: ndarray
     others: ndarray
 
@@ -305,6 +316,11 @@ class EnsembleFit:
     """
     metric: Callable[[ndarray, ndarray], float] | None = None
     """A function from rows and the networks' predictions of them to a score."""
+
+    @property
+    def is_refit(self) -> bool:
+        """Whether networks are trained on all rows."""
+        return len(self.penalties) < 2
 
     def members(self) -> list[Member]:
         """Return the members by ensemble, view and fold. They are validated on their held-out rows."""
@@ -417,18 +433,29 @@ class EnsembleFit:
         views, folds = largest_complete_set(_is_good(grouped).all(axis=0))
         if not len(folds):
             self._raise_no_networks(results)
+        used_results = grouped[:, views]
         ensembles = []
-        for ensemble, results_by_view in enumerate(grouped):
+        for ensemble, results_by_view in enumerate(used_results):
             networks = []
-            for view in views:
-                trained = results_by_view[view, folds]
+            for view, results_by_fold in zip(views, results_by_view, strict=True):
+                trained = results_by_fold[folds]
                 networks.append(
                     self.views[view].trained(ensemble, trained, share=1 / len(views))
                 )
-            ensembles.append(Ensemble(networks + self.linear_networks(folds)))
-        return Outcome(
-            ensembles, folds, grouped[:, views], np.delete(grouped, views, axis=1)
-        )
+            ensembles.append(Ensemble(networks))
+        unseen = []
+        if not self.is_refit:
+            unseen = self._out_of_fold_predictions(ensembles, used_results, folds)
+        for result in results:  # frees memory for the linear models
+            result.history._validation_predictions.clear()
+        linear = self.linear_networks(folds)
+        for ensemble in ensembles:
+            ensemble.views.extend(linear)
+        for unseen_by_view in unseen:
+            for networks in linear:
+                unseen_by_view.append(self._unseen(networks, (), folds))
+        others = np.delete(grouped, views, axis=1)
+        return Outcome(ensembles, folds, unseen, used_results, others)
 
     def linear_networks(self, folds: ndarray) -> list[Networks]:
         """Return linear models of the last view, or [] if the table is large or the loss is not smooth."""
@@ -440,26 +467,23 @@ class EnsembleFit:
         is_small = len(view.X) * network.inputs <= MAX_LINEAR
         if not (is_smooth and is_small and self.penalties):
             return []
-        X = view.X.whole() if isinstance(view.X, Selection) else view.X
         rows = self.rows
         T = rows.T
         if has_classes:
             T = T.round()  # without label smoothing
         weight = np.ones(len(T)) if rows.weight is None else rows.weight
-        is_trained = rows.fold != folds[:, None]
-        if rows.is_time:
-            is_trained = rows.fold < folds[:, None]
-        is_refit = len(self.penalties) == 1
+        is_trained = rows.is_trained(folds[:, None]) | self.is_refit
         search = LinearSearch(
-            np.vstack([X.T, np.ones(len(T))]),
+            _columns(view.X, network.inputs),
             T,
             loss,
-            weights=weight * (is_trained | is_refit) / weight.sum(),
+            weights=weight / weight.sum(),
+            is_trained=is_trained,
             coefficients=np.zeros((len(folds), network.outputs, network.inputs + 1)),
             # Numbers can have much smaller losses than classes.
             tolerance=2e-3 if has_classes else 5e-4,
         )
-        thetas, penalty = search.fit(self.penalties, weight * ~is_trained)
+        thetas, penalty = search.fit(self.penalties)
         return [
             Networks(
                 Network(network.inputs, network.layers[-1:], loss),
@@ -479,33 +503,27 @@ class EnsembleFit:
             f" learning_rate_init (now {rate})."
         ) from DivergenceError("No member stayed finite.", results[0])
 
-    def out_of_fold_predictions(self, outcome: Outcome) -> list[list[Unseen]]:
-        """Return the out-of-fold predictions by ensemble and view."""
+    def _out_of_fold_predictions(
+        self, ensembles: Sequence[Ensemble], results: ndarray, folds: ndarray
+    ) -> list[list[Unseen]]:
+        """Return the out-of-fold predictions of networks by ensemble and view, given all results."""
         unseen = []
-        for ensemble, results in zip(outcome.ensembles, outcome.results, strict=True):
+        for ensemble, results_by_view in zip(ensembles, results, strict=True):
             unseen_by_view = []
-            # Linear models have no results.
-            views = zip(ensemble.views, [*results, ()], strict=False)
-            for networks, results_by_fold in views:
-                unseen_by_view.append(
-                    self.unseen(networks, results_by_fold, outcome.folds)
-                )
+            for networks, by_fold in zip(ensemble.views, results_by_view, strict=True):
+                unseen_by_view.append(self._unseen(networks, by_fold[folds], folds))
             unseen.append(unseen_by_view)
         return unseen
 
-    def unseen(
+    def _unseen(
         self, networks: Networks, results: Sequence[TrainingResult], folds: ndarray
     ) -> Unseen:
-        """Return the out-of-fold predictions of a view's networks, given the results of all folds."""
+        """Return the out-of-fold predictions of a view's networks in these folds. Linear models have no results."""
         network = networks.network
-        rows_by_fold = splits(self.rows.fold, is_time=self.rows.is_time)
         validation_rows = []
-        curves = []
         for fold in folds:
-            _, indices = rows_by_fold[fold]
-            validation_rows.append(indices)
-            if networks.penalty is None:
-                curves.append(results[fold].history.validation_predictions)
+            validation_rows.append(np.flatnonzero(~self.rows.is_trained(fold)))
+        curves = [result.history.validation_predictions for result in results]
         if len(curves) > 1 and all(map(len, curves)):
             return at_epochs_of_others(
                 curves, validation_rows, network.loss_function, self.rows
@@ -546,11 +564,23 @@ def _predicted(
     Y = np.empty((len(indices), network.outputs))
 
     def predict(rows: slice):
-        inputs = X.take(indices[rows]) if isinstance(X, Selection) else X[indices[rows]]
-        Y[rows] = engine.predict(theta, inputs)
+        Y[rows] = engine.predict(theta, rows_of(X, indices[rows]))
 
     by_blocks(predict, len(indices), network.inputs)
     return Y
+
+
+def _columns(X: ndarray | Selection, count: int) -> ndarray:
+    """Return the inputs by column, followed by ones, (I + 1, N)."""
+    columns = np.ones((count + 1, len(X)))
+
+    def fill(rows: slice):
+        indices = np.arange(rows.start, rows.stop)
+        inputs: Any = rows_of(X, indices)
+        columns[:-1, rows] = inputs.T
+
+    by_blocks(fill, len(X), count)
+    return columns
 
 
 _is_good = np.vectorize(
@@ -566,20 +596,22 @@ def train_fits(
     progress: Report = None,
     checkpoint=None,
     workers=None,
-) -> Iterator[Sequence[TrainingResult]]:
-    """Train the members of several fits as one population and yield the results of each fit.
+) -> list[list[TrainingResult]]:
+    """Train the members of several fits as one population and return the results of each fit.
 
     If the rows do not fit into memory, members are trained in windows of rows.
     """
     workers = workers_or_joblibs(workers)
+    results_by_fit = []
     if fits[0].stream is not None:
         for fit, members in zip(fits, members_by_fit, strict=True):
             assert fit.stream is not None
             networks = _streamed_networks(fit, members)
-            yield trained_in_windows(
+            results = trained_in_windows(
                 fit.stream, networks, fit.seed, progress, checkpoint, workers
             )
-        return
+            results_by_fit.append(list(results))
+        return results_by_fit
     results = train_population(
         list(chain(*members_by_fit)),
         fits[0].views[0].X,
@@ -591,7 +623,8 @@ def train_fits(
     )
     remaining = iter(results)
     for members in members_by_fit:
-        yield list(islice(remaining, len(members)))
+        results_by_fit.append(list(islice(remaining, len(members))))
+    return results_by_fit
 
 
 def _streamed_networks(
