@@ -13,8 +13,9 @@ from ...train.blocks.windows import Window, Windows
 from ...train.compiled.window_steps import WindowSteps
 from ...train.members import Member
 from ...train.population.bundles import results_of
-from ...train.progress import MemberProgress, Progress, progress_of
-from ...train.run import RowSource, Run, is_true, train_runs
+from ...train.population.local import Monitor
+from ...train.progress import MemberProgress, Progress
+from ...train.run import RowSource, Run, train_runs
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import View
 from .streamed import StreamedRows
@@ -39,7 +40,7 @@ class FoldRows(RowSource):
     table: StreamedRows
     views: Sequence[View]
     divided: Windows
-    progress: Report
+    monitor: Monitor
 
     def __post_init__(self):
         member, fold, _ = self.network
@@ -78,7 +79,7 @@ class FoldRows(RowSource):
                     front = number * self.divided.room // len(runs)
                     parts.append(replace(part, seen=seen[number], front=front))
                 yield parts
-                if _is_stopped(runs, self.progress, window.epoch + 1):
+                if _is_stopped(runs, self.monitor, window.epoch + 1):
                     return
         yield [None] * len(runs)  # without epochs, only validation losses are measured
 
@@ -128,13 +129,14 @@ def trained_in_windows(
         seed=seed,
         room=room * len(networks),
     )
+    monitor = Monitor(len(networks), progress)
     runs = []
     for number, network in enumerate(networks):
         member = network.member
         run = StreamedRun(
             member.network,
             member._settings,
-            FoldRows(network, rows, views, windows, progress),
+            FoldRows(network, rows, views, windows, monitor),
             checkpoint=saved and saved._part(f"network-{number}.npz"),
         )
         runs.append(run)
@@ -143,17 +145,14 @@ def trained_in_windows(
     return train_runs(runs, _trained_on_workers(runs, workers, seed))
 
 
-def _is_stopped(runs: Sequence[Run], progress: Report, epoch: int) -> bool:
+def _is_stopped(runs: Sequence[Run], monitor: Monitor, epoch: int) -> bool:
     """Report the progress in this epoch; return whether training ends."""
-    if progress is not None:
-        members = []
-        for run in runs:
-            members.append(MemberProgress.from_state(run.state, run.result is not None))
-        epochs = max(run.state.epochs for run in runs)
-        report = progress_of(members, len(runs), epoch=epoch, epochs=epochs)
-        if is_true(progress(report)):
-            return True
-    return all(run.result is not None for run in runs)
+    monitor.single_members = [
+        MemberProgress.from_state(run.state, run.result is not None) for run in runs
+    ]
+    epochs = max(run.state.epochs for run in runs)
+    monitor.passes = {"epoch": epoch, "epochs": epochs}
+    return monitor.poll() or all(run.result is not None for run in runs)
 
 
 def _trained_on_workers(
@@ -179,7 +178,7 @@ def _trained_on_workers(
                 run.end(replace(result, state=run.state))
             yield []
             if _is_stopped(
-                runs, sources[0].progress, max(run.state.epochs for run in runs)
+                runs, sources[0].monitor, max(run.state.epochs for run in runs)
             ):
                 return
 

@@ -1,6 +1,6 @@
 """Cohorts of the compiled engine: members of a population that are trained together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -74,13 +74,13 @@ class CompiledGroup:
         )
 
     @classmethod
-    def run(cls, groups: Sequence, monitor):
-        """Train the members of all groups, one floating-point type at a time, until the monitor stops them."""
+    def run(cls, groups: Sequence, is_stopped: Callable[[], bool]):
+        """Train the members of all groups, one floating-point type at a time, until they are stopped."""
         try:
             for F in (np.float64, np.float32):
                 fits_of_type = [group.fits for group in groups if group.fits.F is F]
-                if fits_of_type and not monitor.is_stopped:
-                    fits.run(fits_of_type, monitor.poll)
+                if fits_of_type and not is_stopped():
+                    fits.run(fits_of_type, is_stopped)
         finally:
             for group in groups:
                 # only the run needs this memory

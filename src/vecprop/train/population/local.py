@@ -39,6 +39,7 @@ class Monitor:
         self.saved = set()
         # members outside groups
         self.single_members = []
+        self.passes = {}  # the epochs of passes over rows that do not fit into memory
         if self.store is not None:
             self.saved.update(self.store.part.numbers)
             self.count(self.store.part)
@@ -66,7 +67,7 @@ class Monitor:
         """Save results if a save is due, and report the progress; return whether to stop the remaining members."""
         if self.store is not None and self.store.throttle.is_due:
             self.save()
-        if self.progress is not None:
+        if self.progress is not None and not self.is_stopped:
             latest = self.latest()
             self.reported = latest.ended
             self.is_stopped |= is_true(self.progress(latest))
@@ -96,7 +97,7 @@ class Monitor:
         """Return the progress of training."""
         parts = [group.results().progress() for group in self.groups]
         parts.extend(self.single_members)
-        return progress_of(parts, self.total)
+        return progress_of(parts, self.total, **self.passes)
 
 
 Members = Sequence[Member] | Mapping[int, Member]
@@ -160,7 +161,7 @@ def train_local(
     def train_all():
         """Train the groups together, then the other members one by one."""
         if compiled_groups:
-            type(compiled_groups[0]).run(compiled_groups, monitor)
+            type(compiled_groups[0]).run(compiled_groups, monitor.poll)
         for number in sorted(single_numbers):
             if monitor.is_stopped:
                 return
