@@ -12,7 +12,7 @@ import alike_members as of
 import vecprop as vp
 from vecprop.train.members import Data
 from vecprop.train.population.bundles import bundles_of
-from vecprop.train.population.local import groups_of
+from vecprop.train.population.local import Population
 
 
 class Elsewhere:
@@ -59,10 +59,8 @@ def test_members_are_bit_identical_to_a_local_population():
 
 
 def divided(members, X=of.X, T=of.T):
-    data = Data(X, T, None)
-    found, shared = bundles_of(
-        groups_of(members, data, "auto"), members, data, "auto", moments=True
-    )
+    population = Population(members, Data(X, T, None), "auto")
+    found, shared = bundles_of(population, population.groups(), moments=True)
     return [bundle.numbers for bundle in found], shared
 
 
@@ -99,10 +97,8 @@ def test_a_bundle_and_its_results_are_small():
     results = vp.train_population(members, of.X, of.T, workers=bare, moments=False)
     vp.train_population(members, of.X, of.T, workers=whole)
     size = np.asarray(members[0].theta).nbytes
-    data = Data(of.X, of.T, None)
-    found, _ = bundles_of(
-        groups_of(members, data, "auto"), members, data, "auto", moments=True
-    )
+    population = Population(members, Data(of.X, of.T, None), "auto")
+    found, _ = bundles_of(population, population.groups(), moments=True)
     # equal networks and optimizers only once
     assert len(pickle.dumps(found)) < 200 * (size + 250)
     assert bare.sizes[0][1] < 200 * (size + 900)
@@ -217,9 +213,8 @@ def test_seeds_are_turned_into_parameters_by_the_workers(optimizer, F, tmp_path)
         replace(member, theta=network.init(seed, F))
         for seed, member in enumerate(members)
     ]
-    own, _ = bundles_of(
-        [list(range(8))], members, Data(X, of.T, None), "auto", moments=False
-    )
+    population = Population(members, Data(X, of.T, None), "auto")
+    own, _ = bundles_of(population, [list(range(8))], moments=False)
     assert len(pickle.dumps(own)) < 4_000
     expected, kept = (
         vp.train_population(drawn, X, of.T),

@@ -432,7 +432,7 @@ class PartialResults(NamedTuple):
             others[number] = replace(result, state=state)
         return PartialResults(groups, others)
 
-    def restore_networks(self, members: Sequence[Member]):
+    def restore_networks(self, members: Any):
         """Replace unpickled copies of networks by the members' networks."""
         for group in self.groups:
             group.network = members[group.numbers[0]].network

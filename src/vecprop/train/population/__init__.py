@@ -15,7 +15,7 @@ from ..members import Data, Member, PartialResults, TrainingResults
 from ..progress import Progress
 from ..run import saved_on_failure
 from .bundles import Bundle, SharedData, Workers, bundles_of, results_of, train_bundle
-from .local import Monitor, check_groups, engine_of, groups_of, not_started, train_local
+from .local import Monitor, Population
 
 GIVE = {
     "workers": (
@@ -107,21 +107,21 @@ def train_population(
         )
     members = list(members)
     data = Data(X, T, sample_weight)
-    groups = groups_of(members, data, engine)
+    population = Population(members, data, engine)
+    groups = population.groups()
     if workers is not None:
         require_method("workers", workers, "run")
     if checkpoint is not None:
         require_method("checkpoint", checkpoint, "_members")
     if workers is not None or checkpoint is not None:
-        check_groups(groups, members, data, engine)
+        population.check(groups)
     joint = PartialResults([], {})
     with ExitStack() as stack:
         store = None
         if checkpoint is not None:
             stack.enter_context(checkpoint._held())
-            engines = [
-                engine_of(members[numbers[0]], data, engine).name for numbers in groups
-            ]
+            firsts = [members[numbers[0]] for numbers in groups]
+            engines = [population.engine_of(member).name for member in firsts]
             store = checkpoint._members(
                 members, groups=groups, engines=engines, data=data, moments=moments
             )
@@ -131,11 +131,11 @@ def train_population(
             groups = without_saved(groups, monitor.saved)
         stack.enter_context(saved_on_failure(monitor.save))
         if workers is None:
-            part = train_local(groups, members, data, engine, monitor)
+            part = population.train(groups, monitor)
             joint.add(part if moments else part.without_moments())
         else:
-            bundles, shared = bundles_of(groups, members, data, engine, moments)
-            joint.add(train_remote(workers, bundles, shared, members, monitor))
+            bundles, shared = bundles_of(population, groups, moments)
+            joint.add(train_remote(workers, bundles, shared, population, monitor))
         monitor.end()
     results = TrainingResults(joint.groups, joint.others)
     if monitor.is_interrupted and all(
@@ -171,16 +171,16 @@ def train_remote(
     workers: Workers,
     bundles: Sequence[Bundle],
     shared: SharedData,
-    members: Sequence[Member],
+    population: Population,
     monitor: Monitor,
 ) -> PartialResults:
-    """Train bundles of members on workers, and return the results; see `train_local`."""
+    """Train bundles of members on workers, and return the results."""
     joint = PartialResults([], {})
 
     def collect():
         with closing(results_of(workers, train_bundle, bundles, shared)) as results:
             for _, part in results:
-                part.restore_networks(members)
+                part.restore_networks(population.members)
                 joint.add(part)
                 if monitor.on_results(part):
                     return
@@ -194,7 +194,7 @@ def train_remote(
             f" member {min(missing)}."
         )
     for number in missing:
-        joint.others[number] = not_started(members[number], shared.data)
+        joint.others[number] = population.not_started(number)
     return joint
 
 

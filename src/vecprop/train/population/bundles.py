@@ -10,7 +10,7 @@ import numpy as np
 
 from ..members import Data, Member, PartialResults
 from ..run import assumed_seconds
-from .local import Monitor, train_local
+from .local import Monitor, Population
 
 SECONDS = 1.0
 """The target duration of a bundle in seconds; sending a bundle and its results takes
@@ -94,19 +94,17 @@ def results_of(
 
 
 def bundles_of(
-    groups: Iterable[list[int]],
-    members: Sequence[Member],
-    data: Data,
-    engine: Any,
-    moments: bool,
+    population: Population, groups: Iterable[list[int]], moments: bool
 ) -> tuple[list[Bundle], SharedData]:
     """Return the bundles, largest first, and the data that they need.
 
     Groups are members' indices. Large groups are divided, and small parts share a
     bundle.
     """
+    members = population.members
+    data = population.data
     shared = SharedData(data, [])
-    bundle = Bundle(engine, moments)
+    bundle = Bundle(population.engine, moments)
     bundles = [bundle]
     for group, numbers in enumerate(groups):
         first = members[numbers[0]]
@@ -116,7 +114,7 @@ def bundles_of(
         for part in np.array_split(numbers, ceil(len(numbers) / largest)):
             seconds = len(part) * seconds_per_member
             if not bundle.has_room(len(part), seconds):
-                bundle = Bundle(engine, moments)
+                bundle = Bundle(population.engine, moments)
                 bundles.append(bundle)
             bundle.seconds += seconds
             bundle.groups.append(part.tolist())
@@ -147,7 +145,6 @@ def train_bundle(bundle: Bundle, shared: SharedData) -> PartialResults:
         members[number] = replace(
             shared.members[start.group], theta=start.theta, seed=start.seed
         )
-    part = train_local(
-        bundle.groups, members, shared.data, bundle.engine, Monitor(len(members))
-    )
+    population = Population(members, shared.data, bundle.engine)
+    part = population.train(bundle.groups, Monitor(len(members)))
     return part.compact(bundle.moments)

@@ -100,186 +100,164 @@ class Monitor:
         return progress_of(parts, self.total, **self.passes)
 
 
-Members = Sequence[Member] | Mapping[int, Member]
-"""Members by their indices in the population."""
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Members by their indices, their data, and the engine that trains them."""
 
+    members: Sequence[Member] | Mapping[int, Member]
+    data: Data
+    engine: EngineName
 
-def groups_of(
-    members: Sequence[Member], data: Data, engine: EngineName
-) -> list[list[int]]:
-    """Group the indices of members that differ only in their initial parameters and seeds."""
-    groups = defaultdict(list)
-    intern = Interner()
-    for number, member in enumerate(members):
-        if not isinstance(member, Member):
-            raise TypeError(f"members[{number}] must be a Member, got {member!r}.")
-        if not isinstance(member.seed, int | np.integer):
-            error = TypeError(f"seed must be an integer, got {member.seed!r}.")
-            raise in_member(number, error)
-        try:
-            groups[member._key(intern)].append(number)
-        except TypeError as error:  # a setting that cannot be hashed is usually invalid
-            _member_group([number], members, data, engine)
-            raise in_member(number, error) from None
-    return list(groups.values())
-
-
-def check_groups(
-    groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName
-):
-    """Raise an error if a member is invalid or does not fit its data, before training starts."""
-    for numbers in groups:
-        first = numbers[0]
-        _member_group([first], members, data, engine)
-        for number in numbers[1:]:
+    def groups(self) -> list[list[int]]:
+        """Group the indices of members that differ only in their initial parameters and seeds."""
+        groups = defaultdict(list)
+        intern = Interner()
+        for number, member in enumerate(self.members):
+            if not isinstance(member, Member):
+                raise TypeError(f"members[{number}] must be a Member, got {member!r}.")
+            if not isinstance(member.seed, int | np.integer):
+                error = TypeError(f"seed must be an integer, got {member.seed!r}.")
+                raise in_member(number, error)
             try:
-                if not isinstance(members[number].theta, int | np.integer):
-                    checked_theta(members[first].network, members[number].theta)
-            except (TypeError, ValueError) as error:
+                groups[member._key(intern)].append(number)
+            # a setting that cannot be hashed is usually invalid
+            except TypeError as error:
+                self.trained_at_once([number])
                 raise in_member(number, error) from None
+        return list(groups.values())
 
+    def check(self, groups: Iterable[list[int]]):
+        """Raise an error if a member is invalid or does not fit its data, before training starts."""
+        for numbers in groups:
+            self.trained_at_once(numbers[:1])
+            for number in numbers[1:]:
+                member = self.members[number]
+                try:
+                    if not isinstance(member.theta, int | np.integer):
+                        checked_theta(member.network, member.theta)
+                except (TypeError, ValueError) as error:
+                    raise in_member(number, error) from None
 
-def train_local(
-    groups: Iterable[list[int]],
-    members: Members,
-    data: Data,
-    engine: EngineName,
-    monitor: Monitor,
-) -> PartialResults:
-    """Train members, given as indices grouped by `groups_of`; return their results."""
-    compiled_groups = []
-    single_numbers = []
-    for numbers in groups:
-        group = _member_group(numbers, members, data, engine)
-        if group is None:
-            single_numbers.extend(numbers)
-        else:
-            compiled_groups.append(group)
-    monitor.groups.extend(compiled_groups)
-    results = {}
+    def train(self, groups: Iterable[list[int]], monitor: Monitor) -> PartialResults:
+        """Train the members of some groups; return their results."""
+        compiled_groups = []
+        single_numbers = []
+        for numbers in groups:
+            group = self.trained_at_once(numbers)
+            if group is None:
+                single_numbers.extend(numbers)
+            else:
+                compiled_groups.append(group)
+        monitor.groups.extend(compiled_groups)
+        results = {}
 
-    def train_all():
-        """Train the groups together, then the other members one by one."""
-        if compiled_groups:
-            type(compiled_groups[0]).run(compiled_groups, monitor.poll)
-        for number in sorted(single_numbers):
-            if monitor.is_stopped:
-                return
-            try:
-                results[number] = _train_single(members[number], data, engine)
-            except (TypeError, ValueError) as error:
-                # may be raised by a custom part
-                raise in_member(number, error) from error
-            monitor.on_results(PartialResults([], {number: results[number]}))
+        def train_all():
+            """Train the groups together, then the other members one by one."""
+            if compiled_groups:
+                type(compiled_groups[0]).run(compiled_groups, monitor.poll)
+            for number in sorted(single_numbers):
+                if monitor.is_stopped:
+                    return
+                try:
+                    results[number] = self.train_single(self.members[number])
+                except (TypeError, ValueError) as error:
+                    # may be raised by a custom part
+                    raise in_member(number, error) from error
+                monitor.on_results(PartialResults([], {number: results[number]}))
 
-    monitor.train(train_all)
-    for number in single_numbers:
-        if number not in results:
-            results[number] = not_started(members[number], data)
-    return PartialResults([group.results() for group in compiled_groups], results)
+        monitor.train(train_all)
+        for number in single_numbers:
+            if number not in results:
+                results[number] = self.not_started(number)
+        return PartialResults([group.results() for group in compiled_groups], results)
 
+    def trained_at_once(self, numbers: list[int]) -> Any:
+        """Return an object that trains a group of members, or None if they must be trained one by one.
 
-def _member_group(
-    numbers: list[int], members: Members, data: Data, engine: EngineName
-) -> Any:
-    """Return an object that trains a group of members, or None if they must be trained one by one.
+        Raises
+        ------
+        TypeError, ValueError
+            If a member is invalid. The message contains the index of the member.
+        """
+        try:
+            return self._checked_group(numbers)
+        except (TypeError, ValueError) as error:
+            if len(numbers) > 1:
+                # one of them raises the error with its index
+                for number in numbers:
+                    self.trained_at_once([number])
+            raise in_member(numbers[0], error) from None
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a member is invalid. The message contains the index of the member.
-    """
-    group = [members[number] for number in numbers]
-    try:
-        return _checked_group(numbers, group, data, engine)
-    except (TypeError, ValueError) as error:
-        if len(numbers) > 1:
-            # one of them raises the error with its index
-            for number in numbers:
-                _member_group([number], members, data, engine)
-        raise in_member(numbers[0], error) from None
-
-
-def _checked_group(
-    numbers: list[int], group: list[Member], data: Data, engine: EngineName
-) -> Any:
-    """Return an object that trains a group, or None; raise an error if a member is invalid."""
-    network = group[0].network
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, got {network!r}.")
-    group = [data.with_theta(member) for member in group]
-    # the others have the same settings and rows
-    first = group[0]
-    theta = checked_theta(network, first.theta)
-    validates = first.validation_rows is not None
-    replace(first._settings, engine=engine).check(network, theta, validates)
-    for rows in (first.rows, first.validation_rows):
-        if rows is not None:
-            X, _, _ = data.arrays(first)
-            row_indices(rows, row_count(X))
-    group_class = _group_class(first, data, engine)
-    if group_class is not None:
-        return group_class(numbers, group, data)
-    for member in group:
-        checked_theta(member.network, member.theta)
-    return None
-
-
-def _group_class(member: Member, data: Data, engine: EngineName) -> type[Any] | None:
-    """Return the class that trains members like this one at once, if there is one."""
-    is_vector = isinstance(member.theta, np.ndarray) and member.theta.ndim == 1
-    if not is_vector or isinstance(member.optimizer, LBFGS) or member.metric:
+    def _checked_group(self, numbers: list[int]) -> Any:
+        """Return an object that trains a group, or None; raise an error if a member is invalid."""
+        network = self.members[numbers[0]].network
+        if not isinstance(network, Network):
+            raise TypeError(f"network must be a Network, got {network!r}.")
+        group = [self.data.with_theta(self.members[number]) for number in numbers]
+        # the others have the same settings and rows
+        first = group[0]
+        theta = checked_theta(network, first.theta)
+        validates = first.validation_rows is not None
+        settings = replace(first._settings, engine=self.engine)
+        settings.check(network, theta, validates)
+        for rows in (first.rows, first.validation_rows):
+            if rows is not None:
+                X, _, _ = self.data.arrays(first)
+                row_indices(rows, row_count(X))
+        is_vector = isinstance(first.theta, np.ndarray) and first.theta.ndim == 1
+        needs_python = isinstance(first.optimizer, LBFGS) or first.metric
+        if first.schedule is not None and first.schedule.init():  # it watches the loss
+            needs_python = True
+        if is_vector and not needs_python:
+            group_class = self.engine_of(first).group_class
+            if group_class is not None:
+                return group_class(numbers, group, self.data)
+        for member in group:
+            checked_theta(member.network, member.theta)
         return None
-    if member.schedule is not None and member.schedule.init():  # it watches the loss
-        return None
-    return engine_of(member, data, engine).group_class
 
-
-def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
-    """Return the engine of this name for a member; "auto" selects the fastest engine."""
-    member = data.with_theta(member)
-    batches = map(data.batch, [member])  # lazy: created only if an engine inspects it
-    return engine_for(
-        member.network,
-        member.theta,
-        batches,
-        member.optimizer,
-        name,
-        score=member.validation_score,
-    )
-
-
-def not_started(member: Member, data: Data) -> TrainingResult:
-    """Return the result of a member that was interrupted before its training started."""
-    member = data.with_theta(member)
-    theta = namespace(member.theta).asarray(member.theta, copy=True)
-    state = new_state(member.network, theta, member._settings, data.row_count(member))
-    return TrainingResult(theta, state.history, state, "interrupted")
-
-
-def _train_single(member: Member, data: Data, engine: EngineName) -> TrainingResult:
-    """Train a member in a run. If training diverges, return the last finite result."""
-    member = data.with_theta(member)
-    validation: Any = None
-    if member.validation_rows is not None:
-        validation = data.selected(member, member.validation_rows)
-    rows = ArrayRows(
-        member.network,
-        member.theta,
-        replace(member._settings, engine=engine),
-        data.selected(member, member.rows),
-        validation,
-    )
-    try:
-        return train_on(
-            rows,
+    def engine_of(self, member: Member) -> Engine:
+        """Return the engine for a member; "auto" selects the fastest engine."""
+        member = self.data.with_theta(member)
+        # lazy: created only if an engine inspects it
+        batches = map(self.data.batch, [member])
+        return engine_for(
             member.network,
-            member._settings,
-            keeps_predictions=member.keeps_predictions and validation is not None,
-            metric=member.metric,
+            member.theta,
+            batches,
+            member.optimizer,
+            self.engine,
+            score=member.validation_score,
         )
-    except DivergenceError as error:
-        return error.result
+
+    def train_single(self, member: Member) -> TrainingResult:
+        """Train a member in a run. If training diverges, return the last finite result."""
+        data = self.data
+        member = data.with_theta(member)
+        settings = replace(member._settings, engine=self.engine)
+        validation: Any = None
+        if member.validation_rows is not None:
+            validation = data.selected(member, member.validation_rows)
+        arrays = data.selected(member, member.rows)
+        rows = ArrayRows(member.network, member.theta, settings, arrays, validation)
+        try:
+            return train_on(
+                rows,
+                member.network,
+                settings,
+                keeps_predictions=member.keeps_predictions and validation is not None,
+                metric=member.metric,
+            )
+        except DivergenceError as error:
+            return error.result
+
+    def not_started(self, number: int) -> TrainingResult:
+        """Return the result of a member that was interrupted before its training started."""
+        member = self.data.with_theta(self.members[number])
+        theta = namespace(member.theta).asarray(member.theta, copy=True)
+        rows = self.data.row_count(member)
+        state = new_state(member.network, theta, member._settings, rows)
+        return TrainingResult(theta, state.history, state, "interrupted")
 
 
 def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
