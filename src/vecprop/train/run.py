@@ -168,11 +168,11 @@ class Run:
                 self.settings.epochs,
                 identity,
             )
-        start = self.network, source.theta, self.settings, source.rows
-        if saved is None and self.state is None:
-            self.state = new_state(*start)
-        elif saved is None:
-            self.state = continued(self.state, *start)
+        if saved is None:
+            new = new_state(self.network, source.theta, self.settings, source.rows)
+            if self.state is not None:
+                new = continued(self.state, new)
+            self.state = new
         else:
             self.state = saved.state
             needs_more_epochs = self.state.epoch != self.settings.epochs

@@ -438,27 +438,20 @@ def new_state(
     return state
 
 
-def continued(
-    state: TrainingState,
-    network: Network,
-    theta: Array,
-    settings: TrainingSettings,
-    rows: int,
-) -> TrainingState:
-    """Return a copy of the state to continue from; raise ValueError if it does not fit."""
-    new = new_state(network, theta, settings, rows)
+def continued(state: TrainingState, new: TrainingState) -> TrainingState:
+    """Return a copy of the state to continue from; raise ValueError if it does not fit the new state."""
     saved_parts = _parts(state)
     if not state.optimizer_class:  # it is unknown
         saved_parts["the optimizer"] = new.optimizer_class
     if state.network is None:
-        saved_parts["the network"] = network
+        saved_parts["the network"] = new.network
     for name, expected in _parts(new).items():
         if saved_parts[name] != expected:
             raise ValueError(
                 f"The state comes from {name} {saved_parts[name]}, not {expected}: pass"
                 " the same arguments."
             )
-    return state._continued(theta, new.epochs, rows)
+    return state._continued(new.theta, new.epochs, new.rows)
 
 
 def _parts(state: TrainingState) -> dict:

@@ -39,14 +39,14 @@ class FoldRows(RowSource):
     network: StreamedNetwork
     table: StreamedRows
     views: Sequence[View]
-    divided: Windows
+    reader: Windows
     monitor: Monitor
 
     def __post_init__(self):
         member, fold, _ = self.network
         self.theta = np.array(member.theta)
         self.rows = self.table.rows_of(fold)
-        self.identity = {"fold": fold, **self.divided.identity()}
+        self.identity = {"fold": fold, **self.reader.identity()}
         if member.validation_rows is not None:
             data: Any = member.X, member.T, member.sample_weight
             self.validation_batch = Batch(*data, chosen=member.validation_rows)
@@ -61,7 +61,7 @@ class FoldRows(RowSource):
         epochs = [run.state.epoch for run in runs if run.result is None]
         seen = [0] * len(runs)  # the rows of the epoch so far, by run
         with closing(
-            self.divided.passes(range(min(epochs, default=end), end))
+            self.reader.passes(range(min(epochs, default=end), end))
         ) as passes:
             for window in passes:
                 if window.number == 0:
@@ -76,7 +76,7 @@ class FoldRows(RowSource):
                     part = source.part_of(window, fold_of_rows)
                     seen[number] += len(part.order)
                     # Each run keeps its left-over rows in its part of the room.
-                    front = number * self.divided.room // len(runs)
+                    front = number * self.reader.room // len(runs)
                     parts.append(replace(part, seen=seen[number], front=front))
                 yield parts
                 if _is_stopped(runs, self.monitor, window.epoch + 1):

@@ -189,36 +189,102 @@ class BlockRows(RowSource):
         self.blocks = CheckedBlocks(network, theta, blocks)
         self.theta = np.array(theta)
         self.rows = self.blocks.rows
-        size = settings.plan(self.rows).batch_size
-        self.divided = Windows(
+        self.batch_size = settings.plan(self.rows).batch_size
+        self.reader = Windows(
             self.blocks.sizes,
             self.blocks.read,
             window=window,
-            shuffle=bool(settings.shuffle) and size < self.rows,
+            shuffle=bool(settings.shuffle) and self.batch_size < self.rows,
             seed=int(settings.seed),
-            room=size,
+            room=self.batch_size,
             prefetch=getattr(blocks, "prefetch", None),
         )
-        self.identity = self.divided.identity()
+        self.identity = self.reader.identity()
 
     def steps(self, run: Run) -> WindowSteps:
         """Find the first window, and check the memory that windows need."""
-        self.first = _first_window(run.state, self.divided, run.plan.batch_size)
-        _announce(self.divided, self.blocks, run.state.theta.itemsize)
+        self.first = self._first_window(run.state)
+        self._announce()
         return WindowSteps(run)
 
     def windows(self, runs: Sequence[Run]) -> Generator[list[Window | None]]:
         """Yield the windows, from the first one of the current epoch, until the run has ended."""
         (run,) = runs
         epochs = range(run.state.epoch, run.state.epochs)
-        with closing(self.divided.passes(epochs, self.first)) as passes:
+        with closing(self.reader.passes(epochs, self.first)) as passes:
             for window in passes:
                 if not run.steps.has_taken(window):
-                    self.blocks.warn_if_sorted(self.divided)
+                    self.blocks.warn_if_sorted(self.reader)
                 yield [window]
                 if run.result is not None:
                     return
         yield [None]  # without epochs, only validation losses are measured
+
+    def _first_window(self, state: TrainingState) -> int:
+        """Return the index of the window to start from in the current epoch.
+
+        The last rows before the state may not fill a batch. They are read again, from
+        the window that contains the first of them.
+        """
+        progress = state.under_way
+        if not progress:
+            return 0
+        sizes = []
+        for blocks in self.reader.of_epoch(state.epoch):
+            sizes.append(int(self.reader.sizes[blocks].sum()))
+        window = progress["windows"]
+        rows = progress["rows"]
+        if sum(sizes[:window]) != rows:
+            raise ValueError(
+                "The state comes from the middle of an epoch of other windows: pass the"
+                " same blocks."
+            )
+        rows_to_read = rows % self.batch_size
+        while rows_to_read > 0:
+            window -= 1
+            rows_to_read -= sizes[window]
+        return window
+
+    def _announce(self):
+        """Log the memory use, raise MemoryError if it is too large, and warn if windows have few blocks."""
+        windows = self.reader
+        window_count = len(windows.of_epoch(0))
+        windows_in_memory = min(window_count, 2)  # one is read while another is used
+        needed = self._bytes_of(windows_in_memory)
+        subject = "one window" if windows_in_memory == 1 else "two windows"
+        memory_use = (
+            f"{subject} of {windows.window:,} rows x {self.blocks.network.inputs} inputs"
+            f" and a block take {needed / 1e6:,.0f} MB"
+        )
+        available = available_memory()
+        if available is not None and needed > available:
+            raise MemoryError(
+                f"{memory_use}, but only {available / 1e6:,.0f} MB are available: use a"
+                " smaller window."
+            )
+        logging.getLogger("vecprop").info("%s.", memory_use)
+        block_count = len(windows.sizes)
+        has_few_blocks = block_count < FEW_BLOCKS * window_count
+        if windows.shuffle and window_count > 1 and has_few_blocks:
+            blocks_per_window = floor(10 * block_count / window_count) / 10
+            warnings.warn(
+                f"A window has only {blocks_per_window:g} blocks, so that rows are poorly shuffled:"
+                f" with at least {FEW_BLOCKS}, the order on disk does not matter. Use a"
+                f" larger window or smaller blocks; {CURE}.",
+                stacklevel=7,
+            )
+
+    def _bytes_of(self, window_count: int) -> int:
+        """Return the bytes of some windows, of sorting a window, and of a block and its copy."""
+        network = self.blocks.network
+        numbers = network.inputs + network.outputs + 1  # X, T, weight
+        data_bytes = self.theta.itemsize * numbers
+        index_bytes = 16  # the number and the position of a row
+        sort_bytes = 24  # keys and positions
+        row_bytes = window_count * (data_bytes + index_bytes) + sort_bytes
+        window_rows = self.reader.window + self.batch_size
+        block_rows = int(self.reader.sizes.max())
+        return window_rows * row_bytes + 2 * block_rows * data_bytes
 
 
 def _check_window(window, batch_size: int | None):
@@ -230,72 +296,3 @@ def _check_window(window, batch_size: int | None):
             f"window must be an integer of at least batch_size={batch_size} rows, got"
             f" {window!r}."
         )
-
-
-def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:
-    """Return the index of the window to start from in the current epoch.
-
-    The last rows before the state may not fill a batch. They are read again, from the
-    window that contains the first of them.
-    """
-    progress = state.under_way
-    if not progress:
-        return 0
-    sizes = []
-    for blocks in windows.of_epoch(state.epoch):
-        sizes.append(int(windows.sizes[blocks].sum()))
-    window = progress["windows"]
-    rows = progress["rows"]
-    if sum(sizes[:window]) != rows:
-        raise ValueError(
-            "The state comes from the middle of an epoch of other windows: pass the"
-            " same blocks."
-        )
-    rows_to_read = rows % batch_size
-    while rows_to_read > 0:
-        window -= 1
-        rows_to_read -= sizes[window]
-    return window
-
-
-def _announce(windows: Windows, source: CheckedBlocks, itemsize: int):
-    """Log the memory use, raise MemoryError if it is too large, and warn if windows have few blocks."""
-    window_count = len(windows.of_epoch(0))
-    windows_in_memory = min(window_count, 2)  # one is read while another is used
-    needed = _bytes_of(windows, source, itemsize, count=windows_in_memory)
-    subject = "one window" if windows_in_memory == 1 else "two windows"
-    memory_use = (
-        f"{subject} of {windows.window:,} rows x {source.network.inputs} inputs and a"
-        f" block take {needed / 1e6:,.0f} MB"
-    )
-    available = available_memory()
-    if available is not None and needed > available:
-        raise MemoryError(
-            f"{memory_use}, but only {available / 1e6:,.0f} MB are available: use a"
-            " smaller window."
-        )
-    logging.getLogger("vecprop").info("%s.", memory_use)
-    block_count = len(windows.sizes)
-    has_few_blocks = block_count < FEW_BLOCKS * window_count
-    if windows.shuffle and window_count > 1 and has_few_blocks:
-        blocks_per_window = floor(10 * block_count / window_count) / 10
-        warnings.warn(
-            f"A window has only {blocks_per_window:g} blocks, so that rows are poorly shuffled:"
-            f" with at least {FEW_BLOCKS}, the order on disk does not matter. Use a"
-            f" larger window or smaller blocks; {CURE}.",
-            stacklevel=7,
-        )
-
-
-def _bytes_of(
-    windows: Windows, source: CheckedBlocks, itemsize: int, count: int
-) -> int:
-    """Return the bytes of `count` windows, of sorting a window, and of a block and its copy."""
-    network = source.network
-    data_bytes = itemsize * (network.inputs + network.outputs + 1)  # X, T, weight
-    index_bytes = 16  # the number and the position of a row
-    sort_bytes = 24  # keys and positions
-    row_bytes = count * (data_bytes + index_bytes) + sort_bytes
-    window_rows = windows.window + windows.room
-    block_rows = int(windows.sizes.max())
-    return window_rows * row_bytes + 2 * block_rows * data_bytes
