@@ -23,6 +23,10 @@ from .core.activations import Sigmoid as Sigmoid
 from .core.activations import SiLU as SiLU
 from .core.activations import Softplus as Softplus
 from .core.activations import Tanh as Tanh
+from .core.composites import Columns as Columns
+from .core.composites import Parallel as Parallel
+from .core.composites import Residual as Residual
+from .core.composites import Sequential as Sequential
 from .core.layers import Dense as Dense
 from .core.layers import Dropout as Dropout
 from .core.layers import Glorot as Glorot

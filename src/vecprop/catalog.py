@@ -10,7 +10,7 @@ if they are formulas, see `compiled/lower/own_parts.py`. The scores are in
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .core import L1, L2, Dense, Dropout, Glorot, He, LayerNorm, Normal, losses
+from .core import L1, L2, Dense, Dropout, Glorot, He, LayerNorm, Normal, joints, losses
 from .core.activations import (
     ELU,
     GELU,
@@ -66,6 +66,15 @@ ACTIVATIONS = (
     Part(SiLU, "silu"),
     Part(Softplus, "softplus"),
 )
+JOINTS = (
+    Part(joints.Fork),
+    Part(joints.Branch),
+    Part(joints.Add),
+    Part(joints.Concatenate),
+    Part(joints.Select),
+)
+"""The internal layers that composite layers are expanded to, in addition to other layers."""
+
 LAYERS = (Part(Dense), Part(Dropout), Part(LayerNorm), *ACTIVATIONS)
 LOSSES = (
     Part(losses.SoftmaxCrossEntropy),
@@ -103,7 +112,7 @@ scikit-learn's variants of them, which count rows and epochs differently.
 """
 
 PARTS = (*LAYERS, *LOSSES, *PENALTIES, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES)
-BY_CLASS = {part.cls: part for part in PARTS}
+BY_CLASS = {part.cls: part for part in (*PARTS, *JOINTS)}
 
 
 def named(parts: Iterable[Part]) -> dict[str, type]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import catalog
 from ..core import Dense, Dropout, LayerNorm, Network, SparseDense
+from ..core.joints import Add, Branch, Concatenate, Select
 from .gemm.packed import packing_size
 from .jit import trial
 from .jit.fit_record import Context
@@ -17,6 +18,7 @@ from .lower.row_loops import LOOPS
 from .run.batches import batch_address, split_addresses
 from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_address
+from .run.joints import joint_addresses
 from .run.parallelism import (
     QUARTERS,
     SplitLayer,
@@ -27,6 +29,8 @@ from .run.parallelism import (
     split_of,
 )
 from .run.tiles import LAYER, TILE_CONTENTS, gather_of, gradient_address
+
+JOINTS = {part.cls for part in catalog.JOINTS}
 
 TILE = 128
 LARGEST_TILE = 512
@@ -170,11 +174,16 @@ class Program:
         self.table["by_rows"][0] = self.by_rows
         for tensor in reversed(network.layout.tensors):
             self.table["start"][tensor.layer] = tensor.start
-        for row, h, layer in zip(self.table, self.h, network.layers, strict=True):
+        self.words: list[np.ndarray] = []  # arrays that the table refers to
+        for number, layer in enumerate(network.layers):
+            row = self.table[number]
+            if type(layer) in JOINTS:
+                self._describe_joint(layer, number)
+                continue
             # dense layers append ones
             row["output_at"] = self._reserve(int(row["outputs"]) + 1)
             if not isinstance(layer, Dense):
-                h[:] = hyperparameters(layer)
+                self.h[number] = hyperparameters(layer)
             self._describe(layer, row)
         self.tile = self._rows_of_tile()
         # offsets and sizes in bytes from here on
@@ -183,6 +192,9 @@ class Program:
         self.table["output_at"] *= column
         self.table["extra_at"] *= column
         self.table["start"] *= self.number
+        for number, layer in enumerate(network.layers):
+            if isinstance(layer, Concatenate):
+                self._connect_branches(number)
         self.width = max(network.inputs, *network.widths)
         self.tile_size = (network.inputs + 1) * column
         # tiles of sparse rows do not hold all columns
@@ -225,6 +237,46 @@ class Program:
         else:
             row["forward"] = loops.map_address(layer, self.F)
             row["backward"] = loops.derivative_address(layer, self.F)
+
+    def _describe_joint(self, layer, number: int):
+        """Set the addresses of a joint's kernels in the table, and reserve its memory in the workspace."""
+        row = self.table[number]
+        outputs = int(row["outputs"])
+        source = self.network._sources[number][0]
+        row["forward"], row["backward"] = joint_addresses(type(layer).__name__, self.F)
+        if isinstance(layer, Branch):
+            row["output_at"] = self.table["output_at"][source]
+            return
+        row["output_at"] = self._reserve(outputs + 1)
+        if isinstance(layer, Add):
+            row["extra_at"] = self.table["output_at"][source]
+            return
+        row["extra_at"] = self._reserve(outputs)
+        if isinstance(layer, Select):
+            inputs = int(row["inputs"])
+            columns = [column % inputs for column in layer.columns]
+            row["product"] = self._address_of_words(columns)
+
+    def _connect_branches(self, number: int):
+        """Tell a Concatenate and its Branches where to find the outputs and the deltas of the branches."""
+        output_at = self.table["output_at"]
+        words = []
+        first_feature = 0
+        for end in self.network._sources[number]:
+            features = self.network.widths[end]
+            words += [output_at[end] - output_at[number], features]
+            if end != number - 1:
+                branch = self.table[end + 1]
+                branch["extra_at"] = self.table["extra_at"][number]
+                is_last = end == self.network._sources[number][-2]
+                branch["product"] = self._address_of_words([first_feature, is_last])
+            first_feature += features
+        self.table["product"][number] = self._address_of_words(words)
+
+    def _address_of_words(self, numbers: list[int]) -> int:
+        """Return the address of an array of integers, which lives as long as the program."""
+        self.words.append(np.array(numbers, np.int64))
+        return self.words[-1].ctypes.data
 
     def _reserve(self, features: int) -> int:
         """Reserve features in the workspace; return their offset for a tile of one row."""

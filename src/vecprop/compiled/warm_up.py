@@ -15,6 +15,7 @@ from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_addres
 from .run.batches import batch_address, split_addresses
 from .run.dense import Algorithm, dense_addresses, product_address, sparse_rows_address
 from .run.epochs import epochs_address, members_address
+from .run.joints import joint_addresses
 from .run.measures import judge_address, measure_address, weigh_address
 from .run.parallelism import WeightSplit, quarters_address
 from .run.steps import penalize_address, sum_shards_address
@@ -45,6 +46,10 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         "predictions": predict_address,
         "LayerNorm": loops.norm_addresses,
         "Dropout": loops.drop_addresses,
+        **{
+            part.cls.__name__: partial(joint_addresses, part.cls.__name__)
+            for part in catalog.JOINTS
+        },
         **{score: partial(score_address, score) for score in LOOPS},
     }
     for F in (np.float32, np.float64):

@@ -13,6 +13,7 @@ from .activations import (
     Tanh,
     logistic,
 )
+from .composites import Columns, Composite, Parallel, Residual, Sequential
 from .counter_rng import (
     RandomKey,
     counter_bits,

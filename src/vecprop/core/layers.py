@@ -52,6 +52,10 @@ class Penalized(tuple[int, ...]):
     __slots__ = ()
 
 
+class WrongInputs(ValueError):
+    """A layer does not accept its number of inputs; the message continues the name of the layer."""
+
+
 class Initializer(ABC):
     """The base class of weight initializers. To write a custom initializer, implement ``__call__``.
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
-from ..system.suggestions import wrong_part
 from ..system.versions import Versioned
+from .composites import Composite, expanded, require_layer, require_methods
 from .counter_rng import RandomKey
 from .elementary import Array, SuggestsKeywords, is_within, namespace
-from .layers import Activation, Layer, Layout, fill
+from .joints import open_forks, sources_of
+from .layers import Activation, Layer, Layout, Shapes, WrongInputs, fill
 from .losses import Loss
 from .penalties import Penalty
 from .rows.inputs import (
@@ -38,7 +39,8 @@ class Network(SuggestsKeywords, Versioned):
     inputs : int
         The number of inputs, I.
     layers : sequence of Layer
-        The layers, in order.
+        The layers, in order. Composite layers such as `Residual` are replaced by their
+        layers, with marks such as Fork and Add where the data flow forks and joins.
     loss : Loss
         The loss, which includes the link function of the outputs.
     penalty : Penalty or sequence of Penalty, optional
@@ -85,11 +87,12 @@ class Network(SuggestsKeywords, Versioned):
     penalties: tuple[Penalty, ...]
     widths: tuple[int, ...] = field(compare=False)
     layout: Layout = field(compare=False)
+    _sources: tuple[tuple[int, ...], ...] = field(compare=False)
 
     def __init__(
         self,
         inputs: int,
-        layers: Iterable[Layer],
+        layers: Iterable[Layer | Composite],
         loss: Loss,
         penalty: Penalty | Sequence[Penalty] | None = None,
     ):
@@ -98,7 +101,7 @@ class Network(SuggestsKeywords, Versioned):
                 "The number of inputs of a network must be a positive integer, got"
                 f" {inputs!r}."
             )
-        if isinstance(layers, Layer):
+        if isinstance(layers, Layer | Composite):
             raise TypeError(
                 f"layers must be a list, got one {type(layers).__name__}: write"
                 f" [{layers!r}]."
@@ -114,22 +117,21 @@ class Network(SuggestsKeywords, Versioned):
                 "A network needs at least one layer, for example Dense(2)."
             )
         for number, layer in enumerate(layers):
-            _require(
-                layer, f"Layer {number}", "layer", ("parameters", "forward", "backward")
-            )
-        _require(loss, "The loss", "loss", ("predict", "value", "delta"))
+            require_layer(layer, f"Layer {number}")
+        layers = expanded(layers)
+        require_methods(loss, "The loss", "loss", ("predict", "value", "delta"))
         penalties = ()
         if isinstance(penalty, Sequence):
             penalties = tuple(penalty)
         elif penalty is not None:
             penalties = (penalty,)
         for part in penalties:
-            _require(part, "The penalty", "penalty", ("value", "gradient"))
+            require_methods(part, "The penalty", "penalty", ("value", "gradient"))
+        sources = sources_of(layers)
         shapes = []
-        widths = []
-        width = int(inputs)
-        for layer in layers:
-            layer_shapes, width = layer.parameters(width)
+        widths = [int(inputs)]
+        for number, layer in enumerate(layers):
+            layer_shapes, width = _parameters(layer, number, sources[number], widths)
             shapes.append(layer_shapes)
             widths.append(width)
         layout = Layout(shapes, [type(layer).__name__ for layer in layers])
@@ -138,8 +140,9 @@ class Network(SuggestsKeywords, Versioned):
             layers=layers,
             loss_function=loss,
             penalties=penalties,
-            widths=tuple(widths),
+            widths=tuple(widths[1:]),
             layout=layout,
+            _sources=sources,
         )
 
     if not TYPE_CHECKING:
@@ -191,6 +194,11 @@ class Network(SuggestsKeywords, Versioned):
             for number, layer in enumerate(self.layers)
             if isinstance(layer, Activation)
         ]
+
+    def _outside_forks(self, number: int) -> int:
+        """Return a layer's number, or the number of the outermost fork that contains the layer."""
+        forks = open_forks(self.layers[:number])
+        return forks[0][0] if forks else number
 
     def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> ndarray:
         """Draw initial parameters.
@@ -251,21 +259,30 @@ class Network(SuggestsKeywords, Versioned):
         saved : list
             The values that each layer saved for its backward pass.
         """
-        outputs = []
+        values = [X]
+        saved = self._run(self.layout.views(theta), values, noise)
+        return values[1:], saved
+
+    def _run(self, parameters, values: list[Array], noise: RandomKey | None):
+        """Run the remaining layers, given X and the outputs of the first layers, and return what they saved.
+
+        The outputs are appended to the values.
+        """
         saved = []
-        for number, (layer, p) in enumerate(
-            zip(self.layers, self.layout.views(theta), strict=True)
-        ):
-            X, values = layer.forward(p, X, noise and noise._at_layer(number))
-            if X.shape[-1] != self.widths[number]:
+        for number in range(len(values) - 1, len(self.layers)):
+            layer = self.layers[number]
+            X = _selected(values, self._sources[number])
+            key = noise and noise._at_layer(number)
+            Y, saved_values = layer.forward(parameters[number], X, key)
+            if Y.shape[-1] != self.widths[number]:
                 raise ValueError(
                     f"Layer {number} ({type(layer).__name__}) returned shape"
-                    f" {tuple(X.shape)}, but its parameters() declared (*M, N,"
+                    f" {tuple(Y.shape)}, but its parameters() declared (*M, N,"
                     f" {self.widths[number]})."
                 )
-            outputs.append(X)
-            saved.append(values)
-        return outputs, saved
+            values.append(Y)
+            saved.append(saved_values)
+        return saved
 
     def backward(
         self, theta: Array, saved: list[Any], delta: Array, gradient: Array
@@ -288,16 +305,21 @@ class Network(SuggestsKeywords, Versioned):
         array (*M, N, I)
             The gradient with respect to X.
         """
-        steps = zip(
-            self.layers,
-            self.layout.views(theta),
-            saved,
-            self.layout.views(gradient),
-            strict=True,
-        )
-        for layer, p, values, J in reversed(list(steps)):
-            delta = layer.backward(p, values, delta, J)
-        return delta
+        parameters = self.layout.views(theta)
+        gradients = self.layout.views(gradient)
+        deltas: list[Any] = [None] * len(self.layers)  # of X and of each layer's output
+        deltas.append(delta)
+        for number in reversed(range(len(self.layers))):
+            delta = self.layers[number].backward(
+                parameters[number], saved[number], deltas.pop(), gradients[number]
+            )
+            sources = self._sources[number]
+            if len(sources) == 1:
+                delta = (delta,)
+            for source, part in zip(sources, delta, strict=True):
+                other = deltas[source + 1]
+                deltas[source + 1] = part if other is None else other + part
+        return deltas[0]
 
     def hidden(self, theta: Array, X: Array, layer: int) -> Array:
         """Return the output of a layer in prediction: its learned features.
@@ -539,21 +561,24 @@ class Network(SuggestsKeywords, Versioned):
         return summarize(self, rows, batch_size)
 
 
-def _require(part, name: str, role: str, methods: tuple[str, ...]):
-    examples = {
-        "layer": "Dense(3) or ReLU()",
-        "loss": "SquaredError()",
-        "penalty": "L2(0.0001)",
-    }
-    example = f"a {role} such as {examples[role]}"
-    if isinstance(part, type | str):
-        raise TypeError(wrong_part(name, part, example))
-    for method in methods:
-        if not callable(getattr(part, method, None)):
-            raise TypeError(
-                f"{name} is {part!r}, which lacks the method {method} of a {role}: pass"
-                f" {example}."
-            )
+def _parameters(
+    layer: Layer, number: int, sources: tuple[int, ...], widths: list[int]
+) -> tuple[Shapes, int]:
+    """Return a layer's parameter shapes and number of outputs, given the widths of X and of all outputs before."""
+    try:
+        return layer.parameters(_selected(widths, sources))
+    except WrongInputs as error:
+        raise ValueError(f"Layer {number} ({type(layer).__name__}) {error}.") from None
+
+
+def _selected(values: list[Any], sources: tuple[int, ...]):
+    """Return the value of the only source, or a list of the values of several sources.
+
+    The values belong to X and to the outputs of the layers.
+    """
+    if len(sources) == 1:
+        return values[sources[0] + 1]
+    return [values[source + 1] for source in sources]
 
 
 def _averaged(penalty, term, divisor):

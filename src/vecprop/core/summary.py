@@ -6,6 +6,7 @@ import numpy as np
 
 from ..system.threads import usable_threads
 from .elementary import is_within
+from .joints import MOVES
 
 
 class Summary(str):
@@ -85,6 +86,8 @@ def _layer_table(network):
                 multiplications += tensor.size
         # a product and a sum for each weight, else one operation for each output
         operations = 2 * multiplications or width
+        if isinstance(layer, MOVES):
+            operations = 0
         total += operations
         rows.append(
             (

@@ -96,6 +96,8 @@ class ArrayPair(NDArrayOperatorsMixin):
             return np.matmul(*args, **kwargs)
         if function is np.where:
             return self.where(*args, **kwargs)
+        if function is np.concatenate:
+            return self.concatenate(*args, **kwargs)
         # the pair may be another argument, such as out=
         if not args or args[0] is not self:
             return NotImplemented
@@ -175,6 +177,14 @@ class ArrayPair(NDArrayOperatorsMixin):
 
     def where(self, condition, x, y):
         raise NotImplementedError
+
+    def concatenate(self, arrays, axis):
+        values = []
+        companions = []
+        for value, companion in map(self.pair, arrays):
+            values.append(value)
+            companions.append(np.broadcast_to(companion, value.shape))
+        return self.like(np.concatenate(values, axis), np.concatenate(companions, axis))
 
     def positive(self):
         return self

@@ -197,6 +197,20 @@ class Tangent(ArrayPair):
 
     # Rules for functions of one operand.
 
+    def concatenate(self, arrays, axis):
+        """Concatenate along the last axis: the sum of arrays that are 0 in the columns of the others."""
+        value = np.concatenate(list(map(_value, arrays)), axis)
+        terms = []
+        end = 0
+        for array in arrays:
+            start = end
+            end = start + array.shape[-1]
+            if isinstance(array, Tangent):
+                seed = np.zeros((len(array.companion), *value.shape[1:]))
+                seed[..., start:end] = array.tangent
+                terms.append((array.new(value, seed, first=array.first), 1.0))
+        return self.chained(value, *terms)
+
     def negative(self):
         return self.chained(-self.value, (self, -1.0))
 

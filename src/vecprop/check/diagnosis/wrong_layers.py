@@ -206,6 +206,8 @@ def wrong_layers(point: NetworkPoint):
     outputs, saved = network.forward(point.theta, point.batch.X, point.noise_key)
     names = layer_names(network)
     for number in reversed(range(len(names))):
+        if len(network._sources[number]) > 1:
+            continue
         D = draw.standard_normal(outputs[number].shape)
         # a user-defined layer may raise any exception at other points
         with suppress(Exception):

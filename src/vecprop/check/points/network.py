@@ -288,6 +288,7 @@ class NetworkPoint(Point):
 
         Its loss lacks the penalties of earlier layers, which do not change.
         """
+        first = self.network._outside_forks(first)
         if first not in self._tails:
             network = self.network
             X = self._inputs[first]
@@ -353,11 +354,9 @@ class NetworkPoint(Point):
                 summands[values.span, batch.rows :] = derivatives
         # The inputs of the first layer with a tangent do not change.
         first_layer = min(part.layer or 0 for part, _ in group)
-        X: Any = self._inputs[first_layer]
-        for number in range(first_layer, len(network.layers)):
-            p = parameters[number]
-            X, _ = network.layers[number].forward(p, X, self._noise_at(number))
-        loss = network.loss_function.value(X, batch.T)
+        values: list[Any] = self._inputs[: first_layer + 1]
+        network._run(parameters, values, self.noise_key)
+        loss = network.loss_function.value(values[-1], batch.T)
         derivatives = loss.tangent
         if batch.weight is not None:
             derivatives = batch.weight * derivatives

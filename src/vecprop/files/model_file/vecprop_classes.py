@@ -223,7 +223,7 @@ the training rows.
 """
 
 VECPROP_CLASSES = [
-    *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
+    *(stored_fields(cls) for cls, part in catalog.BY_CLASS.items() if part.savable),
     # as arrays, not lists of epochs
     _HISTORY._replace(state=lambda history: _HISTORY.state(history._joined())),
     StoredClass("Network", Network, _network_state, _network),

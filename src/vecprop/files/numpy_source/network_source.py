@@ -10,6 +10,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from ...core import Activation, Dense, Dropout, LayerNorm, Network
+from ...core.joints import Add, Branch, Concatenate, Fork, Select
 from ...estimators.sklearn_compat import places_of_transformers
 from .. import FileError
 from .python_file import Source
@@ -44,22 +45,57 @@ def layers(
         for name, values in p.items():
             constants.append(source.constant(f"{name}{number}", values))
         names += constants
-        if isinstance(layer, Activation):
-            lines += _applied(source.formulas.method(layer, "value"))
-        elif type(layer) is Dense:
-            W, b = constants
-            lines.append(f"X = X @ {W} + {b}")
-        elif type(layer) is LayerNorm:
-            g, b = constants
-            source.helper("layer_norm", _LAYER_NORM)
-            lines.append(f"X = layer_norm(X, {g}, {b}, {layer.epsilon!r})")
-        elif type(layer) is not Dropout:
+        output = _output(layer, _inputs(network, number), constants, source)
+        if output is None:
             raise FileError(
                 f"Layer {number}, {layer!r}, cannot be exported: only vecprop's"
                 " built-in layers can."
             )
+        if output != "X":
+            lines.append(f"X = {output}")
+        if _is_used_later(network, number):
+            lines.append(f"X{number} = X")
     lines += _applied(source.formulas.method(network.loss_function, "predict"))
     return lines, ", ".join(names)
+
+
+def _inputs(network: Network, number: int) -> list[str]:
+    """Return the names of a layer's inputs: X, the output of the preceding layer, or an output that is used later."""
+    names = []
+    for source in network._sources[number]:
+        names.append("X" if source == number - 1 else f"X{source}")
+    return names
+
+
+def _is_used_later(network: Network, number: int) -> bool:
+    """Return whether another layer than the next takes the output of a layer."""
+    return any(number in sources for sources in network._sources[number + 2 :])
+
+
+def _output(
+    layer, inputs: list[str], constants: list[str], source: Source
+) -> str | None:
+    """Return an expression for the output of a layer, or None if the layer has no NumPy source."""
+    X = inputs[0]
+    if isinstance(layer, Activation):
+        function = source.formulas.method(layer, "value")
+        return X if function is None else f"{function}({X})"
+    if type(layer) is Dense:
+        W, b = constants
+        return f"{X} @ {W} + {b}"
+    if type(layer) is LayerNorm:
+        g, b = constants
+        source.helper("layer_norm", _LAYER_NORM)
+        return f"layer_norm({X}, {g}, {b}, {layer.epsilon!r})"
+    if type(layer) is Select:
+        return f"{X}[:, {list(layer.columns)}]"
+    if type(layer) is Add:
+        return " + ".join(inputs)
+    if type(layer) is Concatenate:
+        return f"np.hstack([{', '.join(inputs)}])"
+    if type(layer) in (Dropout, Fork, Branch):
+        return X
+    return None
 
 
 def network_function(

@@ -172,6 +172,7 @@ class TracedArray(NDArrayOperatorsMixin):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    device = "cpu"
     sum = np.sum
     mean = np.mean
     max = np.max
@@ -424,6 +425,11 @@ def _concatenate(arrays: Sequence[Any], axis: int = 0) -> TracedArray:
     return arrays[0].graph.concatenate(arrays, axis)
 
 
+def _take(z: TracedArray, indices, axis: int) -> TracedArray:
+    columns = [slice(None)] * (axis % z.ndim)
+    return z[(*columns, indices)]
+
+
 def _expand_dims(z, axis: int):
     return z[(*[slice(None)] * (axis % (z.ndim + 1)), None)]
 
@@ -444,6 +450,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.concatenate: _concatenate,
     np.stack: _stack,
+    np.take: _take,
     np.expand_dims: _expand_dims,
     np.dot: _matmul,
     np.real: _identity,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...catalog import ACTIVATIONS, LOSSES
+from ...check.points.network import Changed
 from ...core.elementary import Array
 from ...core.network import Network
 from .explaining import ROW_SUBSETS, Pair, Trial, explains, relations
@@ -110,6 +111,22 @@ class ChangedPass:
         self.value_name = value_name
         self.change = change
         self.is_loss = is_loss
+        layers: list[Any] = list(map(self.changed_layer, range(len(network.layers))))
+        self.twin = Network(network.inputs, layers, network.loss_function)
+
+    def changed_layer(self, number: int):
+        """Return a layer whose output and whose error before it are changed."""
+        layer = self.network.layers[number]
+
+        def forward(p, X, noise=None):
+            Z, cache = layer.forward(p, X, noise)
+            return self.changed(_output_name(self.network, number), Z, len(Z)), cache
+
+        def backward(p, cache, delta, J):
+            before = layer.backward(p, cache, delta, J)
+            return self.changed(_error_name(self.network, number), before, len(delta))
+
+        return Changed(layer, forward=forward, backward=backward)
 
     def changed(self, name: str, value, rows: int) -> Array:
         return self.change(value, rows) if name == self.value_name else value
@@ -131,13 +148,8 @@ class ChangedPass:
         batch = network._batch(theta, X, T)
         targets = self.changed("T", batch.T, rows)
 
-        Z = self.changed("X", X, rows)
-        caches = []
-        layer_parameters = network.layout.views(changed_theta)
-        for number, layer in enumerate(network.layers):
-            Z, cache = layer.forward(layer_parameters[number], Z, None)
-            Z = self.changed(_output_name(network, number), Z, rows)
-            caches.append(cache)
+        outputs, caches = self.twin.forward(changed_theta, self.changed("X", X, rows))
+        Z = outputs[-1]
         weight = 1 if network.reduction == "sum" else 1 / rows
         if self.is_loss:
             losses = weight * network.loss_function.value(Z, targets)
@@ -146,14 +158,8 @@ class ChangedPass:
         delta = weight * network.loss_function.delta(Z, targets)
         delta = self.changed(ERROR, delta, rows)
         backward_theta = self.changed_tensors(f"{{}}{BACK}", theta, rows)
-        layer_parameters = network.layout.views(backward_theta)
         gradient = np.zeros_like(theta)
-        layer_gradients = network.layout.views(gradient)
-        for number in reversed(range(len(network.layers))):
-            delta = network.layers[number].backward(
-                layer_parameters[number], caches[number], delta, layer_gradients[number]
-            )
-            delta = self.changed(_error_name(network, number), delta, rows)
+        self.twin.backward(backward_theta, caches, delta, gradient)
         gradient = self.changed_tensors("the gradient of {}", gradient, rows)
         network._add_penalty_gradient(changed_theta, gradient, batch)
         return self.changed("the gradient", gradient, rows)
@@ -173,7 +179,10 @@ def _error_name(network, number):
 
 def changed_values(network: Network, is_loss: bool) -> Mistakes:
     """Yield losses or gradients with one value changed."""
-    layers = range(len(network.layers))
+    layers = []
+    for number, sources in enumerate(network._sources):
+        if len(sources) == 1:
+            layers.append(number)
     tensors = [str(tensor) for tensor in network.layout.tensors]
     outputs = [_output_name(network, number) for number in layers]
     names = ["X", "T", *tensors, *outputs]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ...core.activations import (
     Tanh,
     logistic,
 )
+from ...core.joints import Add, Branch, Concatenate, Fork, Select
 from ...optimize.optimizers import (
     Adam,
     AdamW,
@@ -87,6 +89,9 @@ DROPOUT = LayerEquations("D", {"Y": "{X} * {mask}"}, {"dX": "{dY} * {mask}"}, ("
 NO_DROPOUT = LayerEquations("D", {"Y": "{X}"}, {"dX": "{dY}"})
 
 LAYERS: dict[type, LayerEquations] = {
+    Fork: LayerEquations("K", {"Y": "{X}"}, {"dX": "{dY} + {deltas}"}),
+    Branch: LayerEquations("K", {"Y": "{X}"}, {"dX": "{dY}"}),
+    Add: LayerEquations("A", {"Y": "{X} + {X1}"}, {"dX": "{dY}", "dX1": "{dY}"}),
     Dense: DENSE,
     LayerNorm: LAYER_NORM,
     Identity: _activation("{X}", "1 + 0 * {X}"),
@@ -159,6 +164,11 @@ def layer_equations(layer, p: Mapping, saved) -> LayerEquations:
     """Return the equations of a layer."""
     if type(layer) is Dropout:
         return NO_DROPOUT if saved is None else DROPOUT
+    if type(layer) is Select:
+        selected = f"{{X}}[:, {list(layer.columns)}]"
+        return LayerEquations("K", {"Y": selected}, {"dX": "backward({dY})"})
+    if type(layer) is Concatenate:
+        return _concatenation(saved)
     if type(layer) in LAYERS:
         return LAYERS[type(layer)]
     if isinstance(layer, Activation):
@@ -167,6 +177,17 @@ def layer_equations(layer, p: Mapping, saved) -> LayerEquations:
     backward = {f"J_{name}": "" for name in p}
     backward["dX"] = f"backward({{dY}}{parameters})"
     return LayerEquations("F", {"Y": f"f({{X}}{parameters})"}, backward)
+
+
+def _concatenation(ends) -> LayerEquations:
+    """Return the equations of the concatenation of branches, given the first column of each branch and the end."""
+    inputs = []
+    backward = {}
+    for branch, (first, end) in enumerate(pairwise(ends)):
+        role = f"X{branch or ''}"
+        inputs.append(f"{{{role}}}")
+        backward[f"d{role}"] = f"{{dY}}[:, {first}:{end}]"
+    return LayerEquations("C", {"Y": f"concatenate({', '.join(inputs)})"}, backward)
 
 
 INFINITE = 1e12
@@ -183,6 +204,7 @@ def _gelu_slope(z):
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "clip": np.clip,
+    "concatenate": lambda *arrays: np.concatenate(arrays, axis=-1),
     "exp": np.exp,
     "gelu": GELU().value,
     "gelu_slope": _gelu_slope,

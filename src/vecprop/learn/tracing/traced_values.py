@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...core import Array, Batch, Dense, Layer, Network, RandomKey, one_hot
+from ...core.joints import Add, Branch, Concatenate, Fork
 from ...core.layers import Tensor
 from ...optimize.optimizers import Optimizer, State
 from .equations import (
@@ -93,7 +94,7 @@ def record(
         network.penalties if row is None else (),
     )
     loss, gradient = twin._batch_loss_and_gradient(theta, batch, noise)
-    _give_names(layers, [(batch.X, "X")], "")
+    _give_names(layers, [(batch.X, "X")], "", sources=network._sources)
     last = layers[-1]
     T = one_hot(batch.T, last.Y) if batch.of_classes else batch.T
     values = [
@@ -199,15 +200,17 @@ def filled(template: str, names: Mapping[str, str], part, **numbers) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: f"{{{names[match[1]]}}}", template)
 
 
-def _give_names(steps, named_arrays, prefix):
+def _give_names(steps, named_arrays, prefix, sources=()):
     """Set the title, names and equations of the passes of consecutive layers.
 
     For example, the first dense layer has the input X, the output Z1, the parameters W1
     and b1 and the gradients J_W1 and J_b1. `named_arrays` contains pairs of an array and
-    its name. Inside a composite layer, the prefix is the name of the layer's output and
-    a period.
+    its name. The sources are the numbers of the steps whose outputs each step takes, or
+    empty inside a layer that contains others. There, the prefix is the name of the
+    layer's output and a period.
     """
     outputs = []
+    forks = []
     count = 0  # of dense layers and of layers without known equations
     for number, step in enumerate(steps):
         step.title = f"{number} {type(step.layer).__name__}"
@@ -215,10 +218,16 @@ def _give_names(steps, named_arrays, prefix):
         is_dense = isinstance(step.layer, Dense)
         if is_dense or step.equations.letter == "F":
             count += 1
-        X = f"{prefix}X{number}"
+        names = [f"{prefix}X{number}"]
         for array, name in named_arrays:
             if array is step.X:
-                X = name
+                names = [name]
+        if sources:
+            names = [
+                steps[source].names["Y"] if source >= 0 else "X"
+                for source in sources[number]
+            ]
+        X = names[0]
         Y = _unused(f"{prefix}{step.equations.letter}{count}", outputs)
         outputs.append(Y)
         # dense layers have W1 and Z1, and other layers g_N1 and N1
@@ -232,12 +241,31 @@ def _give_names(steps, named_arrays, prefix):
             "dY": f"delta_{Y}",
             "dU": f"{prefix}d{index}",
         }
+        for index, name in enumerate(names[1:], start=1):
+            step.names |= {f"X{index}": name, f"dX{index}": f"delta_{name}"}
+        _connect(step, forks)
         for role in (*step.equations.saved, *step.p):
             step.names[role] = f"{prefix}{role}{index}"
         for role in step.p:
             step.names[f"J_{role}"] = f"J_{step.names[role]}"
         _give_names(step.inside, named_arrays, f"{Y}.")
         named_arrays = [*named_arrays, (step.Y, Y)]
+
+
+def _connect(step, forks):
+    """Name the connections of a joint with its fork, which is the last of the open forks."""
+    kind = type(step.layer)
+    if kind is Fork:
+        step.names["deltas"] = ""
+        forks.append(step)
+    elif kind in (Branch, Add):
+        names = step.names
+        names["dX"] = f"delta_{names['X']}_{names['Y']}"
+        fork = forks[-1].names
+        separator = "} + {" if fork["deltas"] else ""
+        fork["deltas"] += separator + names["dX"]
+    if kind in (Add, Concatenate):
+        forks.pop()
 
 
 def _unused(name, taken):
@@ -285,6 +313,8 @@ def _backward(step, J, penalty_gradients):
             array = np.asarray(step.layer.derivative(*step.saved))
         elif role == "dU":  # the gradient of LayerNorm's standardized inputs
             array = step.p["g"] * step.delta
+        elif isinstance(step.delta_X, list):
+            array = step.delta_X[int(role[2:] or 0)]
         else:  # dX
             array = step.delta_X
         yield step.value(role, array, "backward", template=template)
