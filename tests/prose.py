@@ -101,16 +101,32 @@ def _texts(file: Path) -> Iterator[tuple[str, int, str]]:
             for number, line in enumerate(node.value.splitlines(), node.lineno):
                 if not line.lstrip().startswith((">>>", "...")):
                     yield kind, number, line
+    if not _may_have_comments(source):
+        return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield "comments", token.start[0], token.string
+
+
+def _words(text: str) -> str:
+    """Return a line of prose without its marks, and with a name for code."""
+    return re.sub(r"`[^`]*`", "`x`", text).lstrip(" #*->0123456789.")
+
+
+def _may_have_comments(source: str) -> bool:
+    """Return whether the text after a number sign matches; tokens take longer to find."""
+    for line in source.splitlines():
+        for sign in re.finditer("#", line):
+            if _ANY.search(_words(line[sign.start() :])):
+                return True
+    return False
 
 
 def matches(file: Path) -> Iterator[Match]:
     """Yield the places of a file to look at, one for each pattern and line."""
     lines, seen = file.read_text("utf-8").splitlines(), set()
     for kind, number, text in _texts(file):
-        words = re.sub(r"`[^`]*`", "`x`", text).lstrip(" #*->0123456789.")
+        words = _words(text)
         if not _ANY.search(words):
             continue
         # escaped line ends lead beyond the last line

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from altered import refused, rewrite, rewritten
+from joblib import parallel_config
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -440,12 +441,10 @@ def of_columns():
     )
     steps = [("n", StandardScaler(), ["a"]), ("o", OneHotEncoder(), ["c"])]
     columns = ColumnTransformer(steps, remainder="passthrough", n_jobs=2)
-    return (
-        fitted(
-            make_pipeline(columns, vp.MLPClassifier(**FEW)), frame, frame.b.to_numpy()
-        ),
-        frame,
-    )
+    model = make_pipeline(columns, vp.MLPClassifier(**FEW))
+    with parallel_config("threading"):  # processes take seconds to start
+        fitted(model, frame, frame.b.to_numpy())
+        yield model, frame
 
 
 @pytest.mark.parametrize(("value", "keys"), sampled([
