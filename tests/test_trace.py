@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from shared_commands import call, few_trees
+
+__all__ = ["few_trees"]
 
 ROOT = str(Path(vp.__file__).parent)
 RNG = np.random.default_rng(0)
@@ -66,8 +69,6 @@ def table(tmp_path, monkeypatch):
 
 
 def command(*arguments):
-    from shared_commands import call
-
     return lambda: call(*arguments, "--force", "-q")
 
 
