@@ -34,15 +34,6 @@ from ..trainer import require_real
 from .sources import Blocks, place_of
 
 
-class PlannedWindow(NamedTuple):
-    """A window to read: its blocks, and the number of rows of the epoch up to its end."""
-
-    epoch: int
-    number: int
-    blocks: ndarray
-    seen: int
-
-
 class Memory(NamedTuple):
     """The arrays of a window for each network, and the indices of their rows among all rows."""
 
@@ -100,7 +91,6 @@ class Windows:
                 " rows= of copy_blocks)."
             )
         self.window = min(self.window, self.rows)
-        self.memories: list[Memory | None] = [None, None]
         self.is_closed = False
 
     def identity(self) -> dict:
@@ -131,40 +121,52 @@ class Windows:
         """
         with ThreadPoolExecutor(1) as reader:
             context = copy_context()  # contains the thread limit
-            planned = self._planned(epochs, first)
-            reading = reader.submit(context.run, self._next, planned, None)
+            windows = self._read_windows(epochs, first)
+            reading = reader.submit(context.run, next, windows, None)
             try:
                 # The next window is read while the caller uses this one.
                 while (window := reading.result()) is not None:
-                    reading = reader.submit(context.run, self._next, planned, window)
+                    reading = reader.submit(context.run, next, windows, None)
                     yield window
             finally:
                 self.is_closed = True  # stops the reader before its next block
 
-    def _planned(self, epochs: range, first: int) -> Iterator[PlannedWindow]:
-        """Yield the windows to read."""
+    def _read_windows(self, epochs: range, first: int) -> Iterator[Window]:
+        """Read windows, each into the memory that the previous window does not use."""
+        window = None
+        memories: list[Memory | None] = [None, None]
         for epoch in epochs:
             seen = 0
             for number, blocks in enumerate(self.of_epoch(epoch)):
                 seen += int(self.sizes[blocks].sum())
-                if epoch > epochs.start or number >= first:
-                    yield PlannedWindow(epoch, number, blocks, seen)
+                if epoch == epochs.start and number < first:
+                    continue
+                if window is not None and len(blocks) == len(self.sizes):
+                    # the window holds all rows
+                    order = self._order(epoch, window.numbers, window.positions)
+                    window = replace(window, epoch=epoch, order=order)
+                    yield window
+                    continue
+                memories.reverse()
+                memory = memories[0] = self._read(blocks.tolist(), memories[0])
+                if memory is None:
+                    return
+                end = self.room + int(self.sizes[blocks].sum())
+                positions = slice(self.room, end)
+                window = Window(
+                    epoch,
+                    number,
+                    seen,
+                    is_last=seen == self.rows,
+                    batches=memory.batches,
+                    numbers=memory.numbers,
+                    positions=positions,
+                    order=self._order(epoch, memory.numbers, positions),
+                )
+                yield window
 
-    def _next(
-        self, planned_windows: Iterator[PlannedWindow], previous: Window | None
-    ) -> Window | None:
-        """Read the next window into the memory that the previous window does not use; return None after the last."""
-        planned = next(planned_windows, None)
-        if planned is None:
-            return None
-        epoch = planned.epoch
-        blocks = planned.blocks.tolist()
-        if previous is not None and len(blocks) == len(self.sizes):
-            # the window holds all rows
-            order = self._order(epoch, previous.numbers, previous.positions)
-            return replace(previous, epoch=epoch, order=order)
-        self.memories.reverse()
-        memory = self.memories[0]
+    def _read(self, blocks: list[int], memory: Memory | None) -> Memory | None:
+        """Read blocks into the memory, or into new memory; return None if the passes have ended."""
         if self.prefetch is not None:
             self.prefetch(blocks)
         end = self.room
@@ -173,7 +175,7 @@ class Windows:
                 return None
             batches = self.read(block)
             if memory is None:
-                memory = self.memories[0] = self._memory_like(batches)
+                memory = self._memory_like(batches)
             rows = slice(end, end + int(self.sizes[block]))
             end = rows.stop
             for stored, batch in zip(memory.batches, batches, strict=True):
@@ -183,18 +185,7 @@ class Windows:
                     stored.weight[rows] = batch.weight
             numbers = np.arange(len(batches[0].X))
             memory.numbers[rows] = self.starts[block] + numbers
-        assert memory is not None  # every window has at least one block
-        positions = slice(self.room, end)
-        return Window(
-            epoch,
-            planned.number,
-            planned.seen,
-            is_last=planned.seen == self.rows,
-            batches=memory.batches,
-            numbers=memory.numbers,
-            positions=positions,
-            order=self._order(epoch, memory.numbers, positions),
-        )
+        return memory
 
     def _order(self, epoch: int, numbers: ndarray, positions: Any) -> ndarray:
         """Return the positions of the rows in training order."""
