@@ -4,7 +4,6 @@ from functools import cache, partial
 from typing import Any
 
 import pytest
-from click.testing import Result
 from threadpoolctl import threadpool_limits
 from typer import testing
 from typer.main import get_command
@@ -21,7 +20,7 @@ if hasattr(runner, "_get_command"):
 FAST = ("--max-iter", 2, "--n-estimators", 2, "--hidden-layer-sizes", 4)
 
 
-def invoke(*arguments: object, text: str | bytes | None = None) -> Result:
+def invoke(*arguments: object, text: str | bytes | None = None) -> Any:
     """Run a command and return its exit code and output."""
     return CliRunner().invoke(app, list(map(str, arguments)), input=text)
 

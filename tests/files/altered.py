@@ -12,7 +12,7 @@ from vecprop import FileError, load, save
 
 def listed(array):
     """Return the entry of an array in the document of a model file."""
-    digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+    digest = hashlib.sha256(array.tobytes()).hexdigest()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}
 
 

@@ -128,27 +128,32 @@ def test_delimited_names_are_tags(values):
     np.testing.assert_array_equal(inputs[:, : len(expected[0])], expected)
 
 
-def survey(values) -> tuple[str | None, np.ndarray, list[str]]:
-    """Return the kind of a column, its inputs, and the notes that name it."""
-    frame = pd.DataFrame({"c": list(values), "other": np.arange(len(values)) * 1.5})
-    encoder = vp.TableEncoder().fit(frame)
-    notes = [note for note in encoder.notes_ if "'c'" in note]
-    return encoder.encoder_.kinds.get("c"), encoder.transform(frame), notes
+def survey(values) -> tuple[str | None, list[str]]:
+    """Return the kind of a column, and the notes that name it."""
+    encoder, notes = learned(column_of(values))
+    return encoder.kinds.get("c"), [note for note in notes if "'c'" in note]
+
+
+def column_of(values):
+    return pd.DataFrame({"c": list(values), "other": np.arange(len(values)) * 1.5})
 
 
 @pytest.mark.parametrize("name", UNITS)
 def test_columns_with_one_unit_are_numbers(name):
     texts, numbers = UNITS[name]
-    kind, inputs, notes = survey(texts)
+    kind, notes = survey(texts)
     assert kind == "numbers"
-    _, expected, _ = survey(np.asarray(numbers, float))
+    inputs, expected = (
+        vp.TableEncoder().fit_transform(column_of(values))
+        for values in (texts, np.asarray(numbers, float))
+    )
     np.testing.assert_allclose(inputs, expected, rtol=1e-6)
     assert any(note.startswith("Read as numbers, ") for note in notes)
 
 
 @pytest.mark.parametrize("name", UNCLEAR)
 def test_quantities_that_are_read_as_names_are_noted(name):
-    _, _, notes = survey(UNCLEAR[name])
+    _, notes = survey(UNCLEAR[name])
     assert [note for note in notes if "read as" in note], name
 
 
@@ -158,7 +163,7 @@ NOTED_CODES = {"2009-10", "2:1", "007x"}
 
 @pytest.mark.parametrize("name", CODES)
 def test_codes_with_digits_are_categories_without_a_note(name):
-    kind, _, notes = survey(CODES[name])
+    kind, notes = survey(CODES[name])
     assert kind in (None, "categories", "text")
     assert name in NOTED_CODES or not [note for note in notes if "read as text" in note]
 

@@ -208,9 +208,9 @@ def test_explanations_show_the_values_of_the_table(regressor, tmp_path):
 
 def test_the_inputs_of_changed_rows_are_bounded(regressor):
     class Recorded(TabularRegressor):
-        def _of_inputs(self, X, *exposure):
-            sizes.append(X.size)
-            return super()._of_inputs(X, *exposure)
+        def _of_inputs(self, inputs, exposure=1.0):
+            sizes.append(inputs.size)
+            return super()._of_inputs(inputs, exposure)
 
     sizes = []
     most = 20 * 2 * (4 + 1) * regressor.encoder_.width

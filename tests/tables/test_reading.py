@@ -131,7 +131,7 @@ def test_chunks_have_the_notes_of_the_whole_table(tmp_path):
 
 @pytest.mark.parametrize(("text", "encoding", "said"), [
     ("a,b\n1,2\n3,購入\n", "shift-jis", "table.csv is neither UTF-8 nor cp1252 (byte 0x8d in line 3): save it"),
-    ("a,b\n" + "1,2\n" * 270_000 + "3,ö\n", "cp1252", "bytes later (byte 0xf6 in line 270002): save it as UTF-8."),
+    ("a,b\n" + f"1,{'x' * 1000}\n" * 1_100 + "3,ö\n", "cp1252", "later (byte 0xf6 in line 1102): save it as UTF-8."),
 ])  # fmt: skip
 def test_invalid_bytes_are_located(tmp_path, text, encoding, said):
     path = tmp_path / "table.csv"
