@@ -1,5 +1,6 @@
 """Notes on drift: they are rare for rows of the training population, and they find real changes."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,12 @@ def people(rows, seed):
 
 def model_of(frame, **arguments):
     return vp.TabularRegressor("y", **FAST).fit(frame, **arguments)
+
+
+@cache
+def model_of_people():
+    """Return a model of 400 people, which tests do not change."""
+    return model_of(people(400, 0))
 
 
 @pytest.mark.parametrize("seed", sampled(range(6), every=6))
@@ -189,7 +196,7 @@ SHIFTS = {
 
 @pytest.mark.parametrize("column", SHIFTS)
 def test_real_changes_are_found(column):
-    model = model_of(people(400, 0))
+    model = model_of_people()
     new = [people(100, seed) for seed in range(1, 6)]
     for table in new:
         shifted = table.assign(**{column: SHIFTS[column](table)})
@@ -208,5 +215,5 @@ def test_real_changes_are_found(column):
     ],
 )
 def test_changes_of_all_values_are_found_in_many_rows(change):
-    model = model_of(people(400, 0))
+    model = model_of_people()
     assert model.detect_drift(change(people(60, 1))) != []

@@ -1,5 +1,6 @@
 """The setting ``metric``: a scikit-learn scorer that stops training and chooses thresholds."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,12 @@ OLD, NEW = table(0), table(1)
 
 def classifier(metric, **settings):
     return TabularClassifier("sold", metric=metric, **FEW, **settings).fit(OLD)
+
+
+@cache
+def classifier_of_f1():
+    """Return a classifier that maximizes F1, which tests do not change."""
+    return classifier("f1")
 
 
 class Third:
@@ -81,7 +88,7 @@ def test_the_log_loss_stops_as_the_loss_does():
 
 
 def test_a_metric_of_decisions_chooses_the_threshold():
-    model = classifier("f1")
+    model = classifier_of_f1()
     assert 0 < model.threshold_ < 0.5
     predicted = model.predict(NEW)
     default = TabularClassifier("sold", **FEW).fit(OLD).predict(NEW)
@@ -98,7 +105,7 @@ def absolute_error(model, X, y):
 
 def test_scorers_by_name_and_as_functions_are_the_same():
     own = make_scorer(f1_score, pos_label=YES)
-    expected = classifier("f1").predict_proba(NEW)
+    expected = classifier_of_f1().predict_proba(NEW)
     assert (classifier(own).predict_proba(NEW) == expected).all()
     frame = OLD.drop(columns="sold")
     named: Any = TabularRegressor("b", metric="neg_mean_absolute_error", **FEW).fit(
@@ -110,7 +117,7 @@ def test_scorers_by_name_and_as_functions_are_the_same():
 
 
 def test_the_first_line_has_the_metric(tmp_path):
-    model = classifier("f1")
+    model = classifier_of_f1()
     evaluation: Any = evaluate(model, NEW, baselines=False)
     expected = f1_score(NEW["sold"], model.predict(NEW), pos_label=YES)
     assert f"The metric f1 is {expected:.3g}." in evaluation.summary

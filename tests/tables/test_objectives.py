@@ -17,6 +17,7 @@ from sklearn.metrics import (
     r2_score,
 )
 
+from conditions import empty_pictures
 from vecprop import TabularRegressor, load, save
 from vecprop.core.losses import (
     AbsoluteError,
@@ -380,7 +381,8 @@ def test_an_evaluation_follows_the_loss(loss, tmp_path):
     worst = evaluation.worst_rows[0]
     losses = model._objective.row_losses(NEW["y"].to_numpy(float), predicted)
     assert worst.loss == pytest.approx(losses.max())
-    evaluation.report(tmp_path / "page.html")
+    with empty_pictures():
+        evaluation.report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "the largest " + model._objective.words.loss in page
     assert BASELINES[loss] in page
