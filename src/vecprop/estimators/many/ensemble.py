@@ -177,15 +177,13 @@ class MLPEnsemble(
                 )
             if any(getattr(attempt, "interrupted", False) for attempt in attempts):
                 warnings.warn("Training interrupted by user.", stacklevel=4)
-        trained = [
-            (draw, attempt)
-            for draw, attempt in zip(draws, attempts, strict=True)
-            if attempt is not None
-        ]
-        for draw, attempt in trained:
+        trained = []
+        for draw, attempt in zip(draws, attempts, strict=True):
             if isinstance(attempt, Exception):
                 raise attempt
-            draw.member._learn(draw.spec, attempt)
+            if attempt is not None:
+                draw.member._learn(draw.spec, attempt)
+                trained.append((draw, attempt))
         self._copy_attributes(template, names)
         self.estimators_ = [draw.member for draw in draws]
         self.estimators_samples_ = [draw.samples for draw in draws]

@@ -342,19 +342,20 @@ def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
     >>> mean_over_seeds([{"test_scores": {"r2": 0.5}, "fit_time": 1.0}, {"test_scores": {"r2": 1.0}, "fit_time": 2.0}])
     {'test_scores': {'r2': 0.75}, 'fit_time': 1.5}
     """
-    first = outcomes[0]
     if len(outcomes) == 1:
-        return first
+        return outcomes[0]
+    return outcomes[0] | _mean(outcomes)
 
-    def mean(values: Sequence):
-        if isinstance(values[0], dict):
-            return {name: mean([value[name] for value in values]) for name in values[0]}
+
+def _mean(values: Sequence) -> Any:
+    """Return the mean of numbers, or the means of dictionaries by name."""
+    if not isinstance(values[0], dict):
         return float(np.mean(values))
-
-    names = [name for name in first if name != "fit_error"]
-    return first | {
-        name: mean([outcome[name] for outcome in outcomes]) for name in names
-    }
+    means = {}
+    for name in values[0]:
+        if name != "fit_error":
+            means[name] = _mean([value[name] for value in values])
+    return means
 
 
 def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]:

@@ -45,15 +45,12 @@ def run_fit(spec: FitSpec) -> FitOutcome:
     if not spec.starts:
         return FitRun(spec).train()
     attempts = _run_restarts(spec)
-    seconds = 0.0
     losses = np.full(len(attempts), np.inf)
     outcomes = {}
     for number, attempt in enumerate(attempts):
-        if isinstance(attempt, FitOutcome):
-            seconds += attempt.seconds
-            if not attempt.diverged:
-                outcomes[number] = attempt
-                losses[number] = attempt.loss
+        if isinstance(attempt, FitOutcome) and not attempt.diverged:
+            outcomes[number] = attempt
+            losses[number] = attempt.loss
     if not outcomes:
         first = attempts[0]
         if isinstance(first, FitOutcome):
@@ -64,7 +61,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
         outcomes[best],
         restart_losses=losses,
         best_restart=best,
-        seconds=seconds,
+        seconds=sum(getattr(attempt, "seconds", 0.0) for attempt in attempts),
         interrupted=any(outcome.interrupted for outcome in outcomes.values()),
     )
 
