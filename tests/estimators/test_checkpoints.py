@@ -18,6 +18,7 @@ from vecprop import (
     MLPRegressor,
     MLPSearchCV,
 )
+from vecprop.files.model_file import information
 
 R = np.random.default_rng(0)
 X = R.normal(size=(80, 4))
@@ -127,6 +128,15 @@ def test_a_killed_fit_resumes_bit_identically(name, tmp_path, monkeypatch):
             unfitted(model, max_iter=15).fit(**data),
         )
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_checkpoints_of_fits_keep_their_identity(tmp_path):
+    """A fit resumes from the files of earlier versions only if they describe the same run."""
+    path = tmp_path / "run.npz"
+    MLPRegressor(**SMALL, callbacks=[print_nothing], checkpoint=Checkpoint(path)).fit(
+        X, y
+    )
+    assert information(path)["checkpoint"]["run"]["record"] == "Recorder"
 
 
 def kept_by_search(path, rates=(0.001, 0.01), kinds=4, **settings):

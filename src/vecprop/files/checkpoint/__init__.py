@@ -129,7 +129,7 @@ class Checkpoint(SuggestsNames):
                 }
         self._run = RunIdentity()(inputs)
         if self._record is not None:
-            self._run["record"] = type(self._record).__name__
+            self._run["record"] = "Recorder"  # its name in existing files
         self._throttle = Throttle(self.every)
         if self.path.is_dir():
             raise ValueError(
