@@ -51,10 +51,14 @@ def groups() -> list[Any]:
     return [group, group.commands["learn"]]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_trees():
-    """Gradient boosting takes a few steps only, in one thread."""
+@pytest.fixture(scope="module", autouse=True)
+def small_baselines():
+    """Let gradient boosting take three steps, and regressions try two penalties."""
+    changes: dict[str, Any] = {"STRENGTHS": (0.01, 1.0)}
     for name in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
-        setattr(baselines, name, partial(getattr(baselines, name), max_iter=3))
-    with threadpool_limits(1, user_api="openmp"):
+        changes[name] = partial(getattr(baselines, name), max_iter=3)
+    limited = threadpool_limits(1, user_api="openmp")
+    with pytest.MonkeyPatch.context() as patch, limited:
+        for name, value in changes.items():
+            patch.setattr(baselines, name, value)
         yield

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from shared_commands import call, few_trees
+from shared_commands import call, small_baselines
 
-__all__ = ["few_trees"]
+__all__ = ["small_baselines"]
 
 ROOT = str(Path(vp.__file__).parent)
 RNG = np.random.default_rng(0)

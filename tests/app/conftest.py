@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared_commands import FAST, few_trees, invoke
+from shared_commands import FAST, invoke, small_baselines
 
-__all__ = ["few_trees"]
+__all__ = ["small_baselines"]
 
 
 @pytest.fixture

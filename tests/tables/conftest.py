@@ -1,5 +1,5 @@
 """Baselines have a few trees only."""
 
-from shared_commands import few_trees
+from shared_commands import small_baselines
 
-__all__ = ["few_trees"]
+__all__ = ["small_baselines"]

@@ -362,7 +362,6 @@ def mean_huber_loss(model, y, predicted):
     return np.where(distance < threshold, quadratic, linear).mean()
 
 
-@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("loss", METRICS)
 def test_an_evaluation_follows_the_loss(loss, tmp_path):
     model = fitted(loss)
@@ -388,7 +387,6 @@ def test_an_evaluation_follows_the_loss(loss, tmp_path):
     assert BASELINES[loss] in page
 
 
-@pytest.mark.usefixtures("few_trees")
 def test_naive_baselines_are_the_best_constants():
     y = NEW["y"].to_numpy(float)
     for loss, constant in {
@@ -502,7 +500,6 @@ def test_intervals_of_counts_follow_the_exposure():
     assert (high - low)[is_long].mean() > 1.3 * (high - low)[~is_long].mean()
 
 
-@pytest.mark.usefixtures("few_trees")
 def test_an_evaluation_uses_the_exposure():
     model = of_claims().fit(CLAIMS)
     evaluation: Any = evaluate(model, NEW_CLAIMS, training=CLAIMS)
