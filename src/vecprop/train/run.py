@@ -429,6 +429,7 @@ def train_runs(runs: Sequence[Run], rows: Generator[Sequence]) -> list[TrainingR
     def work():
         with closing(rows):
             for windows in rows:
+                # runs that workers train have no windows
                 for run, window in zip(runs, windows, strict=False):
                     run.take(window)
 

@@ -66,22 +66,27 @@ class FoldRows(RowSource):
             for window in passes:
                 if window.number == 0:
                     seen = [0] * len(runs)
-                fold_of_rows = None
-                if self.table.folds is not None:
-                    numbers = window.numbers[window.order]
-                    fold_of_rows = self.table.folds.of(numbers)
-                parts = []
-                for number, run in enumerate(runs):
-                    source: Any = run.source
-                    part = source.part_of(window, fold_of_rows)
-                    seen[number] += len(part.order)
-                    # Each run keeps its left-over rows in its part of the room.
-                    front = number * self.reader.room // len(runs)
-                    parts.append(replace(part, seen=seen[number], front=front))
-                yield parts
+                yield self._parts(window, runs, seen)
                 if _is_stopped(runs, self.monitor, window.epoch + 1):
                     return
         yield [None] * len(runs)  # without epochs, only validation losses are measured
+
+    def _parts(
+        self, window: Window, runs: Sequence[Run], seen: list[int]
+    ) -> list[Window | None]:
+        """Return the part of a window for each run, and count the rows that each run has seen."""
+        fold_of_rows = None
+        if self.table.folds is not None:
+            fold_of_rows = self.table.folds.of(window.numbers[window.order])
+        parts = []
+        for number, run in enumerate(runs):
+            source: Any = run.source
+            part = source.part_of(window, fold_of_rows)
+            seen[number] += len(part.order)
+            # Each run keeps its left-over rows in its part of the room.
+            front = number * self.reader.room // len(runs)
+            parts.append(replace(part, seen=seen[number], front=front))
+        return parts
 
     def part_of(self, window: Window, fold_of_rows: ndarray | None) -> Window:
         """Return a window without the rows that validate the network."""
