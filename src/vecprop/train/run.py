@@ -65,15 +65,18 @@ class Steps(ABC):
         """Handle a window whose steps were done before training resumed."""
 
 
-def interruption_of(work: Callable) -> KeyboardInterrupt | None:
-    """Call work(), and return the Ctrl-C that ended it, if any. A second Ctrl-C is raised."""
-    try:
-        work()
-    except KeyboardInterrupt as error:
-        if isinstance(error, SecondInterrupt):
-            raise
-        return error
-    return None
+class Interruption(AbstractContextManager):
+    """A block that Ctrl-C ends without an error. A second Ctrl-C is raised."""
+
+    error: KeyboardInterrupt | None = None
+
+    def __exit__(self, kind, error, traceback) -> bool:
+        """Store Ctrl-C; other errors are raised."""
+        is_second = isinstance(error, SecondInterrupt)
+        if is_second or not isinstance(error, KeyboardInterrupt):
+            return False
+        self.error = error
+        return True
 
 
 def held(checkpoint, is_folder: bool = True) -> AbstractContextManager[None]:
@@ -426,13 +429,6 @@ def train_runs(runs: Sequence[Run], rows: Generator[Sequence]) -> list[TrainingR
         if run.result is None:
             run.steps = run.source.steps(run)
 
-    def work():
-        with closing(rows):
-            for windows in rows:
-                # runs that workers train have no windows
-                for run, window in zip(runs, windows, strict=False):
-                    run.take(window)
-
     # Overflow leads to a loss that is not finite, which raises DivergenceError.
     with (
         np.errstate(over="ignore", invalid="ignore", divide="ignore"),
@@ -449,12 +445,16 @@ def train_runs(runs: Sequence[Run], rows: Generator[Sequence]) -> list[TrainingR
             for callback in run.callbacks:
                 if isinstance(callback, AbstractContextManager):
                     contexts.enter_context(callback)
-        interruption = interruption_of(work)
+        with Interruption() as interruption, closing(rows):
+            for windows in rows:
+                # runs that workers train have no windows
+                for run, window in zip(runs, windows, strict=False):
+                    run.take(window)
         unfinished = [run for run in runs if run.result is None]
-        if interruption is not None:
+        if interruption.error is not None:
             have_started = any(run.has_started or run.result for run in runs)
             if not unfinished or not have_started:
-                raise interruption
+                raise interruption.error
         for run in unfinished:
             run.end(run.result_so_far("interrupted"))
     return [run.result for run in runs if run.result is not None]

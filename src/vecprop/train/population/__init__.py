@@ -138,7 +138,7 @@ def train_population(
             joint.add(train_remote(workers, bundles, shared, population, monitor))
         monitor.end()
     results = TrainingResults(joint.groups, joint.others)
-    if monitor.is_interrupted and all(
+    if monitor.error is not None and all(
         result.reason != "interrupted" for result in results
     ):
         # it arrived after the last member finished, so no result records it
@@ -176,16 +176,13 @@ def train_remote(
 ) -> PartialResults:
     """Train bundles of members on workers, and return the results."""
     joint = PartialResults([], {})
-
-    def collect():
-        with closing(results_of(workers, train_bundle, bundles, shared)) as results:
-            for _, part in results:
-                part.restore_networks(population.members)
-                joint.add(part)
-                if monitor.on_results(part):
-                    return
-
-    monitor.train(collect)
+    arriving = results_of(workers, train_bundle, bundles, shared)
+    with monitor, closing(arriving):
+        for _, part in arriving:
+            part.restore_networks(population.members)
+            joint.add(part)
+            if monitor.on_results(part):
+                break
     missing = set(chain.from_iterable(bundle.starts for bundle in bundles))
     missing.difference_update(joint.numbers)
     if missing and not monitor.is_stopped:

@@ -12,13 +12,13 @@ from ...optimize import LBFGS, EngineName
 from ..engine import Engine
 from ..members import Data, Interner, Member, PartialResults, row_count, row_indices
 from ..progress import MemberProgress, Progress, progress_of
-from ..run import interruption_of, is_true
+from ..run import Interruption, is_true
 from ..state import DivergenceError, TrainingResult, new_state
 from ..trainer import ArrayRows, engine_for, train_on
 
 
 @dataclass(eq=False)
-class Monitor:
+class Monitor(Interruption):
     """The progress of a population. The callback `progress` and Ctrl-C stop the remaining members.
 
     If there is a store, members are saved when they have ended.
@@ -32,7 +32,6 @@ class Monitor:
 
     def __post_init__(self):
         self.is_stopped = False
-        self.is_interrupted = False
         self.reported = 0  # the number of ended members in the latest report
         self.groups = []
         self.unsaved = {}
@@ -52,10 +51,11 @@ class Monitor:
             self.single_members.append(member)
             self.is_stopped |= result.reason == "interrupted"
 
-    def train(self, work: Callable):
-        """Call work(); after Ctrl-C, stop the remaining members."""
-        if interruption_of(work) is not None:
-            self.is_stopped = self.is_interrupted = True
+    def __exit__(self, *error) -> bool:
+        """Stop the remaining members after Ctrl-C."""
+        is_interrupted = super().__exit__(*error)
+        self.is_stopped |= is_interrupted
+        return is_interrupted
 
     def on_results(self, part: PartialResults) -> bool:
         """Count and save new results; return whether to stop the remaining members."""
@@ -150,22 +150,18 @@ class Population:
                 compiled_groups.append(group)
         monitor.groups.extend(compiled_groups)
         results = {}
-
-        def train_all():
-            """Train the groups together, then the other members one by one."""
+        with monitor:
             if compiled_groups:
                 type(compiled_groups[0]).run(compiled_groups, monitor.poll)
             for number in sorted(single_numbers):
                 if monitor.is_stopped:
-                    return
+                    break
                 try:
                     results[number] = self.train_single(self.members[number])
                 except (TypeError, ValueError) as error:
                     # may be raised by a custom part
                     raise in_member(number, error) from error
                 monitor.on_results(PartialResults([], {number: results[number]}))
-
-        monitor.train(train_all)
         for number in single_numbers:
             if number not in results:
                 results[number] = self.not_started(number)
