@@ -448,9 +448,6 @@ class MultilayerPerceptron(
             validation,
             optimizer=parts.optimizer(self),
             score=score,
-            scorer=self._scorer,
-            constant=self._loss_constant,
-            publish=self._publish,
             tasks=tasks,
             starts=restarts,
         )

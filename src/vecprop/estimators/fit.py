@@ -1,8 +1,8 @@
-"""Fitting: a spec describes a training run, and an outcome holds its results; neither refers to a model."""
+"""Fitting: a spec describes a fit of a model, a run trains it, and an outcome holds its results."""
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,6 @@ from ..train.state import (
 from ..train.trainer import engine_for, train
 from . import parts
 from .data import Rows
-from .settings import Constructor
 from .sklearn_compat import EpochTasks
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ for _name in FitOutcome.__dataclass_fields__:
 class FitSpec:
     """A description of one training run."""
 
-    settings: Constructor
+    model: Any  # its settings, and functions of rows and outcomes
     network: Any
     # the outcome of earlier calls to continue from, or the initial parameters
     before: FitOutcome
@@ -102,19 +101,14 @@ class FitSpec:
     validation: Rows | None
     optimizer: Any
     score: str | None  # the validation score that `train` itself can measure
-    # makes a score function, given ``scoring``
-    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]
-    # the constant that scikit-learn adds to the loss on some rows
-    constant: Callable[[Rows], float]
-    # called after each epoch that runs Python code
-    publish: Callable[[FitOutcome], object]
     tasks: EpochTasks | None = None
+    publishes: bool = True  # to the model, after each epoch that runs Python code
     starts: Sequence[FitOutcome] = ()  # the initial parameters of further restarts
     checkpoint: Any = None
 
     def __post_init__(self):
         """Derive the network, the schedule, the stopping rule and the scores from the settings."""
-        settings = self.settings
+        settings = self.model
         self.is_lbfgs = isinstance(self.optimizer, LBFGS)
         self.shows_bar = settings.verbose == "bar"
         self.prints_epochs = settings.verbose and not self.shows_bar
@@ -150,7 +144,7 @@ class FitSpec:
 
     def _needs_python(self) -> bool:
         """Return whether Python code must run after each epoch: a user's code, or a rule that only `FitRun` has."""
-        settings = self.settings
+        settings = self.model
         if self.scored or self.prints_epochs or self.tasks or settings.callbacks:
             return True
         if self.is_lbfgs or isinstance(self.schedule, parts.Cuts):
@@ -158,12 +152,12 @@ class FitSpec:
         if self.before.loss_curve:  # the rule continues the count of earlier calls
             return True
         # adding the constant changes the loss's rounding
-        return not self.by_score and self.constant(self.rows) != 0
+        return not self.by_score and self.model._loss_constant(self.rows) != 0
 
     @property
     def steps(self) -> dict:
         """The settings of `train` that apply only to optimizers with batches."""
-        settings = self.settings
+        settings = self.model
         rows = len(self.rows)
         size = 200
         if not isinstance(settings.batch_size, str):
@@ -208,14 +202,14 @@ class FitSpec:
             X=table.inputs,
             T=table.T,
             sample_weight=table.weight,
-            epochs=self.settings.max_iter,
+            epochs=self.model.max_iter,
             early_stopping=self.early_stopping,
             **self.steps,
         )
 
     def identity(self) -> dict:
         """Return everything that determines the bits of this fit, by name."""
-        estimator: Any = self.settings
+        estimator = self.model
         identity = {
             "estimator": type(estimator).__name__,
             **estimator.get_params(deep=False),
@@ -284,17 +278,17 @@ class FitRun:
                 self.theta = self.resumed.theta
         self.best_theta = best_theta.copy() if spec.by_score else None
         # what scikit-learn adds to the losses
-        self.constant = spec.constant(spec.rows)
+        self.constant = spec.model._loss_constant(spec.rows)
         self.validation_constant = 0.0
         if spec.validation is not None:
-            self.validation_constant = spec.constant(spec.validation)
+            self.validation_constant = spec.model._loss_constant(spec.validation)
         knows_horizon = spec.schedule is not None and has_horizon(spec.schedule)
         self.can_continue = not spec.is_lbfgs and not knows_horizon
         self.outcome = self.initial_outcome()
         # functions that score a state, by field of the outcome
         self.scores = {}
         for name, rows in spec.scored.items():
-            self.scores[name] = spec.scorer(rows, spec.settings.scoring)
+            self.scores[name] = spec.model._scorer(rows, spec.model.scoring)
 
     def initial_outcome(self) -> FitOutcome:
         """Return the outcome before training, with the lists and best values of earlier calls."""
@@ -352,7 +346,7 @@ class FitRun:
             arguments["early_stopping"] = spec.early_stopping
         error = None
         try:
-            with limit_jobs(spec.settings.n_jobs):
+            with limit_jobs(spec.model.n_jobs):
                 result = train(
                     spec.trained_network,
                     self.theta.astype(dtype),
@@ -360,7 +354,7 @@ class FitRun:
                     T,
                     optimizer=spec.optimizer,
                     sample_weight=weight,
-                    epochs=spec.settings.max_iter if epochs is None else epochs,
+                    epochs=spec.model.max_iter if epochs is None else epochs,
                     checkpoint=checkpoint,
                     **arguments,
                 )
@@ -369,7 +363,7 @@ class FitRun:
             result = error.result
         outcome = self.finished(result, runs_python)
         if spec.tasks is not None and error is None:
-            spec.publish(outcome)
+            spec.model._publish(outcome)
             spec.tasks.end()
         outcome.error = error
         outcome.seconds = time.perf_counter() - started
@@ -378,7 +372,7 @@ class FitRun:
     def callbacks(self) -> list:
         """Return the callbacks; the run comes first, so that the others see an updated model."""
         spec = self.spec
-        settings = spec.settings
+        settings = spec.model
         callbacks: list = [self]
         if spec.prints_epochs:
             callbacks.append(self.print_epoch)
@@ -427,7 +421,8 @@ class FitRun:
         )
         # Other callbacks may save the model or read its attributes.
         self.keep(state, self.best_theta)
-        self.spec.publish(outcome)
+        if self.spec.publishes:
+            self.spec.model._publish(outcome)
         return is_over
 
     def keep(self, state: TrainingState, best: ndarray | None):
@@ -460,7 +455,7 @@ class FitRun:
         count = len(losses)
         if not count:
             return False
-        if spec.settings.scoring == "loss":
+        if spec.model.scoring == "loss":
             scores = -validation_losses
         if len(validation_losses):
             curve = validation_losses.astype(float) + self.validation_constant
@@ -501,7 +496,7 @@ class FitRun:
     def cut_rate(self, state: TrainingState) -> bool:
         """Divide an adaptive learning rate instead of stopping; return whether this was possible."""
         spec = self.spec
-        settings = spec.settings
+        settings = spec.model
         rate = getattr(spec.optimizer, "learning_rate", 0.0)
         current_rate = rate * state.schedule.get("factor", 0.0)
         can_cut = settings.learning_rate == "adaptive" and current_rate > SMALLEST_RATE

@@ -71,10 +71,8 @@ def _run_restarts(spec: FitSpec) -> "list[Attempt]":
     first = replace(spec, starts=(), checkpoint=None)
     specs = [first]
     for start in spec.starts:
-        specs.append(
-            replace(first, before=start, tasks=None, publish=lambda outcome: None)
-        )
-    settings = spec.settings
+        specs.append(replace(first, before=start, tasks=None, publishes=False))
+    settings = spec.model
     with progress_bar(type(settings).__name__, quiet=not spec.shows_bar) as show:
         return fit_many(specs, settings.n_jobs, spec.checkpoint, progress=show)
 
