@@ -11,7 +11,6 @@ import numpy as np
 
 from ...core import Batch, Network, SparseNetwork, is_within
 from ...system.suggestions import SuggestsNames
-from ...train.members import Member
 from ...train.state import TrainingResult, TrainingState
 from ..atomic import FilePath, require_path, sweep
 from ..model_file import information, load_with_memory, save_with_notes
@@ -206,9 +205,9 @@ class Checkpoint(SuggestsNames):
             " path, or remove the file."
         )
 
-    def _members(self, members: Sequence[Member], **population):
-        """Return the folder's store for members of a population."""
-        return MemberStore(self, members, **population)
+    def _members(self, population, groups: Sequence[list[int]], moments: bool):
+        """Return the folder's store for the groups of a population."""
+        return MemberStore(self, population, groups, moments)
 
     def _recording(self, record):
         """Return a checkpoint that also saves the state of a callback."""

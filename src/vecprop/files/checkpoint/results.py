@@ -93,20 +93,10 @@ class _ResultStore:
 class MemberStore(_ResultStore):
     """Saves the results of members, with the concatenated arrays of all groups."""
 
-    def __init__(
-        self,
-        checkpoint,
-        members: Sequence[Member],
-        groups: Groups,
-        engines: Sequence[str],
-        data: Data,
-        moments: bool,
-    ):
-        self.members = members
+    def __init__(self, checkpoint, population: Any, groups: Groups, moments: bool):
+        self.members = population.members
         self.part = PartialResults([], {})
-        run, keys = _identity(
-            members, groups, engines=engines, data=data, moments=moments
-        )
+        run, keys = _identity(population, groups, moments)
         super().__init__(checkpoint, run, keys)
 
     def _read(self, keys, document, reader):
@@ -214,23 +204,18 @@ def _digest_of_result(result: TrainingResult):
     return bits_of(values)
 
 
-def _identity(
-    members: Sequence[Member],
-    groups: Groups,
-    *,
-    engines: Sequence[str],
-    data: Data,
-    moments: bool,
-):
+def _identity(population: Any, groups: Groups, moments: bool):
     """Return the description of a population, and a digest of each member's inputs."""
+    members = population.members
     identity = RunIdentity()
     inputs_of_groups = []
     starts = []
     keys = [""] * len(members)
-    for numbers, engine in zip(groups, engines, strict=True):
+    for numbers in groups:
         group = [members[number] for number in numbers]
+        engine = population.engine_of(group[0]).name
         try:
-            shared_inputs = _shared_inputs(identity, group, data)
+            shared_inputs = _shared_inputs(identity, group, population.data)
         except FileError as error:
             raise FileError(f"In member {numbers[0]}: {error}") from None
         # the order of the names determines the digest

@@ -106,8 +106,7 @@ def train_population(
             " optimizer, epochs=100)]."
         )
     members = list(members)
-    data = Data(X, T, sample_weight)
-    population = Population(members, data, engine)
+    population = Population(members, Data(X, T, sample_weight), engine)
     groups = population.groups()
     if workers is not None:
         require_method("workers", workers, "run")
@@ -120,11 +119,7 @@ def train_population(
         store = None
         if checkpoint is not None:
             stack.enter_context(checkpoint._held())
-            firsts = [members[numbers[0]] for numbers in groups]
-            engines = [population.engine_of(member).name for member in firsts]
-            store = checkpoint._members(
-                members, groups=groups, engines=engines, data=data, moments=moments
-            )
+            store = checkpoint._members(population, groups, moments)
             joint.add(store.part)
         monitor = Monitor(len(members), progress, store, moments)
         if monitor.saved:
