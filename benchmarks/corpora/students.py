@@ -7,7 +7,7 @@ import numpy as np
 
 import vecprop as vp
 from vecprop.learn import tutorial
-from vecprop.learn.grading.tasks import TASKS
+from vecprop.learn.grading.tasks import TASKS, functions
 
 NETWORK = vp.Network(
     2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy()
@@ -29,7 +29,11 @@ def written(name, body, arguments=None):
         "np": np,
         "math": math,
         "C": {},
-        **{other: getattr(tutorial, other) for other in TASKS if other != name},
+        **{
+            other: getattr(tutorial, other, solution)
+            for other, solution in functions().items()
+            if other in TASKS and other != name
+        },
     }
     exec(source(name, body, arguments), names)
     return names[name]
@@ -114,7 +118,39 @@ RIGHT = {
     "backprop_gradients": [
         "H = hidden_activations(X, Wh, bh)\nY = output_activations(H, Wo, bo)\nEo = error_output(Y, T)\nJWo = gradient_weight_out(H, Eo)\nJbo = gradient_bias_out(Eo)\nEh = error_hidden(H, Wo, Eo)\nreturn [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), JWo, Jbo]",
         "H = 1 / (1 + np.exp(-(X @ Wh + bh)))\nE = np.exp(H @ Wo + bo)\nd = E / E.sum(1, keepdims=True) - T\ne = d @ Wo.T * H * (1 - H)\nreturn X.T @ e, e.sum(0), H.T @ d, d.sum(0)",
-        "def f(*P):\n    Wh, bh, Wo, bo = P\n    E = np.exp(1 / (1 + np.exp(-(X @ Wh + bh))) @ Wo + bo)\n    return -(T * np.log(E / E.sum(axis=1, keepdims=True))).sum()\nJs = []\nfor k, P in enumerate((Wh, bh, Wo, bo)):\n    J = np.zeros_like(P)\n    for i in np.ndindex(P.shape):\n        near = []\n        for e in (1e-5, -1e-5):\n            Q = [p.copy() for p in (Wh, bh, Wo, bo)]\n            Q[k][i] += e\n            near.append(f(*Q))\n        J[i] = (near[0] - near[1]) / 2e-5\n    Js.append(J)\nreturn Js",
+    ],
+    "one_hot": [
+        "T = np.zeros((len(t), 2))\nT[t == 1, 1] = 1\nT[t == 0, 0] = 1\nreturn T",
+        "return np.eye(2)[t]",
+        "return np.array([[1, 0] if c == 0 else [0, 1] for c in t])",
+        "T = np.zeros((len(t), 2), int)\nT[np.arange(len(t)), t] = 1\nreturn T",
+        "return np.eye(np.max(t) + 1)[t]",
+        "return np.stack([1 - t, t], axis=1)",
+        "return (t[:, None] == np.arange(2)).astype(float)",
+        "from sklearn.preprocessing import label_binarize\nb = label_binarize(t, classes=[0, 1])\nreturn np.hstack([1 - b, b])",
+    ],
+    "nn": [
+        "return output_activations(hidden_activations(X, Wh, bh), Wo, bo)",
+        "H = 1 / (1 + np.exp(-(X @ Wh + bh)))\nE = np.exp(H @ Wo + bo)\nreturn E / E.sum(axis=1, keepdims=True)",
+        "return softmax(np.dot(logistic(np.dot(X, Wh) + bh), Wo) + bo)",
+    ],
+    "nn_predict": [
+        "return np.around(nn(X, Wh, bh, Wo, bo))",
+        "return (nn(X, Wh, bh, Wo, bo) > 0.5).astype(int)",
+        "Y = nn(X, Wh, bh, Wo, bo)\nreturn np.eye(Y.shape[1])[Y.argmax(axis=1)]",
+        "Y = nn(X, Wh, bh, Wo, bo)\nreturn Y == Y.max(axis=1, keepdims=True)",
+        "Y = output_activations(hidden_activations(X, Wh, bh), Wo, bo).astype(np.float32)\nreturn [[round(float(y)) for y in row] for row in Y]",
+    ],
+    "numerical_gradient": [
+        "J = np.zeros_like(theta)\nfor k in range(len(theta)):\n    plus, minus = theta.copy(), theta.copy()\n    plus[k] += eps\n    minus[k] -= eps\n    J[k] = (f(plus) - f(minus)) / (2 * eps)\nreturn J",
+        "J = np.zeros(theta.shape)\nfor k in np.ndindex(theta.shape):\n    old = theta[k]\n    theta[k] = old + eps\n    high = f(theta)\n    theta[k] = old - eps\n    low = f(theta)\n    theta[k] = old\n    J[k] = (high - low) / eps / 2\nreturn J",
+        "J = []\nfor k in range(len(theta)):\n    theta[k] += eps\n    high = f(theta)\n    theta[k] -= 2 * eps\n    low = f(theta)\n    theta[k] += eps\n    J.append((high - low) / (2 * eps))\nreturn J",
+        "steps = np.eye(len(theta)) * eps\nreturn np.array([f(theta + s) - f(theta - s) for s in steps]) / 2 / eps",
+    ],
+    "train": [
+        "Ms = [np.zeros_like(P) for P in ls_of_params]\nlosses = [loss(nn(X, *ls_of_params), T)]\nfor i in range(nb_of_iterations):\n    Ms = update_momentum(X, T, ls_of_params, Ms, momentum_term, learning_rate)\n    ls_of_params = update_params(ls_of_params, Ms)\n    losses.append(loss(nn(X, *ls_of_params), T))\nreturn losses",
+        "Wh, bh, Wo, bo = ls_of_params\nMs = [0, 0, 0, 0]\nlosses = np.empty(nb_of_iterations + 1)\nfor i in range(nb_of_iterations + 1):\n    losses[i] = loss(nn(X, Wh, bh, Wo, bo), T)\n    Js = backprop_gradients(X, T, Wh, bh, Wo, bo)\n    Ms = [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]\n    Wh, bh, Wo, bo = [P + M for P, M in zip((Wh, bh, Wo, bo), Ms)]\nreturn losses",
+        "Ms = [np.zeros(P.shape) for P in ls_of_params]\nlosses = [float(loss(nn(X, *ls_of_params), T))]\nfor i in range(nb_of_iterations):\n    for P, M, J in zip(ls_of_params, Ms, backprop_gradients(X, T, *ls_of_params)):\n        M *= momentum_term\n        M -= learning_rate * J\n        P += M\n    losses.append(float(loss(nn(X, *ls_of_params), T)))\nreturn losses",
     ],
     "update_momentum": [
         "Js = backprop_gradients(X, T, *ls_of_params)\nreturn [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]",
@@ -132,6 +168,7 @@ Y = output_activations(H, Wo, bo)
 Eo = Y - T
 Eh = H * (1 - H) * (Eo @ Wo.T)
 return [X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)]"""
+_NUMERICAL = "def f(*P):\n    Wh, bh, Wo, bo = P\n    E = np.exp(1 / (1 + np.exp(-(X @ Wh + bh))) @ Wo + bo)\n    return -(T * np.log(E / E.sum(axis=1, keepdims=True))).sum()\nJs = []\nfor k, P in enumerate((Wh, bh, Wo, bo)):\n    J = np.zeros_like(P)\n    for i in np.ndindex(P.shape):\n        near = []\n        for e in (1e-5, -1e-5):\n            Q = [p.copy() for p in (Wh, bh, Wo, bo)]\n            Q[k][i] += e\n            near.append(f(*Q))\n        J[i] = (near[0] - near[1]) / 2e-5\n    Js.append(J)\nreturn Js"
 _STEP = """Js = backprop_gradients(X, T, *ls_of_params)
 return [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"""
 
@@ -279,6 +316,69 @@ WRONG = {
             "[X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)] → [X.T @ Eh, H.T @ Eo]": "only the gradients of the weights are returned",
             "[X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)] → [X.T @ Eh, Eh.sum(0)]": "only the gradients of the hidden layer are returned",
             "Y - T → (Y - T) * Y * (1 - Y)": "error_output: there is an extra factor Y (1 - Y), which should cancel out",
+        },
+    )
+    | {
+        _NUMERICAL: "it is a numerical derivative, not the result of backpropagation",
+        _NUMERICAL.replace("1e-5, -1e-5", "1e-4, 0").replace("2e-5", "1e-4"): (
+            "it is a numerical derivative, not the result of backpropagation"
+        ),
+    },
+    "one_hot": {
+        "return t": "the classes are returned without columns",
+        "return np.eye(2)[1 - t]": "the columns are in the wrong order",
+        "T = np.zeros((len(t), 2))\nT[t == 1, 1] = 1\nreturn T": "only the column of class 1 is filled",
+        "T = np.zeros((len(t), 2))\nT[t == 0, 0] = 1\nT[t == 1, 0] = 1\nreturn T": "",
+        "return np.eye(2)[t].T": "the result is transposed",
+        "T = np.zeros((len(t), 2))\nT[t] = 1\nreturn T": "the rows with the numbers of the classes are filled",
+        "T = np.zeros((len(t), 2))\nT[:, t] = 1\nreturn T": "the columns of all classes that occur are filled",
+        "return np.eye(len(t))[t]": "there is a column for each row",
+    },
+    "nn": {
+        "return hidden_activations(X, Wh, bh)": "H is returned",
+        "return hidden_activations(X, Wh, bh) @ Wo + bo": "output_activations: the softmax is missing",
+        "return output_activations(X @ Wh + bh, Wo, bo)": "hidden_activations: the logistic function is missing",
+        "return output_activations(hidden_activations(X, Wh, 0), Wo, bo)": "hidden_activations: the bias is forgotten",
+        "return np.around(output_activations(hidden_activations(X, Wh, bh), Wo, bo))": "Y is rounded",
+        "return logistic(hidden_activations(X, Wh, bh) @ Wo + bo)": "output_activations: the logistic function is used instead of the softmax",
+        "return output_activations(Wo, bo, hidden_activations(X, Wh, bh))": "it raises an error",
+    },
+    "nn_predict": {
+        "return nn(X, Wh, bh, Wo, bo)": "the probabilities are not rounded",
+        "return nn(X, Wh, bh, Wo, bo).argmax(axis=1)": "the index of the predicted class is returned",
+        "return np.around(nn(X, Wh, bh, Wo, bo)[:, 1])": "only the prediction of class 1 is returned",
+        "return (nn(X, Wh, bh, Wo, bo) < 0.5).astype(float)": "the classes that are not predicted are marked",
+        "return np.floor(nn(X, Wh, bh, Wo, bo))": "the probabilities are rounded down",
+        "return nn(X, Wh, bh, Wo, bo).astype(int)": "the probabilities are rounded down",
+        "return np.around(nn(X, Wh, 0 * bh, Wo, bo))": "",
+        "return nn(X, Wh, bh, Wo, bo).max(axis=1)": "the largest probabilities are returned",
+    },
+    "numerical_gradient": {
+        "return [(f(theta + s) - f(theta)) / eps for s in eps * np.eye(len(theta))]": "the difference is forward, not central",
+        "return [(f(theta + s) - f(theta - s)) / eps for s in eps * np.eye(len(theta))]": "the difference of two steps is divided by one step",
+        "return [(f(theta + s) - f(theta - s)) / 2 * eps for s in eps * np.eye(len(theta))]": "the parentheses around 2 * eps are missing",
+        "return [f(theta + s) - f(theta - s) / (2 * eps) for s in eps * np.eye(len(theta))]": "the difference has no parentheses",
+        "return [(f(theta - s) - f(theta + s)) / (2 * eps) for s in eps * np.eye(len(theta))]": "the sign is wrong",
+        "eps = 1e-4\nreturn [(f(theta + s) - f(theta - s)) / (2 * eps) for s in eps * np.eye(len(theta))]": "eps is not used, but another number",
+        "return (f(theta + eps) - f(theta - eps)) / (2 * eps)": "all parameters are moved at once",
+        "J = np.zeros(len(theta))\nfor k in range(len(theta)):\n    theta[k] += eps\n    high = f(theta)\n    theta[k] -= 2 * eps\n    J[k] = (high - f(theta)) / (2 * eps)\nreturn J": "earlier parameters are not restored",
+        "J = np.zeros(len(theta))\nplus, minus = theta.copy(), theta.copy()\nfor k in range(len(theta)):\n    plus[k] += eps\n    minus[k] -= eps\n    J[k] = (f(plus) - f(minus)) / (2 * eps)\nreturn J": "earlier parameters are not restored",
+        "J = np.zeros(len(theta))\nfor k in range(len(theta)):\n    plus = minus = theta.copy()\n    plus[k] += eps\n    minus[k] -= eps\n    J[k] = (f(plus) - f(minus)) / (2 * eps)\nreturn J": "",
+        "for k in range(len(theta)):\n    s = eps * np.eye(len(theta))[k]\n    return (f(theta + s) - f(theta - s)) / (2 * eps)": "only the derivative by the first parameter is returned",
+    },
+    "train": changed(
+        RIGHT["train"][0],
+        {
+            "[loss(nn(X, *ls_of_params), T)]\nfor → []\nfor": "the loss before the first iteration is missing",
+            "    ls_of_params = update →     _ = update": "the parameters are not updated",
+            "range(nb_of_iterations) → range(nb_of_iterations - 1)": "the loss after the last iteration is missing",
+            "return losses → return losses[-1]": "only the last loss is returned",
+            "return losses → return ls_of_params": "the result is a list of 4",
+            "Ms, momentum_term, learning_rate) → [0 * M for M in Ms], momentum_term, learning_rate)": "the moments of earlier iterations are lost",
+            "momentum_term, learning_rate) → momentum_term, -learning_rate)": "the parameters move uphill",
+            "momentum_term, learning_rate) → learning_rate, momentum_term)": "momentum_term and learning_rate are swapped",
+            "np.zeros_like(P) → P": "the moments start at the parameters, not at 0",
+            "losses.append(loss(nn(X, *ls_of_params), T)) → losses.append(loss(nn(X, *ls_of_params), T) / len(X))": "",
         },
     ),
     "update_momentum": {

@@ -51,10 +51,10 @@ def test_points_messages_and_exit_codes(vecprop, tmp_path):
     assert "should be" in done.stdout
     assert done.stdout.endswith("error_output, solution:\nY - T\n")
     found = json.loads(vecprop("learn", "grade", "wrong.py", "--json", code=5).stdout)
-    assert (found["points"], found["out_of"], len(found["functions"])) == (0, 14, 14)
+    assert (found["points"], found["out_of"], len(found["functions"])) == (0, 19, 19)
     assert (
-        "has no function 'nn'"
-        in vecprop("learn", "grade", "wrong.py", "--only", "nn", code=2).stderr
+        "has no function 'net'"
+        in vecprop("learn", "grade", "wrong.py", "--only", "net", code=2).stderr
     )
     lines = "\n".join(
         f"    {line}"

@@ -169,13 +169,13 @@ def test_a_module_is_graded_with_errors_carried_forward():
     functions["loss"] = tutorial.loss
     grades = learn.grade_all(functions)
     assert list(grades) == list(TASKS)
-    assert (grades.points, grades.out_of, grades.right) == (10.5, 14, False)
+    assert (grades.points, grades.out_of, grades.right) == (15.5, 19, False)
     assert grades["error_output"].mistake == "it is missing"
     assert grades["loss"].mistake == "it is the library's own function"
     follows = "it is correct except for logistic, which it calls and which is wrong"
     assert grades["hidden_activations"].mistake == follows
-    assert str(grades).endswith("10.5 of 14 points.")
-    assert grades.to_dict()["functions"][0]["message"].startswith("not right yet. ")
+    assert str(grades).endswith("15.5 of 19 points.")
+    assert grades.to_dict()["functions"][1]["message"].startswith("not right yet. ")
     assert "<li>✓ <code>softmax</code>: right.</li>" in grades._repr_html_()
     Module = type("Module", (), {"softmax": staticmethod(functions["softmax"])})
     module = learn.grade_all(Module, iter(["softmax"]))  # pyright: ignore[reportArgumentType]
@@ -273,9 +273,15 @@ def test_hints_are_revealed_one_by_one():
     with pytest.raises(ValueError, match="hints must be 0, 1, 2 or 3, got 7"):
         learn.grade(function, hints=7)
     with pytest.raises(
-        ValueError, match="The tutorial has no function 'lambda_': choose from logistic"
+        ValueError, match="The tutorial has no function 'lambda_': choose from one_hot"
     ):
         learn.grade(function, "lambda_")
+
+
+def passes(case, names):
+    example = doctest.DocTestParser().get_doctest(case["code"], names, "", None, None)
+    runner = doctest.DocTestRunner(verbose=False)
+    return not runner.run(example, clear_globs=False).failed
 
 
 def test_cells_of_nbgrader_and_otter(capsys):
@@ -287,22 +293,70 @@ def test_cells_of_nbgrader_and_otter(capsys):
     assert eval(last, names) == 1.5
     assert "Look at what happens to the arguments" in capsys.readouterr().out
     exec(learn.otter_test("loss", points=2), names)
-    (case,) = names["test"]["suites"][0]["cases"]
-    example = doctest.DocTestParser().get_doctest(
-        case["code"], names, "loss", None, None
-    )
-    for body, failed in (
-        ("return -(T * np.log(Y)).sum()", 0),
-        ("return -(T * np.log(Y)).mean()", 1),
+    cases = names["test"]["suites"][0]["cases"]
+    for body, points in (
+        ("return -(T * np.log(Y)).sum()", 2),
+        ("T *= np.log(Y)\nreturn -T.sum()", 1),
+        ("return -(T * np.log(Y)).mean()", 0),
     ):
-        example.globs["loss"] = written("loss", body)
-        assert (
-            doctest.DocTestRunner(verbose=False).run(example, clear_globs=False).failed
-            == failed
-        )
+        names["loss"] = written("loss", body)
+        assert sum(case["points"] for case in cases if passes(case, names)) == points
     assert "mean" not in capsys.readouterr().out  # the second hint
-    with pytest.raises(ValueError, match="The tutorial has no function 'nn'"):
-        learn.otter_test("nn")
+    with pytest.raises(ValueError, match="The tutorial has no function 'net'"):
+        learn.otter_test("net")
+
+
+def test_similar_names_and_methods_are_suggested_for_missing_functions():
+    class Net:
+        def softmax(self, z):
+            return z
+
+    names = {"eror_hidden": len, "Loss": len, "sigmoid": len, "Net": Net}
+    hints = {name: grade.hint(1) for name, grade in learn.grade_all(names).items()}
+    meant = "It is missing, but the function {} is defined: did you mean {}?"
+    for name, defined in (
+        ("error_hidden", "eror_hidden"),
+        ("loss", "Loss"),
+        ("logistic", "sigmoid"),
+    ):
+        assert hints[name] == meant.format(defined, name)
+    assert hints["softmax"] == (
+        "It is missing, but Net.softmax is a method. Define a function outside of the"
+        " class."
+    )
+    assert hints["train"] == "It is missing."
+    assert learn.grade_all(names)["loss"].status == "missing"
+
+
+def test_numerical_derivatives_of_a_network_get_no_points():
+    def loss_and_gradient(theta, X, T):
+        steps = 1e-6 * np.eye(len(theta))
+        differences = [
+            NETWORK.loss(theta + step, X, T) - NETWORK.loss(theta - step, X, T)
+            for step in steps
+        ]
+        return NETWORK.loss(theta, X, T), np.array(differences) / 2e-6
+
+    grade = learn.grade(loss_and_gradient, network=NETWORK)
+    assert (grade.points, grade.mistake) == (
+        0,
+        "it is a numerical derivative, not the result of backpropagation",
+    )
+
+
+def test_descriptions_of_unexplained_results_are_sentences():
+    named = learn.grade(written("logistic", "return 1 / (1 + np.exp(-z + 1e-3))"))
+    assert named.mistake == "0.001 is subtracted from z"
+    named = learn.grade(written("loss", "return -np.nansum(T / Y)"))
+    assert named.mistake == "1 / Y is used instead of log(Y)"
+    body = "return [P + 0.02 * M for P, M in zip(ls_of_params, Ms)]"
+    words = (
+        "in each part of the list 0.98 times Ms is subtracted from what it should be"
+    )
+    assert learn.grade(written("update_params", body)).mistake == words
+    one = learn.grade(written("update_params", "return [ls_of_params[0]]"))
+    assert "1 part" in one.mistake + one.hint(3)
+    assert "1 parts" not in one.mistake + one.hint(3)
 
 
 def test_arguments_are_judged_first_and_unexplained_entries_are_shown():

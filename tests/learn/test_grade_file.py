@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -180,7 +181,7 @@ def test_every_failure_is_reported_in_a_sentence(graded):
     }
     text = module(**{name: body for name, (body, _) in cases.items()})
     grades = graded(
-        "import nothing_of_this_name\n" + text + "\nexit()\n", None, seconds=3
+        "import nothing_of_this_name\n" + text + "\nexit()\n", list(cases), seconds=3
     )
     assert {name: grade.mistake for name, grade in grades.items()} == {
         name: case[1] for name, case in cases.items()
@@ -382,9 +383,46 @@ def test_only_undefined_functions_are_missing(graded):
         "missing",
         "missing",
         "missing",
-        "not judged",
+        "right",
     ]
     assert "SyntaxError" in grades["loss"].mistake
+
+
+def test_a_file_with_syntax_errors_is_graded_function_by_function(graded):
+    text = """
+    print "Python 2"
+    @(lambda f: f)
+    def loss(Y, T):
+        '''Return
+    the loss.
+        '''
+        return -(T * np.log(Y)).sum()
+    import numpy as np
+    def softmax(z)
+        return z
+    def gradient_bias_out(Eo):
+    return 0
+    x = (1
+    def gradient_bias_hidden(Eh):
+        if True:
+            return Eh.sum(axis=0)
+        else:
+            return (
+    0)
+    """
+    names = ["loss", "softmax", "gradient_bias_out", "gradient_bias_hidden"]
+    grades = graded(text, [*names, "error_output"])
+    status = [grade.status for grade in grades.values()]
+    assert status == ["right", "not judged", "not judged", "right", "right"]
+    assert "line 10: SyntaxError: expected ':'" in grades["softmax"].hint(1)
+    assert [re.search(r"line \d+", note)[0] for note in grades.notes] == [
+        "line 2",
+        "line 10",
+        "line 12",
+        "line 13",
+        "line 14",
+    ]
+    assert "<" not in "".join(grades.notes)
 
 
 @pytest.mark.parametrize(
@@ -483,7 +521,7 @@ def test_the_tutorial_has_full_points_in_an_empty_home_and_under_load(
         for process in load:
             process.kill()
             process.wait()
-    assert done.stdout == "14 of 14 points.\n"
+    assert done.stdout == "19 of 19 points.\n"
 
 
 USES = {

@@ -217,7 +217,8 @@ def _candidates(task, trials):
         )
     yield from mutated(task)
     yield from _relation(trials)
-    yield from inherited(task, any_of)
+    if task.name != "train":  # it would take seconds
+        yield from inherited(task, any_of)
     yield from with_numbers(task)
     frequent_changes = [mistake for mistake in changes if mistake.name in OFTEN]
     for mistake in named(task) + frequent_changes:
@@ -521,7 +522,9 @@ def _with_terms(pairs, expected, terms):
         if coefficients is None:
             continue
         factor, multiple = coefficients
-        words = f"{multiple:.6g} times {name} is added to what it should be"
+        words = f"{abs(multiple):.6g} times {name} is added to what it should be"
+        if multiple < 0:
+            words = words.replace("added to", "subtracted from")
         if _is_one(factor):
             yield Mistake(words, "terms")
         else:

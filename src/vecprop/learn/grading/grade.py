@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ...core.network import Network
+from ...system.suggestions import closest
 from .grades import MISSING, Grade, Grades
 from .judging import Caller, absent, judged
-from .student import call, is_own
+from .student import call, functions_in
 from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task
 
@@ -99,16 +100,9 @@ def grade_all(
     error_output: not right yet. It is missing. (0 of 1)
     0 of 2 points.
     """
-    functions = {}
-    for name in TASKS:
-        function = (
-            module.get(name)
-            if isinstance(module, Mapping)
-            else getattr(module, name, None)
-        )
-        if callable(function):
-            functions[name] = function
-    return _graded(functions, names, hints)
+    if not isinstance(module, Mapping):
+        module = {name: getattr(module, name, None) for name in dir(module)}
+    return _graded(module, names, hints)
 
 
 def grade_file(
@@ -192,8 +186,19 @@ def _graded(functions, names, hints, network=None):
     def caller(name, arguments, lists, instead=""):
         return call(functions[name], arguments, lists, buffers, instead)
 
-    are_own = {name: is_own(function) for name, function in functions.items()}
-    return Grader(caller, are_own, {}, network).grades(tasks, hints)
+    defined = functions_in(functions)
+    return Grader(caller, defined, {}, network).grades(tasks, hints)
+
+
+SYNONYMS = (
+    "logistic sigmoid sigma",
+    "loss cross_entropy cost",
+    "nn forward forward_pass network",
+    "nn_predict predict prediction",
+    "backprop_gradients backprop backward backpropagation",
+    "train fit training",
+)
+"""Groups of names with one meaning, the names of the tutorial first."""
 
 
 class Grader:
@@ -229,7 +234,7 @@ class Grader:
                 task, f"it is not defined: {reason}", "Fix that first.", judged=False
             )
         if name not in self.defined:
-            return absent(task, MISSING, "Write a function of this name.")
+            return self._missing(task)
         if self.network is not None:
             from .network_task import judged_network
 
@@ -241,6 +246,25 @@ class Grader:
                 mistake=mistake,
             )
         return judged(task, self.caller, self._is_wrong)
+
+    def _missing(self, task):
+        """Grade a missing function, and name a method or a function that may be meant."""
+        grade = absent(task, MISSING, "Write a function of this name.")
+        methods = []
+        others = []
+        for name in self.defined:
+            if name.endswith(f".{task.name}"):
+                methods.append(name)
+            elif "." not in name and name not in TASKS:
+                others.append(name)
+        meant = closest(task.name, others, SYNONYMS)
+        if methods:
+            words = f"{methods[0]} is a method. Define a function outside of the class."
+        elif meant:
+            words = f"the function {meant} is defined: did you mean {task.name}?"
+        else:
+            return grade
+        return replace(grade, hints=(f"It is missing, but {words}", *grade.hints[1:]))
 
     def _is_wrong(self, name):
         """Return whether the student wrote a function that is wrong."""
@@ -299,6 +323,9 @@ print(grades["{name}"])
 def otter_test(name: str, points: float = 1) -> str:
     """Return an Otter test file that grades a function and shows the mistake.
 
+    The file contains two test cases with half the points each. A function with half the
+    points passes one of the test cases.
+
     Parameters
     ----------
     name : str
@@ -314,12 +341,19 @@ def otter_test(name: str, points: float = 1) -> str:
     2
     """
     _tasks([name])
-    code = f"""\
->>> from vecprop import learn
->>> print(learn.grade_all(globals(), ["{name}"])["{name}"].message)
-right."""
+    grade = f'learn.grade_all(globals(), ["{name}"])["{name}"]'
+    cases = []
+    for code in (f"print({grade}.message)\nright.", f"{grade}.points >= 0.5\nTrue"):
+        cases.append(
+            {
+                "code": f">>> from vecprop import learn\n>>> {code}",
+                "points": points / 2,
+                "hidden": False,
+                "locked": False,
+            }
+        )
     suite = {
-        "cases": [{"code": code, "hidden": False, "locked": False}],
+        "cases": cases,
         "scored": True,
         "setup": "",
         "teardown": "",

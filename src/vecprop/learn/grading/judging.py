@@ -11,17 +11,19 @@ from numpy import ndarray
 
 from .explaining import Trial, explained, kept_state, listed
 from .grades import Grade
-from .mistakes import LOOK, Mistake
+from .mistakes import LOOK, NUMERICAL, Mistake
 from .student import Outcome
 from .tasks import (
     AGAIN,
     CASES,
+    STEEPNESS,
     TASKS,
     Task,
     arguments_of,
     as_list,
     difference,
     fits,
+    parts_in_words,
     same,
     type_in_words,
 )
@@ -56,6 +58,9 @@ def judged(task: Task, caller: Caller, is_wrong: Callable[[str], bool]) -> Grade
     if last.outcome["kind"] in ENDED:
         return replace(problem(task, last.outcome, last.arguments), case=last.case)
     if all(trial.is_right for trial in trials):
+        if task.name == "backprop_gradients" and _is_numerical(task, caller):
+            mistake = Mistake(NUMERICAL, "numerical")
+            return _with_hints(task, mistake, "It is wrong for large inputs")
         return _right(task, trials)
     wrong_names = [name for name in task.calls if is_wrong(name)]
     if _is_right_with_solutions(task, caller, is_wrong, names=[*wrong_names]):
@@ -70,6 +75,16 @@ def judged(task: Task, caller: Caller, is_wrong: Callable[[str], bool]) -> Grade
     if changed and "in place" not in grade.mistake:
         return replace(grade, notes=(f"It also changes {changed} in place.",))
     return grade
+
+
+def _is_numerical(task, caller):
+    """Return whether gradients are wrong where small steps of the weights are too large."""
+    arguments = arguments_of(task, 0)
+    arguments["X"] = arguments["X"] * STEEPNESS
+    arguments["Wh"] = arguments["Wh"] / STEEPNESS
+    outcome = caller(task.name, arguments, False)
+    trial = Trial.from_call(task, 0, arguments=arguments, outcome=outcome)
+    return trial.has_value and trial.is_finite and not trial.is_right
 
 
 def _grade_of_trial(mistake, trial):
@@ -159,7 +174,7 @@ def _right(task, trials):
             grade, notes=("It prints something; only the returned value counts.",)
         )
     names = _changed_arguments(task, trials)
-    if not names:
+    if not names or task.name == "train":  # the parameters may be trained in place
         return grade
     verb = "are" if " and " in names else "is"
     consequence = "the caller's arrays have different values after the call"
@@ -298,7 +313,8 @@ def _unknown(task, trials):
         count = len(as_list(first.value) or ())
         if count != len(first.expected):
             return Mistake(
-                f"the list has {count} parts, but should have {len(first.expected)}",
+                f"the list has {parts_in_words(count)}, but should have"
+                f" {len(first.expected)}",
                 "list",
             )
     return Mistake(f"the numbers are wrong{_share(first)}", "entry")

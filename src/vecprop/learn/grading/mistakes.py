@@ -36,8 +36,15 @@ LOOK = {
         "Look at the assumptions of the function: shapes, rows, classes, ranges of"
         " numbers."
     ),
+    "numerical": (
+        "Look at how the gradient is computed: are parameters moved, or is the error"
+        " propagated backward?"
+    ),
     "point": "Look at which parameters and moments each part is computed from.",
 }
+
+
+NUMERICAL = "it is a numerical derivative, not the result of backpropagation"
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,162 @@ def with_activation(
     return functions(replaced)["backprop_gradients"](*arguments)
 
 
+def difference_quotients(
+    f, theta, eps, low=-1, high=1, divisor=2, low_drift=0, high_drift=0
+) -> Array:
+    """Return (f(θ + high ε) - f(θ + low ε)) / (divisor ε) for each parameter.
+
+    The drifts are the numbers of steps that earlier parameters remain moved.
+    """
+    differences = []
+    earlier = np.zeros(len(theta))
+    for step in eps * np.eye(len(theta)):
+        high_point = theta + high * step + high_drift * earlier
+        low_point = theta + low * step + low_drift * earlier
+        differences.append(f(high_point) - f(low_point))
+        earlier += step
+    return np.array(differences) / (divisor * eps)
+
+
+def numerical(X, T, *parameters, eps: float, low: int) -> list[Array]:
+    """Return the gradients of the loss as difference quotients."""
+    scope = functions()
+    ends = np.cumsum(list(map(np.size, parameters)))[:-1]
+
+    def in_shapes(theta):
+        arrays = []
+        for part, P in zip(np.split(theta, ends), parameters, strict=True):
+            arrays.append(part.reshape(P.shape))
+        return arrays
+
+    def f(theta):
+        return scope["loss"](scope["nn"](X, *in_shapes(theta)), T)
+
+    theta = np.concatenate(list(map(np.ravel, parameters)))
+    return in_shapes(difference_quotients(f, theta, eps, low=low, divisor=1 - low))
+
+
+def trained(X, T, params, momentum, rate, iterations, Ms=None, is_late=False):
+    """Return the parameters and the losses of a training.
+
+    If it is late, the parameters are updated by the moments of the iteration before.
+    """
+    scope = functions()
+    Ms = Ms or [0 * P for P in params]
+    losses = [scope["loss"](scope["nn"](X, *params), T)]
+    for _ in range(iterations):
+        late_moments = Ms
+        Ms = scope["update_momentum"](
+            X,
+            T,
+            ls_of_params=params,
+            Ms=Ms,
+            momentum_term=momentum,
+            learning_rate=rate,
+        )
+        params = scope["update_params"](params, late_moments if is_late else Ms)
+        losses.append(scope["loss"](scope["nn"](X, *params), T))
+    return params, np.array(losses)
+
+
 NAMED = {
+    "one_hot": """
+list | the classes are returned without columns | t
+shape | the result is transposed | np.eye(2)[t].T
+order | the columns are in the wrong order | np.eye(2)[1 - t]
+shape | the classes are one column | t[:, None]
+list | only the column of class 1 is filled | np.eye(2)[t] * [0, 1]
+list | only the column of class 0 is filled | np.eye(2)[t] * [1, 0]
+terms | the other column contains -1, not 0 | 2 * np.eye(2)[t] - 1
+size | there is a column too many | np.eye(3)[t]
+size | the classes are counted from 1 | np.eye(3)[t + 1]
+size | there is a column for each row | np.eye(len(t))[t]
+axis | the columns of all classes that occur are filled | np.ones((len(t), 2)) * np.isin([0, 1], t)
+axis | the rows with the numbers of the classes are filled | np.isin(np.arange(len(t)), t)[:, None] * np.ones(2)
+argument | a row has the index of its class, not the number of the row | np.eye(len(t), 2)
+""",
+    "nn": """
+list | H is returned | hidden_activations(X, Wh, bh)
+function | Y is rounded | np.around(nn(X, Wh, bh, Wo, bo))
+function | the index of the predicted class is returned | nn(X, Wh, bh, Wo, bo).argmax(axis=1)
+function | the logarithm of Y is returned | np.log(nn(X, Wh, bh, Wo, bo))
+list | only the probabilities of class 1 are returned | nn(X, Wh, bh, Wo, bo)[:, 1]
+list | only the probabilities of class 0 are returned | nn(X, Wh, bh, Wo, bo)[:, 0]
+order | the columns of the result are in reverse order | nn(X, Wh, bh, Wo, bo)[:, ::-1]
+function | the softmax is applied twice | softmax(nn(X, Wh, bh, Wo, bo))
+function | the hyperbolic tangent is used instead of logistic(z) | output_activations(np.tanh(X @ Wh + bh), Wo, bo)
+function | max(z, 0) is used instead of logistic(z) | output_activations(np.maximum(X @ Wh + bh, 0), Wo, bo)
+""",
+    "nn_predict": """
+function | the probabilities are not rounded | OUTPUT
+function | the index of the predicted class is returned | OUTPUT.argmax(axis=1)
+shape | the index of the predicted class is returned | OUTPUT.argmax(axis=1)[:, None]
+list | only the prediction of class 1 is returned | np.around(OUTPUT)[:, 1]
+list | only the prediction of class 0 is returned | np.around(OUTPUT)[:, 0]
+sign | the classes that are not predicted are marked | 1 - np.around(OUTPUT)
+order | the columns of the result are in reverse order | np.around(OUTPUT)[:, ::-1]
+function | the largest probabilities are returned | OUTPUT.max(axis=1)
+function | the probabilities are rounded down | np.floor(OUTPUT)
+function | the probabilities are rounded up | np.ceil(OUTPUT)
+function | the probabilities are truncated to integers | np.trunc(OUTPUT)
+axis | the largest entry of each column is marked, not of each row | (OUTPUT == OUTPUT.max(axis=0)) * 1.0
+axis | only the largest entry of all is marked | (OUTPUT == OUTPUT.max()) * 1.0
+function | a threshold other than 1/2 is used | (OUTPUT > 0.9) * 1.0
+""".replace("OUTPUT", "nn(X, Wh, bh, Wo, bo)"),
+    "numerical_gradient": """
+terms | the difference is forward, not central | difference_quotients(f, theta, eps, 0, 1, 1)
+terms | the difference is backward, not central | difference_quotients(f, theta, eps, -1, 0, 1)
+size | the difference of two steps is divided by one step | difference_quotients(f, theta, eps, -1, 1, 1)
+size | the difference of one step is divided by two steps | difference_quotients(f, theta, eps, 0, 1, 2)
+size | the difference of one step is divided by two steps | difference_quotients(f, theta, eps, -1, 0, 2)
+size | the difference is not divided by the distance of the points | difference_quotients(f, theta, eps) * 2 * eps
+size | the difference is divided by 2, but not by eps | difference_quotients(f, theta, eps) * eps
+order | the parentheses around 2 * eps are missing | difference_quotients(f, theta, eps) * eps**2
+order | the difference has no parentheses | np.array([f(theta + s) - f(theta - s) / (2 * eps) for s in STEPS])
+argument | eps is not used, but another number | difference_quotients(f, theta, 1e-4)
+argument | the step is half of eps | difference_quotients(f, theta, eps / 2)
+argument | the step is twice eps | difference_quotients(f, theta, eps * 2)
+argument | the step is relative to the parameter | difference_quotients(f, theta, eps, -theta, theta)
+argument | the step is relative to the parameter | difference_quotients(f, theta, eps, -theta, theta, 2 * theta)
+point | earlier parameters are not restored | difference_quotients(f, theta, eps, -1, 1, 2, 1, 1)
+point | earlier parameters are not restored | difference_quotients(f, theta, eps, -1, 1, 2, -1, -1)
+point | earlier parameters are not restored | difference_quotients(f, theta, eps, -1, 1, 2, -1, 1)
+point | earlier parameters are not restored | difference_quotients(f, theta, eps, 0, 1, 2, 1, 1)
+point | earlier parameters are not restored | difference_quotients(f, theta, eps, 0, 1, 1, 1, 1)
+point | all parameters are moved at once | (f(theta + eps) - f(theta - eps)) / (2 * eps) + 0 * theta
+point | all parameters are moved at once | np.array((f(theta + eps) - f(theta - eps)) / (2 * eps))
+list | only the derivative by the last parameter is returned | difference_quotients(f, theta, eps)[-1:]
+list | only the derivative by the first parameter is returned | difference_quotients(f, theta, eps)[:1]
+axis | the derivatives are summed | difference_quotients(f, theta, eps).sum()
+terms | it is the second derivative | np.array([(f(theta + s) - 2 * f(theta) + f(theta - s)) / eps**2 for s in STEPS])
+sign | f(θ - ε) is added, not subtracted | np.array([(f(theta + step) + f(theta - step)) / (2 * eps) for step in STEPS])
+terms | f(θ - ε) is left out | np.array([f(theta + step) / (2 * eps) for step in STEPS])
+terms | the values of f are returned | np.array([f(theta + step) for step in STEPS])
+""".replace("STEPS", "eps * np.eye(len(theta))"),
+    "train": """
+list | the loss before the first iteration is missing | train(ARGUMENTS)[1:]
+list | the loss after the last iteration is missing | train(ARGUMENTS)[:-1]
+list | only the last loss is returned | train(ARGUMENTS)[-1:]
+list | the first loss occurs twice | np.append(train(ARGUMENTS)[0], train(ARGUMENTS))
+list | the first loss is repeated, and the last is missing | np.append(train(ARGUMENTS)[0], train(ARGUMENTS)[:-1])
+list | the losses are in reverse order | train(ARGUMENTS)[::-1]
+list | the new parameters are returned, not the losses | trained(ARGUMENTS)[0]
+list | the gradients are returned, not the losses | backprop_gradients(X, T, *ls_of_params)
+point | the parameters are not updated | train(START, 0, 0, count)
+point | the moments of earlier iterations are lost | train(START, 0, learning_rate, count)
+point | the parameters are updated by the old moments | trained(ARGUMENTS, is_late=True)[1]
+point | the moments start at the parameters, not at 0 | trained(ARGUMENTS, Ms=ls_of_params)[1]
+sign | the parameters move uphill | train(START, momentum_term, -learning_rate, count)
+argument | momentum_term and learning_rate are swapped | train(START, learning_rate, momentum_term, count)
+size | there is an iteration too many | train(START, momentum_term, learning_rate, count + 1)
+size | an iteration is missing | train(START, momentum_term, learning_rate, count - 1)
+size | there is only one iteration | train(START, momentum_term, learning_rate, 1)
+size | the loss is divided by N, the number of rows | train(ARGUMENTS) / len(X)
+size | the gradient is divided by N | train(START, momentum_term, learning_rate / len(X), count)
+size | gradients have the factor 1 - momentum | train(START, momentum_term, (1 - momentum_term) * learning_rate, count)
+""".replace("ARGUMENTS", "START, momentum_term, learning_rate, count")
+    .replace("START", "X, T, ls_of_params")
+    .replace("count", "nb_of_iterations"),
     "logistic": """
 sign | the sign in the exponent is wrong | 1 / (1 + np.exp(z))
 terms | the 1 in the denominator is missing | 1 / np.exp(-z)
@@ -267,8 +429,15 @@ list | the new parameters are returned, not the gradients | [P - 0.02 * J for P,
 function | the hyperbolic tangent is used WITH_DERIVATIVE | with_activation(np.tanh, lambda H: 1 - H**2, ARGUMENTS)
 function | max(z, 0) is used WITH_DERIVATIVE | with_activation(lambda Z: np.maximum(Z, 0), lambda H: H > 0, ARGUMENTS)
 function | z itself is used WITH_DERIVATIVE | with_activation(lambda Z: Z, np.ones_like, ARGUMENTS)
+numerical | NUMERICAL | numerical(ARGUMENTS, eps=1e-2, low=-1)
+numerical | NUMERICAL | numerical(ARGUMENTS, eps=1e-3, low=-1)
+numerical | NUMERICAL | numerical(ARGUMENTS, eps=1e-2, low=0)
+numerical | NUMERICAL | numerical(ARGUMENTS, eps=1e-3, low=0)
+numerical | NUMERICAL | numerical(ARGUMENTS, eps=1e-4, low=0)
+numerical | NUMERICAL | numerical(ARGUMENTS, eps=1e-5, low=0)
 """.replace("JS", "backprop_gradients(ARGUMENTS)")
         .replace("ARGUMENTS", "X, T, Wh, bh, Wo, bo")
+        .replace("NUMERICAL", NUMERICAL)
         .replace(
             "WITH_DERIVATIVE", "instead of the logistic function, with its derivative"
         )
@@ -305,6 +474,9 @@ _SCOPE = functions(
         "slope": slope,
         "with_activation": with_activation,
         "one_by_one": one_by_one,
+        "difference_quotients": difference_quotients,
+        "numerical": numerical,
+        "trained": trained,
     }
 )
 

@@ -407,7 +407,8 @@ def _parts(task):
     for part in _single_parts(task):
         parts_by_text.setdefault(part.text, []).append(part)
     parts = []
-    for text in sorted(parts_by_text, key=len):
+    # variables before numbers: a change of both may have the same effect
+    for text in sorted(parts_by_text, key=lambda text: (len(text), text.isdigit())):
         equal_parts = parts_by_text[text]
         first = equal_parts[0]  # its name is empty if it is the whole formula
         spans = [part.spans[0] for part in equal_parts]
@@ -423,7 +424,9 @@ def _single_parts(task):
     lines = task.source.splitlines(keepends=True)
     line_starts = list(accumulate(map(len, lines), initial=0))
     definition: Any = ast.parse(task.source).body[0]
-    for statement in definition.body:
+    for statement in ast.walk(definition):
+        if not isinstance(statement, ast.Assign | ast.Expr | ast.Return):
+            continue
         for node, parent in _expressions(statement.value, statement):
             start = line_starts[node.lineno - 1] + node.col_offset
             end = line_starts[node.end_lineno - 1] + node.end_col_offset
@@ -469,7 +472,8 @@ def mutated(task: Task) -> Iterator[Mistake]:
     for part in parts:
         yield from _rewritten(task, part, _left_out(part))
     for part in parts:
-        if task.name == "backprop_gradients" and part.name not in task.arguments:
+        is_long = task.name in ("backprop_gradients", "train")
+        if is_long and part.name not in task.arguments:
             continue  # other parts belong to the called functions
         changes = CHANGES
         if isinstance(part.node, ast.Constant) or part.name in (
@@ -478,7 +482,7 @@ def mutated(task: Task) -> Iterator[Mistake]:
         ):
             changes = SCALAR_CHANGES
         yield from _changed(task, part, changes)
-    if task.name != "backprop_gradients":
+    if task.name not in ("backprop_gradients", "train"):
         for part in parts:
             yield from _other_functions(task, part)
     for part in parts:
@@ -520,6 +524,7 @@ def _other_functions(task, part):
     ending = f"instead of {part.name}" if part.name else "instead"
     formula = ChangedFormula(task, part, f"changed({argument})")
     for words, look, change, _ in changes:
+        words = words.replace(" instead of {0}", "")
         name = f"{described(words, _in_words(argument))} {ending}"
         yield Mistake(name, look, formula.with_change(change))
 

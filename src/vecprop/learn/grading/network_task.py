@@ -13,9 +13,9 @@ from ...core import BinaryCrossEntropy, Network, Poisson, SoftmaxCrossEntropy
 from .explaining import Trial, kept_state, listed
 from .grades import Grade
 from .judging import CHANGED_ARGUMENTS, LATER, Caller, problem, with_step
-from .mistakes import LOOK
+from .mistakes import LOOK, NUMERICAL
 from .network_mistakes import explained
-from .tasks import PRECISION, Task, as_list, same, type_in_words
+from .tasks import PRECISION, STEEPNESS, Task, as_list, same, type_in_words
 
 NAME = "loss_and_gradient"
 
@@ -135,8 +135,24 @@ def judged_network(network: Network, caller: Caller) -> Grade:
         grade = _wrong(CHANGED_ARGUMENTS, f"{names} is changed in place", hint)
         return grade if wrong_grades else replace(grade, points=0.5)
     if not wrong_grades:
+        if _is_numerical(network, caller):
+            return _wrong(LOOK["numerical"], NUMERICAL, "It is wrong for large inputs.")
         return Grade(NAME, 1.0)
     return _explained_grade(network, wrong_grades, losses, gradients)
+
+
+def _is_numerical(network, caller):
+    """Return whether gradients are wrong where small steps of the weights are too large."""
+    arguments = arguments_for(network)
+    layers = network.layout.views(arguments["theta"])
+    if "W" not in layers[0]:
+        return False
+    arguments["X"] *= STEEPNESS
+    layers[0]["W"] /= STEEPNESS
+    _, gradient = _loss_and_gradient(caller(NAME, arguments, False).get("value"))
+    _, expected = network.loss_and_gradient(**arguments)
+    is_array = gradient is not None and np.isfinite(gradient).all()
+    return is_array and not same(gradient, expected)
 
 
 def _wrong_grade(network, outcome, loss_trial, gradient_trial):

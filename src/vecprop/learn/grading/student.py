@@ -19,8 +19,10 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,9 +47,22 @@ class OtherType(NamedTuple):
     name: str
 
 
+class Formula(NamedTuple):
+    """A function of an array theta, as an argument of a student's function."""
+
+    code: str
+
+    def __call__(self, theta):
+        # the code is part of this library
+        return eval(
+            compiled(self.code, "f", "eval"), {"np": np, "theta": asarray(theta)}
+        )
+
+
 # These names remain valid if the student's code overwrites functions of NumPy or json.
-array_equal = np.array_equal
+allclose = np.allclose
 asarray = np.asarray
+compiled = cache(compile)
 dumps = json.dumps
 loads = json.loads
 new_array = np.array
@@ -135,11 +150,12 @@ def _same(before, after):
             and len(before) == len(after)
             and all(map(_same, before, after))
         )
-    return (
-        bool(array_equal(before, after))
-        if isinstance(before, ndarray)
-        else before == after
-    )
+    if isinstance(before, Formula):
+        return True
+    with suppress(TypeError, ValueError):
+        # a number that is moved and restored may change in its last digit
+        return bool(allclose(before, after, rtol=1e-9, atol=1e-12, equal_nan=True))
+    return False
 
 
 def described(error: BaseException, file: str) -> Outcome:
@@ -153,7 +169,7 @@ def described(error: BaseException, file: str) -> Outcome:
     if isinstance(error, SystemExit):
         outcome["kind"] = "exit"
     elif message := " ".join(str(error).split())[:LONGEST]:
-        outcome["error"] += f": {message}"
+        outcome["error"] += f": {message.split(' (<student')[0]}"
     if isinstance(error, SyntaxError):
         outcome["line"] = error.lineno
     for frame in traceback.extract_tb(error.__traceback__):
@@ -212,10 +228,25 @@ def is_own(function) -> bool:
     )
 
 
+def functions_in(names: Mapping[str, Any]) -> dict[str, bool]:
+    """Return whether each function is not part of the library; methods are named Class.method."""
+    functions = {}
+    for name, value in list(names.items()):
+        if not callable(value) or name.startswith("__"):
+            continue
+        functions[name] = is_own(value)
+        if inspect.isclass(value):
+            for method in vars(value):
+                functions[f"{name}.{method}"] = True
+    return functions
+
+
 def encoded(value):
     """Convert a simple value to JSON; `decoded` reverses this."""
     if isinstance(value, OtherType):
         return {"type": value.name[:LONGEST]}
+    if isinstance(value, Formula):
+        return value._asdict()
     if isinstance(value, list):
         return [encoded(part) for part in value]
     if value is None:
@@ -225,6 +256,7 @@ def encoded(value):
     array = asarray(value)
     return {
         "shape": list(array.shape),
+        "dtype": "int" if array.dtype.kind == "i" else "float",
         "numbers": [float(number) for number in array.ravel()],
     }
 
@@ -234,10 +266,13 @@ def decoded(value):
         return [decoded(part) for part in value]
     if not isinstance(value, dict):
         return value
+    if "code" in value:
+        return Formula(value["code"])
     if "type" in value:
         return OtherType(str(value["type"]))
     shape = [int(length) for length in value["shape"]]
-    return new_array(value["numbers"], float).reshape(shape)
+    kind = int if value["dtype"] == "int" else float
+    return new_array(value["numbers"], kind).reshape(shape)
 
 
 def chunks_of(text: str, ending: str) -> list[str]:
@@ -266,10 +301,58 @@ def _parsed(chunk):
         ).body
 
 
+STATEMENT = re.compile(r"(?!(?:else|elif|except|finally)\b)[\w@]")
+"""The start of a line that may begin a statement at the top level."""
+
+MOST_LINES = 20
+"""The most lines without indentation of one statement, such as lines of a string."""
+
+
+def pieces_of(chunk: str) -> Iterator[str]:
+    """Yield a chunk of code, or its statements if it has a syntax error.
+
+    Empty lines before a statement preserve the line numbers.
+    """
+    if _is_code(chunk):
+        yield chunk
+        return
+    lines = chunk.split("\n")
+    bounds = [0]
+    for number, line in enumerate(lines[1:], 1):
+        if STATEMENT.match(line):
+            bounds.append(number)
+    bounds.append(len(lines))
+    first = 0
+    while first < len(bounds) - 1:
+        start = bounds[first]
+        first += 1
+        piece = "\n".join(lines[start : bounds[first]])
+        for last in range(first, min(first + MOST_LINES, len(bounds))):
+            longer = "\n".join(lines[start : bounds[last]])
+            if _is_code(longer):
+                first, piece = last, longer
+                break
+        yield "\n" * start + piece
+
+
+def _numbered_pieces(chunks):
+    for number, chunk in enumerate(chunks, 1):
+        for piece in pieces_of(chunk):
+            yield number, piece
+
+
+def _is_code(text):
+    try:
+        _parsed(text)
+    except UNREADABLE:
+        return False
+    return True
+
+
 def outline(chunks: Sequence[str]) -> set[str]:
     """Return the names defined by code, without running it."""
     names: set[str] = set()
-    for chunk in chunks:
+    for chunk in chain.from_iterable(map(pieces_of, chunks)):
         try:
             names.update(_defined(ast.Module(_parsed(chunk), [])))
         except UNREADABLE:
@@ -315,7 +398,7 @@ def load(
         errors.append(error)
         unset.update(dict.fromkeys(lost_names, f"the file has an error in {error}"))
 
-    for number, chunk in enumerate(chunks, 1):
+    for number, chunk in _numbered_pieces(chunks):
         prefix = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(
             ending, ""
         )
@@ -325,7 +408,7 @@ def load(
         except UNREADABLE as error:
             outcome = described(error, file)
             failed(
-                f"{prefix}line {outcome['line']}: {outcome['error'].split(' (<')[0]}",
+                f"{prefix}line {outcome['line']}: {outcome['error'].split(' (<unknown')[0]}",
                 outline([chunk]),
             )
             continue
@@ -453,13 +536,11 @@ def _loaded(start, answer, used):
     notes = [f"The file has an error in {error}." for error in errors[:20]]
     if damage and not notes:
         notes = [f"T{damage[1:]}."]
-    functions = {}
+    functions = functions_in(names)
     reasons = dict.fromkeys(
         contained, damage or "the file does not reach its definition"
     )
     for name, value in names.items():
-        if callable(value) and not name.startswith("__"):
-            functions[name] = is_own(value)
         if name in contained:
             reasons[name] = (
                 f"its final value is of type {type(value).__name__}, not a function"
@@ -502,6 +583,8 @@ def _use(event, details, package):
 
 def plain(value, as_lists: bool):
     """Convert 0-dimensional arrays to numbers, and all arrays to lists if requested."""
+    if isinstance(value, Formula):
+        return value
     if isinstance(value, list):
         return [plain(part, as_lists) for part in value]
     return value.tolist() if as_lists or value.ndim == 0 else value

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from .student import OtherType
+from .student import Formula, OtherType
 
 Function = Callable[..., Any]
 
@@ -57,6 +57,10 @@ def _tasks(text):
 
 
 TASKS = _tasks("""
+one_hot(t): array; T, (rows, 2)
+Each row of T has a column for each of the two classes: 1 in the column of its class t, and 0 in the other one.
+>>> np.eye(2)[t]
+
 logistic(z): array; an array of the shape of z
 The logistic function σ maps each number to a number between 0 and 1; it increases, and σ(0) = ½.
 >>> 1 / (1 + np.exp(-z))
@@ -72,6 +76,14 @@ Z_h is a matrix product plus the bias of each hidden unit; H is the logistic fun
 output_activations(H, Wo, bo): array; Y, (rows, outputs)
 Z_o is a matrix product plus the bias of each output; Y is the softmax of each row of Z_o.
 >>> softmax(H @ Wo + bo)
+
+nn(X, Wh, bh, Wo, bo): array; Y, (rows, outputs)
+The network computes H from X, and then Y from H.
+>>> output_activations(hidden_activations(X, Wh, bh), Wo, bo)
+
+nn_predict(X, Wh, bh, Wo, bo): array; (rows, outputs), 1 for the predicted class and 0 elsewhere
+The prediction of each row is the class with the larger probability: Y is rounded to 0 or 1.
+>>> np.around(nn(X, Wh, bh, Wo, bo))
 
 loss(Y, T): number; one number
 The cross-entropy ξ is a sum over rows and classes, where T selects the probability of the true class.
@@ -109,6 +121,11 @@ The forward pass computes H and Y, the backward pass δ_o and then δ_h; each gr
 >>> [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh),
 >>>  gradient_weight_out(H, Eo), gradient_bias_out(Eo)]
 
+numerical_gradient(f, theta, eps): array; an array of the shape of theta
+∂f/∂θ_k is the central difference: f with θ_k + ε minus f with θ_k - ε, divided by the distance of the two points.
+>>> np.array([(f(theta + step) - f(theta - step)) / (2 * eps)
+>>>  for step in eps * np.eye(len(theta))])
+
 update_momentum(X, T, ls_of_params, Ms, momentum_term, learning_rate): list; the new moments of [Wh, bh, Wo, bo]
 A new moment retains a share of the old one, and the gradient at the current parameters pushes it downhill.
 >>> [momentum_term * M - learning_rate * J
@@ -117,6 +134,16 @@ A new moment retains a share of the old one, and the gradient at the current par
 update_params(ls_of_params, Ms): list; the new [Wh, bh, Wo, bo]
 Each parameter moves by its moment, which already points downhill.
 >>> [P + M for P, M in zip(ls_of_params, Ms)]
+
+train(X, T, ls_of_params, momentum_term, learning_rate, nb_of_iterations): array; the losses before the first \
+and after each iteration, (nb_of_iterations + 1,)
+The moments start at 0; each iteration updates the moments, then the parameters, and appends the loss.
+>>> Ms = [0 * P for P in ls_of_params]; losses = [loss(nn(X, *ls_of_params), T)]
+>>> for iteration in range(nb_of_iterations):
+>>>     Ms = update_momentum(X, T, ls_of_params, Ms, momentum_term, learning_rate)
+>>>     ls_of_params = update_params(ls_of_params, Ms)
+>>>     losses.append(loss(nn(X, *ls_of_params), T))
+>>> np.array(losses)
 """)
 
 
@@ -166,6 +193,12 @@ LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]],
 """Values of z that reveal clipping. Their exponentials are finite in float32."""
 
 PARAMETERS = ("Wh", "bh", "Wo", "bo")
+
+F = Formula("np.sum(np.exp(theta / 2)) + np.sin(theta[0] + 2 * theta[-1])")
+"""The function to differentiate."""
+
+STEEPNESS = 1e8
+"""A factor of inputs that makes numerical derivatives by the weights wrong."""
 
 
 def arguments_of(task: Task, case: int) -> dict:
@@ -222,7 +255,32 @@ def arguments_of(task: Task, case: int) -> dict:
         "ls_of_params": parameters,
         "Ms": [rng.normal(size=P.shape) * size for P in parameters],
     }
+    values |= _other_arguments(rng, case, shape=CASES[case].shape)
+    if is_large and task.name == "train":  # large steps would overflow
+        values["X"] = values["X"] / 100
+    elif task.name == "nn_predict":
+        values |= _decisive(**values)
     return {name: values[name] for name in task.arguments}
+
+
+def _other_arguments(rng, case, shape):
+    """Draw the arguments of `one_hot`, `numerical_gradient` and `train`."""
+    N, _, H, O = shape
+    return {
+        "f": F,
+        "theta": rng.normal(size=H + O),
+        "eps": np.array(CASES[case].rate),
+        "t": np.append(rng.integers(0, 2, N - 1), 1),
+        "nb_of_iterations": np.array(2 + case % 3),
+    }
+
+
+def _decisive(X, Wh, bh, Wo, bo, **_):
+    """Change parameters so that each row has a probability above 1/2, and the classes differ."""
+    Wh = 2 * Wh
+    Wo = 20 * Wo
+    means = functions()["hidden_activations"](X, Wh, bh).mean(axis=0) @ Wo
+    return {"Wh": Wh, "Wo": Wo, "bo": 4 * bo - 0.8 * means}
 
 
 PRECISION = 1e-5
@@ -323,12 +381,16 @@ def _difference_of_lists(value, expected, precision):
     if parts is None:
         return f"the result is {type_in_words(value)}, but {requirement}"
     if len(parts) != len(expected):
-        return f"the result is {len(parts)} parts, but {requirement}"
+        return f"the result has {parts_in_words(len(parts))}, but {requirement}"
     number = 0
     while is_right(parts[number], expected[number], "bias", precision):
         number += 1
     words = difference(parts[number], expected[number], "bias", precision)
     return f"in part {number} of the list, {words}"
+
+
+def parts_in_words(count: int) -> str:
+    return "1 part" if count == 1 else f"{count} parts"
 
 
 def type_in_words(value) -> str:
