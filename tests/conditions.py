@@ -35,6 +35,7 @@ LIMITS = {
     "convert: rows": "vecprop.app.converting.ROWS",
     "copy: bytes of a bucket": "vecprop.train.blocks.sources.BUCKET",
     "copy: rows of a chunk": "vecprop.train.blocks.sources.CHUNK",
+    "command: folds": "vecprop.app.training.splitting.FOLDS",
     "demo: starts": "vecprop.learn.demo.STARTS",
     "demo: starts with patience": "vecprop.learn.demo.PATIENT_STARTS",
     "drift: digests": "vecprop.tables.explaining.column_notes.MAX_DIGESTS",
