@@ -14,7 +14,7 @@ from ...optimize.settings import EngineName
 from ..members import Data, Member, PartialResults, TrainingResults
 from ..progress import Progress
 from ..run import saved_on_failure
-from .bundles import Bundle, SharedData, Workers, bundles_of, results_of, train_bundle
+from .bundles import Workers, bundles_of, results_of, train_bundle
 from .local import Monitor, Population
 
 GIVE = {
@@ -129,15 +129,14 @@ def train_population(
             part = population.train(groups, monitor)
             joint.add(part if moments else part.without_moments())
         else:
-            bundles, shared = bundles_of(population, groups, moments)
-            joint.add(train_remote(workers, bundles, shared, population, monitor))
+            joint.add(train_remote(workers, population, groups, monitor))
         monitor.end()
     results = TrainingResults(joint.groups, joint.others)
     if monitor.error is not None and all(
         result.reason != "interrupted" for result in results
     ):
         # it arrived after the last member finished, so no result records it
-        raise KeyboardInterrupt
+        raise monitor.error
     return results
 
 
@@ -164,12 +163,12 @@ def require_method(name: str, value, method: str):
 
 def train_remote(
     workers: Workers,
-    bundles: Sequence[Bundle],
-    shared: SharedData,
     population: Population,
+    groups: list[list[int]],
     monitor: Monitor,
 ) -> PartialResults:
     """Train bundles of members on workers, and return the results."""
+    bundles, shared = bundles_of(population, groups, monitor.moments)
     joint = PartialResults([], {})
     arriving = results_of(workers, train_bundle, bundles, shared)
     with monitor, closing(arriving):
