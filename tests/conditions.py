@@ -89,6 +89,7 @@ LIMITS = {
     "stream: least sample": "vecprop.tables.streaming.memory_plan.MIN_SAMPLED",
     "texts: rows": "vecprop.tables.encoding.texts.MAX_ROWS",
     "texts: words": "vecprop.tables.encoding.texts.MAX_WORDS",
+    "threads: helpers": "vecprop.system.threads._helpers",
     "threads: seconds between polls": "vecprop.system.threads.POLL_INTERVAL",
     "blocks: few": "vecprop.train.blocks.FEW_BLOCKS",
     "version of scikit-learn": "sklearn.__version__",
@@ -97,13 +98,14 @@ LIMITS = {
 """Where each limit is defined. Tests lower limits, so that few rows are large data."""
 
 STEPS = {
+    "drawing the demo": "vecprop.learn.demo.draw",
     "drawing columns": "vecprop.tables.evaluation.report.columns",
     "judging": "vecprop.app.training.job.judgements",
     "measuring": "vecprop.app.training.job.TrainingJob.measure",
     "refitting": "vecprop.tables.classifier.TabularClassifier.refit",
     "writing the page": "vecprop.app.training.job.page_of",
 }
-"""The steps of `vecprop train` that tests interrupt."""
+"""The steps of commands that tests interrupt or skip."""
 
 EMPTY_PICTURE = 'viewBox="0 0 1 1"</style></defs></svg>'
 
@@ -157,7 +159,7 @@ def products_by(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Non
 
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable], None]:
-    """Return a function that replaces a step of `vecprop train` by an action."""
+    """Return a function that replaces a step of a command by an action."""
 
     def act(step: str, action: Callable[[], Any]) -> None:
         monkeypatch.setattr(STEPS[step], lambda *arguments, **settings: action())
@@ -200,6 +202,23 @@ def without_package(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setitem(sys.modules, package, None)
 
     return hide
+
+
+class Killed(BaseException):
+    """The end of the program, as far as it can see."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Kill the program when it puts the file with this number in its place."""
+    numbers = count()
+    rename = os.replace
+
+    def replace(unfinished: Any, target: Any) -> None:
+        if next(numbers) == number:
+            raise Killed
+        rename(unfinished, target)
+
+    monkeypatch.setattr("vecprop.files.atomic.os.replace", replace)
 
 
 @contextmanager

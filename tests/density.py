@@ -199,7 +199,7 @@ def density(folders: list[Path]) -> dict[str, float]:
 
 
 def imported_names(tree: ast.AST) -> Iterator[str]:
-    """Yield the full names that a module imports."""
+    """Yield the full names that a module imports or replaces."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -207,6 +207,19 @@ def imported_names(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 yield f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Call) and is_import_by_text(node.func):
+            for argument in node.args:
+                if isinstance(argument, ast.Constant):
+                    yield str(argument.value)
+
+
+def is_import_by_text(function: ast.expr) -> bool:
+    """Return whether a called function imports or replaces what a text names."""
+    if isinstance(function, ast.Name):
+        return function.id == "import_module"
+    return isinstance(function, ast.Attribute) and (
+        function.attr in REPLACEMENTS | {"import_module"}
+    )
 
 
 def is_module(name: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from killing import Killed, kill_at
+from conditions import Killed, kill_at
 from sampled import sampled
 from vecprop import TabularClassifier, read_table
 

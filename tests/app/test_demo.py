@@ -52,10 +52,10 @@ def test_the_demo_writes_a_page_with_plots(tmp_path):
         assert left_over not in page
 
 
-def test_another_seed_gives_other_results(vecprop, monkeypatch, limit):
+def test_another_seed_gives_other_results(vecprop, at_step, limit):
     limit("demo: starts", 3)
     limit("demo: starts with patience", 2)
-    monkeypatch.setattr("vecprop.learn.demo.draw", lambda story, out: None)
+    at_step("drawing the demo", lambda: None)
     done = vecprop("demo", "--out", "there", "--seed", 3)
     assert "100 of 100 points correct" in done.stdout
     assert "69.474040" not in done.stdout

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from killing import Killed, kill_at
+from conditions import Killed, kill_at
 from related_tables import HARMLESS, PANELS, tables, target_of
 
 QUICK = [

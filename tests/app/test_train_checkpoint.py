@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from killing import Killed, kill_at
+from conditions import Killed, kill_at
 from shared_commands import FAST
 from vecprop.app.training.job import TrainingJob
 from vecprop.tables.error import Note

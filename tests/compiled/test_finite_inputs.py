@@ -1,7 +1,6 @@
 """Nonfinite numbers in X are named, even if X is checked only after the gradient is not finite."""
 
 import contextlib
-import importlib
 
 import numpy as np
 import pytest
@@ -9,9 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vecprop as vp
-
-# vecprop.train is the function
-compiled = importlib.import_module("vecprop.train.compiled")
 
 
 @pytest.fixture(autouse=True)

@@ -242,14 +242,14 @@ def test_only_finite_numbers_are_accepted(F, rows, monkeypatch, limit):
                 NETWORK._batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)
 
 
-def test_large_inputs_are_validated_if_threads_cannot_start(monkeypatch):
+def test_large_inputs_are_validated_if_threads_cannot_start(monkeypatch, limit):
     """Threads cannot start while Python shuts down."""
 
     def refuse(*arguments):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
-    monkeypatch.setattr("vecprop.system.threads._helpers", refuse)
+    limit("threads: helpers", refuse)
     X, t = np.zeros((2**21 + 5, 2)), np.zeros(2**21 + 5, int)
     assert NETWORK._batch(THETA, X, t).X is X
     with pytest.raises(

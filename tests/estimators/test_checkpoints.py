@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from killing import Killed, kill_at
+from conditions import Killed, kill_at
 from models import fresh as unfitted
 from vecprop import (
     Checkpoint,

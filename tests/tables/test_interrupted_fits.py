@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from killing import Killed, kill_at
+from conditions import Killed, kill_at
 from models import fresh as unfitted
 from vecprop import Checkpoint, TabularClassifier, TabularRegressor, load, save
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from conditions import current_limit, full_disk
+from conditions import Killed, current_limit, full_disk
 from fits import Cube, require_same
-from killing import Killed
 from sampled import sampled
 from vecprop.files.checkpoint import store
 from vecprop.files.model_file import information

@@ -10,9 +10,8 @@ from test_bundles import Elsewhere
 
 import alike_members as of
 import vecprop as vp
-from conditions import full_disk
+from conditions import Killed, full_disk, kill_at
 from fits import Cube
-from killing import Killed, kill_at
 from sampled import sampled
 from vecprop.extend import Progress
 from vecprop.files.checkpoint import identity, store

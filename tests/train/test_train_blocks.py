@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from conditions import Killed
 from fits import require_same
-from killing import Killed
 from vecprop.core.counter_rng import permutation
 from vecprop.system.threads import limit_threads
 from vecprop.train.blocks.windows import CheckedBlocks, Windows
