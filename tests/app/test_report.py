@@ -254,8 +254,8 @@ def test_the_worst_rows_have_line_numbers(made):
             truth, predicted, error = re.findall(
                 rf"line {line} (\S+) (\S+) (\S+) ", page
             )[0]
-            assert float(truth) == pytest.approx(trained.truth[place], abs=0.01)
-            assert float(predicted) == pytest.approx(trained.predicted[place], abs=0.01)
+            assert float(truth) == pytest.approx(trained.truth[place], abs=0.05)
+            assert float(predicted) == pytest.approx(trained.predicted[place], abs=0.05)
             assert Decimal(truth) - Decimal(predicted) == Decimal(error)
         else:
             chance = trained.predicted[np.arange(len(row)), trained.truth]

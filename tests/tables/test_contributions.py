@@ -195,7 +195,7 @@ def test_explanations_show_the_values_of_the_table(regressor, tmp_path):
     title, names, *rows, last = repr(first).splitlines()
     assert (
         title
-        == f"line 2: price is {first.explained:.4g}, compared with {first.base:.4g} on"
+        == f"line 2: price is {first.explained:#.4g}, compared with {first.base:.4g} on"
         " average"
     )
     assert names.split("  ")[0] == "column"

@@ -21,8 +21,10 @@ from .encoding.column import first_of
 from .ensemble.calibration import (
     Residuals,
     best_shares,
+    extended,
     score_of,
     stabilized,
+    union,
     with_linear,
 )
 from .ensemble.ensemble import Calibration, Ensemble, TrainingRows, Unseen, out_of_fold
@@ -63,7 +65,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     numbers. Half of the networks also receive a piecewise linear encoding of numbers.
     The default settings were chosen for accuracy on many small tables; see
     docs/tables.md. Targets are standardized for training, and predictions are clipped
-    to the range of the targets.
+    to the range of the targets, or a wider range if linear models extrapolate well.
 
     Parameters
     ----------
@@ -94,8 +96,9 @@ class TabularRegressor(RegressorMixin, TableModel):
     target_reading_ : NumberReading
         The number format of a text target.
     range_, targets_ : tuple of float and object
-        The smallest and the largest target, which bound predictions, and the
-        standardization of the targets.
+        The bounds of predictions, and the standardization of the targets. The bounds
+        are the smallest and the largest target, or wider if linear models extrapolate
+        well.
     residuals_ : Residuals
         The residuals of each network's out-of-fold predictions.
     out_of_fold_ : ndarray (N,) or (N, L)
@@ -317,9 +320,25 @@ class TabularRegressor(RegressorMixin, TableModel):
         for means_of_fold in zip(*means_by_view, strict=True):
             indices, _ = means_of_fold[0]
             average = ensemble.average([means for _, means in means_of_fold])
-            predicted = self._in_units(average[:, 0]) * rows.exposure[indices]
-            averages.append((indices, predicted))
-        return ensemble, averages
+            averages.append((indices, average[:, 0]))
+        linear_share = sum(shares[len(ensemble.nonlinear) :])
+        self.range_ = extended(
+            self.range_,
+            rows.T[:, 0],
+            averages,
+            rows.weight,
+            margin=linear_share * (self.range_[1] - self.range_[0]) / 2,
+        )
+        unseen_in_units = []
+        for indices, average in averages:
+            predicted = self._in_units(average) * rows.exposure[indices]
+            unseen_in_units.append((indices, predicted))
+        return ensemble, unseen_in_units
+
+    def _copy_calibration(self, original: Any, outcome, learner):
+        super()._copy_calibration(original, outcome, learner)
+        if not self._has_heads:
+            self.range_ = union(self.range_, original.range_)
 
     @property
     def _level(self) -> float:

@@ -173,8 +173,8 @@ class SharedSettings(ColumnSettings):
         The number of networks in each view, at least 2. Each network leaves out a
         different fold of the rows. "auto" is 8 below 2,500 rows, 6 below 20,000 rows,
         and otherwise 4. There are two views: both contain standardized numbers and
-        ranks, and one also contains a piecewise linear encoding. If linear models
-        reduce the validation loss, they form a third view.
+        ranks, and one also contains a piecewise linear encoding. Linear models
+        of these inputs form two more views if they reduce the validation loss.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"
@@ -240,8 +240,9 @@ class SharedSettings(ColumnSettings):
         tables.
     ensemble_ : Ensemble
         The networks. Each view in ``ensemble_.views`` has a ``network``, the parameters
-        ``thetas``, (M, P), and a ``share`` of the prediction. The view "linear", if
-        any, contains linear models and their ``penalty``.
+        ``thetas``, (M, P), and a ``share`` of the prediction. The views
+        "linear_pieces" and "linear", if any, contain linear models and their
+        ``penalty``.
     loss_curves_, validation_loss_curves_ : list of list of float
         The loss of each network after each epoch, and the validation loss before
         training and after each epoch. Networks with the piecewise linear encoding come

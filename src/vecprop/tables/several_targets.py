@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from ..core import BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy
 from .encoding.tags import Tags
+from .ensemble.calibration import union
 from .ensemble.ensemble import (
     Calibration,
     Ensemble,
@@ -187,6 +188,8 @@ class SeveralTargets:
             learned = _learned_attributes(model)
             for name in from_unseen & head.learned.keys():
                 learned[name] = head.learned[name]
+            if not self.is_classifier:
+                learned["range_"] = union(learned["range_"], head.learned["range_"])
             refitted.append(replace(head, learned=learned))
         return refitted
 

@@ -27,6 +27,7 @@ from .ensemble.ensemble import (
     TrainingRows,
     Unseen,
     ViewFit,
+    linear_views,
     train_fits,
 )
 from .error import (
@@ -285,8 +286,12 @@ class TableModel(SharedSettings):
         plan = model._plan(X, y, self.encoder_, **names)
         fit = plan.fit
         views = list(map(fit.like, self.ensemble_.nonlinear))
-        penalties = [view.penalty for view in self.ensemble_.views if view.penalty]
-        fit = replace(fit, views=views, penalties=penalties)
+        linear = []
+        for view in self.ensemble_.views:
+            if view.penalty is not None:
+                linear_view = fit._view(view.view)
+                linear.append(replace(linear_view, penalties=[view.penalty]))
+        fit = replace(fit, views=views, linear=linear)
         count = len(fit.rows.T)
         if fit.stream is not None:
             count = fit.stream.rows
@@ -430,6 +435,7 @@ class TableModel(SharedSettings):
             ),
             source.seed,
             stream=source.stream,
+            linear=linear_views(views),
         )
         if self.metric is not None:
             if source.stream is not None or learner is not self:

@@ -11,10 +11,11 @@ from numpy import ndarray
 
 from ..kinds.kinds import Kind
 
-View = Literal["pieces", "standardised", "linear"]
+View = Literal["pieces", "standardised", "linear_pieces", "linear"]
 """The inputs of a network. "pieces" has all inputs. "standardised" lacks the piecewise
-linear encoding of numbers and the indicators of target-encoded categories. "linear" has
-the same inputs as "standardised", and its networks have no hidden layers.
+linear encoding of numbers and the indicators of target-encoded categories.
+"linear_pieces" and "linear" have the same inputs, and their networks have no hidden
+layers.
 """
 VIEWS: tuple[View, ...] = ("pieces", "standardised")
 """The views that are encoded."""

@@ -17,12 +17,9 @@ from ..error import TableError
 from ..kinds.values import category_name
 from .ensemble import MIN_PROBABILITY, temperature_scaled
 
-LINEAR_ROWS = 2
-"""Pseudo-count prior for the weight of a classifier's linear models."""
-GAIN_OF_AVERAGES = 0.03
-"""The assumed decrease of the networks' loss when the networks of all folds are
-averaged, relative to the loss. Out-of-fold predictions lack this decrease. Linear
-models of different folds are too similar for a decrease.
+LARGEST_GAIN = 0.03
+"""The largest assumed decrease of the networks' loss when the networks of all folds are
+averaged, relative to the loss.
 """
 SMALLEST_SHARE = 0.05
 """Linear models with a smaller weight are left out."""
@@ -116,7 +113,7 @@ def likeliest_shares(
         return float(np.average(losses, weights=counts[: len(p)]))
 
     shares = best_shares(list(np.hstack([p_of_networks, prior])), log_loss)
-    return with_linear(shares, p_of_classes, log_loss, LINEAR_ROWS / rows)
+    return with_linear(shares, p_of_classes, log_loss)
 
 
 def best_shares(
@@ -160,32 +157,87 @@ def with_linear(
     shares: list[float],
     predictions: Sequence[ndarray],
     loss: Callable[[ndarray], float],
-    prior: float = 0.0,
 ) -> list[float]:
     """Return the weights of all predictions, given the weights without the linear models, which come last, if any.
 
-    The prior favors a weight of ½. Its strength is relative to the loss.
+    The average of the networks of all folds has a smaller loss than each network, but
+    out-of-fold predictions lack this decrease. It is estimated by the decrease when
+    views are averaged. Linear models of different folds are too similar for a decrease.
 
     Examples
     --------
     >>> networks, linear, truth = np.zeros(3), np.full(3, 4.0), np.full(3, 3.0)
     >>> np.round(with_linear([1.0], [networks, linear], lambda Y: np.mean((Y - truth) ** 2)), 3).tolist()
-    [0.254, 0.746]
+    [0.25, 0.75]
     """
-    if len(predictions) == len(shares):
-        return shares
-    networks = np.tensordot(shares, predictions[:-1], axes=1)
-    change = predictions[-1] - networks
-    gain = GAIN_OF_AVERAGES * loss(networks)
+    networks = predictions[: len(shares)]
+    average = np.tensordot(shares, networks, axes=1)
+    gain = float(np.mean(list(map(loss, networks)))) - loss(np.mean(networks, axis=0))
+    gain = min(gain, LARGEST_GAIN * loss(average))
+    count = len(shares)
+    for linear in predictions[count:]:
+        share_of_networks = sum(shares[:count])
+        share = share_of_linear(average, linear, loss, gain=gain * share_of_networks**2)
+        average = average + share * (linear - average)
+        shares = np.append((1 - share) * np.array(shares), share).tolist()
+    return shares
 
-    def penalized(share: float) -> float:
-        penalty = gain * (1 - share) ** 2 + prior * np.log(share * (1 - share))
-        return _loss_of_share(loss, networks, change, share) - penalty
 
-    share = best_share(penalized)
+def share_of_linear(
+    average: ndarray, linear: ndarray, loss: Callable[[ndarray], float], gain: float
+) -> float:
+    """Return the weight of linear models in addition to an average with an expected gain."""
+    change = linear - average
+    share = best_share(
+        lambda share: (
+            _loss_of_share(loss, average, change, share) - gain * (1 - share) ** 2
+        )
+    )
     if share < SMALLEST_SHARE:
-        share = 0.0
-    return np.append((1 - share) * np.array(shares), share).tolist()
+        return 0.0
+    return share
+
+
+def extended(
+    range_: tuple[float, float],
+    T: ndarray,
+    unseen: Sequence[tuple[ndarray, ndarray]],
+    weight: ndarray | None,
+    margin: float,
+) -> tuple[float, float]:
+    """Extend a range of predictions by a margin at the ends where limits would not reduce squared errors.
+
+    The limits are the ends of the targets in the other folds.
+
+    Examples
+    --------
+    >>> T = np.array([0.0, 0.0, 1.0, 2.0])
+    >>> unseen = [(np.array([0, 3]), np.array([-0.2, 1.8])), (np.array([1, 2]), np.array([-0.1, 1.0]))]
+    >>> extended((0.0, 2.0), T, unseen, weight=None, margin=0.5)
+    (0.0, 2.5)
+    """
+    low, high = range_
+    gain_below = gain_above = 0.0
+    for indices, Y in unseen:
+        T_outside = np.delete(T, indices)
+        clipped = np.clip(Y, T_outside.min(), T_outside.max())
+        gains = (clipped - T[indices]) ** 2 - (Y - T[indices]) ** 2
+        if weight is not None:
+            gains = gains * weight[indices]
+        gain_below += gains[clipped > Y].sum()
+        gain_above += gains[clipped < Y].sum()
+    if gain_below > 0:
+        low -= margin
+    if gain_above > 0:
+        high += margin
+    return low, high
+
+
+def union(
+    first: tuple[float, float], second: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the smallest range that contains two ranges."""
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 QUANTILES = 200

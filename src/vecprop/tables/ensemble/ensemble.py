@@ -72,7 +72,7 @@ class Networks:
 class Ensemble:
     """Networks whose predictions are averaged. Each view has one network per fold, in the order of the folds.
 
-    The last view can contain linear models.
+    The last views can contain linear models.
     """
 
     views: list[Networks]
@@ -258,6 +258,10 @@ class ViewFit:
     networks: list[Network]
     training: Training
     stage: int = 1
+    penalties: Sequence[float] = ()
+    """The candidates for the penalty of linear models, which do not use the hidden
+    layers of the networks. A refit has the penalty of the original model.
+    """
 
     def trained(
         self, ensemble: int, results: Iterable[TrainingResult], share: float
@@ -310,17 +314,15 @@ class EnsembleFit:
     rows: TrainingRows
     seed: int
     stream: StreamedRows | None = None
-    penalties: Sequence[float] = tuple(PENALTIES)
-    """The candidates for the penalty of linear models. A refit has at most one, the
-    penalty of the original model.
-    """
+    linear: Sequence[ViewFit] = ()
+    """The views of linear models."""
     metric: Callable[[ndarray, ndarray], float] | None = None
     """A function from rows and the networks' predictions of them to a score."""
 
     @property
     def is_refit(self) -> bool:
         """Whether networks are trained on all rows."""
-        return len(self.penalties) < 2
+        return all(len(view.penalties) == 1 for view in self.linear)
 
     def members(self) -> list[Member]:
         """Return the members by ensemble, view and fold. They are validated on their held-out rows."""
@@ -408,7 +410,7 @@ class EnsembleFit:
 
     def like(self, networks: Networks) -> ViewFit:
         """Return the fit of a view, for networks with the hidden layers of trained networks."""
-        view = self._view(networks)
+        view = self._view(networks.view)
         hidden_layers = networks.network.layers[:-1]
         untrained = []
         for network in view.networks:
@@ -416,10 +418,10 @@ class EnsembleFit:
             untrained.append(Network(network.inputs, layers, network.loss_function))
         return replace(view, networks=untrained, stage=networks.stage)
 
-    def _view(self, networks: Networks) -> ViewFit:
-        """Return the fit of the networks' view."""
-        views = {view.view: view for view in self.views}
-        return views.get(networks.view, self.views[-1])
+    def _view(self, name: View) -> ViewFit:
+        """Return the fit of a view."""
+        views = {view.view: view for view in [*self.views, *self.linear]}
+        return views.get(name, self.views[-1])
 
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
         """Return the ensembles of the trained members, and raise an error if all members diverged or none was trained.
@@ -458,19 +460,28 @@ class EnsembleFit:
         return Outcome(ensembles, folds, unseen, used_results, others)
 
     def linear_networks(self, folds: ndarray) -> list[Networks]:
-        """Return linear models of the last view, or [] if the table is large or the loss is not smooth."""
-        view = self.views[-1]
+        """Return linear models of each view, except of large views or if the loss is not smooth."""
+        networks = []
+        for view in self.linear:
+            network = view.networks[0]
+            is_smooth = isinstance(
+                network.loss_function,
+                SoftmaxCrossEntropy | BinaryCrossEntropy | SquaredError,
+            )
+            if is_smooth and len(view.X) * network.inputs <= MAX_LINEAR:
+                networks.append(self._linear(view, folds))
+        return networks
+
+    def _linear(self, view: ViewFit, folds: ndarray) -> Networks:
+        """Return linear models of a view."""
         network = view.networks[0]
         loss = network.loss_function
-        has_classes = isinstance(loss, SoftmaxCrossEntropy | BinaryCrossEntropy)
-        is_smooth = has_classes or isinstance(loss, SquaredError)
-        is_small = len(view.X) * network.inputs <= MAX_LINEAR
-        if not (is_smooth and is_small and self.penalties):
-            return []
         rows = self.rows
         T = rows.T
-        if has_classes:
+        tolerance = 5e-4
+        if not isinstance(loss, SquaredError):
             T = T.round()  # without label smoothing
+            tolerance = 2e-3  # numbers can have much smaller losses than classes
         weight = np.ones(len(T)) if rows.weight is None else rows.weight
         is_trained = rows.is_trained(folds[:, None]) | self.is_refit
         search = LinearSearch(
@@ -479,20 +490,16 @@ class EnsembleFit:
             loss,
             weights=weight / weight.sum(),
             is_trained=is_trained,
-            coefficients=np.zeros((len(folds), network.outputs, network.inputs + 1)),
-            # Numbers can have much smaller losses than classes.
-            tolerance=2e-3 if has_classes else 5e-4,
+            tolerance=tolerance,
         )
-        thetas, penalty = search.fit(self.penalties)
-        return [
-            Networks(
-                Network(network.inputs, network.layers[-1:], loss),
-                thetas,
-                "linear",
-                view.inputs,
-                penalty=penalty,
-            )
-        ]
+        thetas, penalty = search.fit(view.penalties)
+        return Networks(
+            Network(network.inputs, network.layers[-1:], loss),
+            thetas,
+            view.view,
+            view.inputs,
+            penalty=penalty,
+        )
 
     def _raise_no_networks(self, results: Sequence[TrainingResult]):
         if any(result.reason == "interrupted" for result in results):
@@ -528,12 +535,22 @@ class EnsembleFit:
             return at_epochs_of_others(
                 curves, validation_rows, network.loss_function, self.rows
             )
-        X = self._view(networks).X
+        X = self._view(networks.view).X
         unseen = []
         for indices, theta in zip(validation_rows, networks.thetas, strict=True):
             # Each network predicts at one epoch, so the axis J has length 1.
             unseen.append((indices, _predicted(network, theta, X, indices)[:, None]))
         return unseen
+
+
+def linear_views(views: Sequence[ViewFit]) -> list[ViewFit]:
+    """Return the views of linear models, given the views of networks."""
+    pieces, standardised = views
+    linear = []
+    if len(pieces.inputs) > len(standardised.inputs):
+        linear.append(replace(pieces, view="linear_pieces", penalties=PENALTIES))
+    linear.append(replace(standardised, view="linear", penalties=PENALTIES))
+    return linear
 
 
 def largest_complete_set(is_good: ndarray) -> tuple[list[int], ndarray]:
@@ -571,13 +588,13 @@ def _predicted(
 
 
 def _columns(X: ndarray | Selection, count: int) -> ndarray:
-    """Return the inputs by column, followed by ones, (I + 1, N)."""
-    columns = np.ones((count + 1, len(X)))
+    """Return the inputs by column, (I, N)."""
+    columns = np.empty((count, len(X)), np.float32)
 
     def fill(rows: slice):
         indices = np.arange(rows.start, rows.stop)
         inputs: Any = rows_of(X, indices)
-        columns[:-1, rows] = inputs.T
+        columns[:, rows] = inputs.T
 
     by_blocks(fill, len(X), count)
     return columns
