@@ -354,10 +354,12 @@ def test_equal_seeds_and_pickles_give_equal_predictions(classifier):
 
 def test_all_table_types_give_equal_predictions(tmp_path, classifier):
     polars = pytest.importorskip("polars")
+    remote = type("RemoteFrame", (), {"collect": list})()
     with pytest.raises(
-        TableError, match=r"X is a LazyFrame, not a data frame: call its collect\(\)"
+        TableError,
+        match=r"X is a RemoteFrame, not a data frame: call its collect\(\)",
     ):
-        classifier.predict(polars.LazyFrame({"a": [1]}))
+        classifier.predict(remote)
     new = people(seed=1)
     expected = classifier.predict_proba(new)
     new.to_parquet(tmp_path / "new.parquet")

@@ -14,7 +14,7 @@ import pytest
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import limit_threads
 from vecprop.tables.reading.table_parts import TableParts
-from vecprop.tables.row_sources import streamed_table
+from vecprop.tables.row_sources import training_table
 from vecprop.tables.rows import Roles
 from vecprop.tables.streaming.memory_plan import require_room_for_text
 from vecprop.tables.streaming.streamed import Streamed, StreamedFolds
@@ -231,7 +231,7 @@ def test_streamed_quantiles_can_be_refitted(frame, folder, little):
     assert table.whole().rows == ROWS - 60
     anew = model.refit(folder, memory=little)
     names: dict[str, Any] = dict.fromkeys(("sample_weight", "groups", "time"))
-    larger: Any = streamed_table(model, folder, None, names, memory=little)
+    larger: Any = training_table(model, folder, None, names, memory=little)
     of_all = model.refit(larger.whole())
     np.testing.assert_array_equal(anew.ensemble_.theta, of_all.ensemble_.theta)
     assert f"refitted on {ROWS - 60} rows for" in anew.notes_[-1]

@@ -9,13 +9,13 @@ from numpy import ndarray
 from .error import TableError
 from .reading.frames import Frame
 from .rows import LearnedRows, Roles
+from .streaming.spooled_stream import local_table
 from .streaming.streamed import Streamed, StreamedRows
 
 
-def streamed_table(
-    model, X, y, names: dict[str, Any], memory: int | str | None
-) -> Streamed | None:
-    """Return files or a data set that do not fit into memory, or None for other tables."""
+def training_table(model, X, y, names: dict[str, Any], memory: int | str | None) -> Any:
+    """Return a table that training can read repeatedly, as a `Streamed` if it does not fit into memory."""
+    table, notes = local_table(X, memory, model._column_options)
     arrays = [
         setting for setting, name in names.items() if not isinstance(name, str | None)
     ]
@@ -38,7 +38,13 @@ def streamed_table(
         group=names["groups"],
         time=names["time"],
     )
-    return Streamed.of(X, roles, model._seed, memory, model._column_options, refusal)
+    streamed = Streamed.of(
+        table, roles, model._seed, memory, model._column_options, refusal
+    )
+    if streamed is None:
+        return table
+    streamed.row_notes.extend(notes)
+    return streamed
 
 
 def source_of(X: Any, names: dict[str, Any]) -> "FrameSource":

@@ -84,8 +84,8 @@ class TableEncoder(TransformerMixin, ColumnSettings):
 
         Parameters
         ----------
-        X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N,
-        I), path or list of paths
+        X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), Arrow
+        stream, array (N, I), path or list of paths
             The table without the target, or a file that `read_table` can read. Set the
             kind of a target column in a file to "ignore". The index of a data frame is
             not used.

@@ -56,7 +56,7 @@ from .reading.frames import (
     twice,
 )
 from .reading.table_parts import chunks_if_several, frames_of
-from .row_sources import source_of, streamed_table
+from .row_sources import source_of, training_table
 from .rows import LearnedRows, exposures
 from .settings import SharedSettings
 from .several_targets import (
@@ -188,8 +188,8 @@ class TableModel(SharedSettings):
 
         Parameters
         ----------
-        X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N,
-        I), path or list of paths
+        X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), Arrow
+        stream, array (N, I), path or list of paths
             The table, or the path of a file, folder or several files that `read_table`
             can read. The index of a data frame is used as a column if it has a name or
             contains other values than integers. A note reports this.
@@ -232,10 +232,8 @@ class TableModel(SharedSettings):
             Ctrl-C ends training early.
         """
         names = {"sample_weight": sample_weight, "groups": groups, "time": time}
+        X = training_table(self, X, y, names=names, memory=memory)
         table = {"X": X, "y": y, **names}
-        streamed = streamed_table(self, X, y, names=names, memory=memory)
-        if streamed is not None:
-            table = {"X": streamed}
         with progress_bar(
             "training", quiet=not self.verbose or self.progress is not None
         ) as show:
@@ -280,9 +278,7 @@ class TableModel(SharedSettings):
         check_is_fitted(self)
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
-        streamed = streamed_table(self, X, y, names=names, memory=memory)
-        if streamed is not None:
-            X = streamed
+        X = training_table(self, X, y, names=names, memory=memory)
         plan = model._plan(X, y, self.encoder_, **names)
         fit = plan.fit
         views = list(map(fit.like, self.ensemble_.nonlinear))

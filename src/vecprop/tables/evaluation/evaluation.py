@@ -189,8 +189,8 @@ def evaluate(
     model : TabularClassifier, TabularRegressor, or another fitted estimator
         The model. A classifier needs ``predict_proba``. Only tabular models have
         baselines, worst rows and reports.
-    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N,
-    I), path or list of paths
+    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), Arrow
+    stream, array (N, I), path or list of paths
         The rows, with a target column unless ``y`` is given.
     y : array (N,), optional
         The target of each row.

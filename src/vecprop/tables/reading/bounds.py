@@ -42,6 +42,17 @@ def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
         )
 
 
+def require_room_for_stream(size: int) -> None:
+    """Raise an error if the rows of a stream take too much of the free memory."""
+    free = available_memory() if size > SMALL else None
+    if free is not None and size > PART * free:
+        raise TableError(
+            f"The stream needs more than {size / 1e9:.2g} GB of memory, but"
+            f" {free / 1e9:.2g} GB are free: read it in chunks with read_chunks, or fit"
+            " with memory=."
+        )
+
+
 def require_room_for_members(path: Path) -> None:
     """Raise an error if the members of a zip file take too much memory."""
     with zipfile.ZipFile(path) as file:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 from ...system.threads import run_in_parallel, usable_threads
 from ..error import TableError, pandas
 from .arrow_files import with_index
+from .arrow_streams import is_stream
 from .delimited import require_columns, require_distinct
 from .file_lists import is_path
 from .reading import Frame, is_dataset, read_table
@@ -30,8 +31,8 @@ def as_frame(
 
     Parameters
     ----------
-    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N,
-    I), path or list of paths
+    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), Arrow
+    stream, array (N, I), path or list of paths
         The table. Dask data frames are loaded into memory. Paths and data sets are read
         with `read_table`; values of text files stay text. The columns of an array are
         named x0, x1, … Index levels of a data frame become its first columns, unless
@@ -40,8 +41,8 @@ def as_frame(
     Raises
     ------
     TableError
-        If two columns have the same name, a file is not a table, or the table is a dict
-        or a lazy frame.
+        If two columns have the same name, a file is not a table, or the table is a
+        dict.
     ValueError
         If an array does not have two axes.
 
@@ -52,7 +53,7 @@ def as_frame(
     0  1.0  0.0
     1  0.0  1.0
     """
-    if is_path(table) or is_dataset(table):
+    if is_path(table) or is_dataset(table) or is_stream(table):
         table = read_table(table, as_text=True, target=target, classes=classes)
     elif _is_of_dask(table):
         table = table.compute()
@@ -123,7 +124,7 @@ def _as_text(value) -> str:
 
 def has_names(table) -> bool:
     """Return whether a table has column names: a data frame or a path, not an array."""
-    if is_path(table) or is_dataset(table) or _is_of_dask(table):
+    if is_path(table) or is_dataset(table) or is_stream(table) or _is_of_dask(table):
         return True
     return isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
 

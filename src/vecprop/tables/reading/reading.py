@@ -16,6 +16,7 @@ from ...system.extras import imported
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
+from .arrow_streams import frame_of_stream, is_stream, tables_of_stream
 from .arrow_text import typed_column
 from .bounds import CELL, require_room, require_room_for_workbook
 from .delimited import (
@@ -155,7 +156,7 @@ def read_table(
 
     Parameters
     ----------
-    path : path, list of paths, or Dataset (pyarrow)
+    path : path, list of paths, Dataset (pyarrow) or Arrow stream
         A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``,
         ``.feather``, ``.ipc``), an Excel workbook (``.xlsx``), or a text file with
         column names and one line per row. ``-`` is standard input. Only the first sheet
@@ -203,6 +204,8 @@ def read_table(
         with arrow_files.one_line_errors(named):
             table = cast(Any, path).to_table()
         return _checked(arrow_files.as_frame(named, table), named)
+    if is_stream(path):
+        return _checked(frame_of_stream(tables_of_stream(path)), Path("The stream"))
     with _files(path) as (files, named):
         suffix = files[0].suffix.lower()
         if suffix in PARQUET | ARROW:
@@ -287,7 +290,7 @@ def read_chunks(
 
     Parameters
     ----------
-    path : path, list of paths, or Dataset (pyarrow)
+    path : path, list of paths, Dataset (pyarrow) or Arrow stream
         See `read_table`.
     rows : int, default 100,000
         The largest number of rows in a chunk.
@@ -334,6 +337,11 @@ def chunks(
     if is_dataset(path):
         require_columns(cast(Any, path).schema.names, stored)
         yield from _arrow_parts(_batches(path, rows), rows, stored)
+        return
+    if is_stream(path):
+        named = Path("The stream")
+        tables = ((named, table) for table in tables_of_stream(path))
+        yield from _arrow_parts(tables, rows, stored)
         return
     with _files(path) as (files, named):
         suffix = files[0].suffix.lower()

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..error import TableError, pandas
 from . import arrow_files
+from .arrow_streams import is_stream
 from .file_lists import files_of, is_path
 from .frames import Frame, as_frame
 from .reading import is_dataset, may_be_in_parts, read_chunks
@@ -125,6 +126,8 @@ class TableParts:
 
     parts: Sequence[TablePart]
     names: list[str]
+    source: Any = None
+    """The table, whose temporary files exist as long as it does."""
 
     @classmethod
     def of(cls, table) -> "TableParts":
@@ -159,7 +162,7 @@ class TableParts:
         parts = [part for part in parts if part.rows]
         if not parts:
             raise TableError("The table has no rows.")
-        return cls(parts, list(schema.names))
+        return cls(parts, list(schema.names), table)
 
     def joined(self, most: int = JOINED) -> "TableParts":
         """Join small parts with their neighbors, up to a number of rows."""
@@ -234,5 +237,9 @@ def frames_of(
 
 def chunks_if_several(table) -> Iterator[Frame] | None:
     """Return a table's chunks, with unchanged text, if it has several files or can be read in parts."""
-    is_several = may_be_in_parts(table) or (is_path(table) and len(files_of(table)) > 1)
+    is_several = (
+        may_be_in_parts(table)
+        or is_stream(table)
+        or (is_path(table) and len(files_of(table)) > 1)
+    )
     return read_chunks(table, as_text=True) if is_several else None
