@@ -129,3 +129,89 @@ def test_worksheets_of_each_format_and_invalid_ones(vecprop, tmp_path):
         (("grade-worksheets", "empty"), "empty has no worksheets"),
     ):
         assert said in vecprop("learn", *arguments, code=2).stderr
+
+
+def test_a_class_without_a_list_of_names(vecprop, tmp_path):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "ps1.py").write_text(
+        "def error_output(Y, T):\n    return T - Y"
+    )
+    options = ("-o", "g.csv", "--only", "error_output")
+    assert vecprop("learn", "grade", ".", *options).stdout == "1 row in g.csv.\n"
+    (row,) = csv.DictReader((tmp_path / "g.csv").read_text().splitlines())
+    assert (row["name"], row["file"], row["points"]) == ("ada", "ada/ps1.py", "0")
+    summary = (tmp_path / "g-mistakes.csv").read_text()
+    assert summary.endswith("\n1,error_output,the sign is wrong\n")
+
+
+@pytest.mark.long
+def test_a_class_is_graded_and_continued(vecprop, tmp_path):
+    right = "def error_output(Y, T):\n    return Y - T\n"
+    wrong = right.replace("Y - T", "T - Y")
+    texts = {
+        "Ada Lovelace_17_file/ps1.py": right,
+        "Ada Lovelace_17_file/notes.py": "x = 1\n",
+        "ann/a.py": wrong,
+        "ann-lee.py": "import os\nos._exit(0)\n" + right,
+        "bob.md": "no code",
+        "zoé.ipynb": "{",
+        "stranger.py": wrong,
+        "__MACOSX/bob.py": right,
+    }
+    for name, text in texts.items():
+        path = tmp_path / "subs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "class.csv").write_text(
+        "name\nLovelace, Ada\n=1+1\nAnn\nAnn Lee\nBob\nZoe\n".replace(", ", " ")
+    )
+    command = ("learn", "grade", "subs", "--names", "class.csv", "-o", "g.csv")
+    command = (*command, "--only", "error_output")
+    assert vecprop(*command).stdout == "7 rows in g.csv.\n"
+    out = tmp_path / "g.csv"
+    content = out.read_text()
+    rows = list(csv.DictReader(content.splitlines()))
+    assert [(row["name"], row["file"], row["points"]) for row in rows] == [
+        ("Lovelace Ada", "Ada Lovelace_17_file/ps1.py", "1"),
+        ("'=1+1", "", "0"),
+        ("Ann", "ann/a.py", "0"),
+        ("Ann Lee", "ann-lee.py", "1"),
+        ("Bob", "bob.md", "0"),
+        ("Zoe", "zoé.ipynb", "0"),
+        ("", "stranger.py", "0"),
+    ]
+    notes = [row["notes"] for row in rows]
+    assert notes[0] == "Not graded: Ada Lovelace_17_file/notes.py."
+    assert notes[1] == "No file matches the name."
+    assert notes[3].startswith("The file ends its own process")
+    assert notes[6] == "The file matches no name, or several."
+    assert rows[2]["mistakes"] == "error_output: the sign is wrong"
+    summary = (tmp_path / "g-mistakes.csv").read_text().splitlines()
+    assert summary[:2] == [
+        "students,function,mistake",
+        "2,error_output,the sign is wrong",
+    ]
+    assert "<td>the sign is wrong</td>" in (tmp_path / "g-mistakes.html").read_text()
+    # a killed run leaves a part of a row; complete rows are not graded again
+    marked = content.replace("Ann Lee,ann-lee.py,1", "Ann Lee,ann-lee.py,7")
+    out.write_text(marked[: marked.index("stranger") + 3])
+    vecprop(*command, "--jobs", 2)
+    assert out.read_text() == marked
+    vecprop(*command, "--force")
+    assert out.read_text() == content
+
+
+def test_wrong_options_for_a_class(vecprop, tmp_path):
+    (tmp_path / "subs").mkdir()
+    for options, said in (
+        ((), "subs is a folder: give a CSV file with -o."),
+        (("-o", "g.csv", "--shape", "2-3-2"), "--shape grades one file"),
+        (("-o", "g.csv"), "subs has no submissions"),
+        (("-o", "g.txt"), ".csv"),
+        (("-o", "g.csv", "--only", "net"), "has no function 'net'"),
+    ):
+        assert said in vecprop("learn", "grade", "subs", *options, code=2).stderr
+    (tmp_path / "subs" / "a.py").write_text("")
+    (tmp_path / "g.csv").write_text("a,b\n")
+    said = vecprop("learn", "grade", "subs", "-o", "g.csv", code=2).stderr
+    assert "g.csv contains other columns" in said

@@ -26,6 +26,53 @@ Seconds = Annotated[
         min=0.1, max=86_400, help="CPU seconds for running the file, and for each call."
     ),
 ]
+Submitted = Annotated[
+    Path,
+    Argument(
+        metavar="FILE",
+        help=(
+            "A Python file, a notebook, or Markdown with Python; or a folder of"
+            " submissions."
+        ),
+    ),
+]
+Only = Annotated[
+    str | None,
+    Option(help="The functions to grade, such as softmax,loss; all by default."),
+]
+Hints = Annotated[
+    int, Option(min=0, max=3, help="The number of hints to show, out of three.")
+]
+Solution = Annotated[
+    bool, Option("--solution", help="Show the solutions of wrong functions.")
+]
+OtherShape = Annotated[
+    str | None,
+    Option(
+        help="Grade loss_and_gradient(theta, X, T) for a network of this shape instead."
+    ),
+]
+GradesFile = Annotated[
+    Path | None,
+    Option("-o", "--output", help="For a folder: the CSV file with the grades."),
+]
+ClassNames = Annotated[
+    Path | None, Option(help="For a folder: a CSV file with the names of the class.")
+]
+Jobs = Annotated[
+    int, Option(min=1, max=256, help="For a folder: the number of parallel processes.")
+]
+SecondsOrDefault = Annotated[
+    float | None,
+    Option(
+        min=0.1,
+        max=86_400,
+        help=(
+            "CPU seconds for running the file, and for each call; 5 by default, or 1"
+            " for a folder."
+        ),
+    ),
+]
 Memory = Annotated[
     int,
     Option(min=256, help="The memory limit of the process that runs the file, in MB."),
@@ -33,32 +80,27 @@ Memory = Annotated[
 
 
 def grade(
-    file: Path = Argument(
-        metavar="FILE", help="A Python file, a notebook, or Markdown with Python."
-    ),
-    only: str | None = Option(
-        None, help="The functions to grade, such as softmax,loss; all by default."
-    ),
-    hints: int = Option(
-        1, min=0, max=3, help="The number of hints to show, out of three."
-    ),
-    solution: bool = Option(
-        False, "--solution", help="Show the solutions of wrong functions."
-    ),
-    shape: str | None = Option(
-        None,
-        help=(
-            "Grade loss_and_gradient(theta, X, T) for a network of this shape instead."
-        ),
-    ),
+    file: Submitted,
+    only: Only = None,
+    hints: Hints = 1,
+    solution: Solution = False,
+    shape: OtherShape = None,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
-    seconds: Seconds = 5,
+    out: GradesFile = None,
+    names: ClassNames = None,
+    jobs: Jobs = 1,
+    seconds: SecondsOrDefault = None,
     memory: Memory = 2048,
     as_json: Json = False,
+    force: Force = False,
     debug: Debug = False,
 ):
     """Grade a student's functions, with hints on mistakes. The exit code is 5 unless all are correct.
+
+    For a folder, grade all submissions and write a row for each. If the CSV file
+    already has rows, the command continues. A summary of the mistakes is written to
+    files that end with -mistakes.csv and -mistakes.html.
 
     The file runs in a separate process, in an empty folder. The functions must have the
     names and arguments from the tutorial; see docs/learn.md.
@@ -67,7 +109,19 @@ def grade(
 
     Example: vecprop learn grade homework.py --shape 3-4-1 --activation tanh --loss
     squared_error
+
+    Example: vecprop learn grade submissions/ --names class.csv -o grades.csv --jobs 2
     """
+    functions = only.split(",") if only else None
+    if file.is_dir():
+        if out is None:
+            raise UsageError(f"{file} is a folder: give a CSV file with -o.")
+        if shape is not None:
+            raise UsageError("--shape grades one file: give a file.")
+        limits = (seconds or 1, memory)
+        options = {"functions": functions, "jobs": jobs, "force": force}
+        _grade_class(file, out, names, limits=limits, **options)
+        return
     from ...learn import grade_file
     from ...learn.sheet import network_of_shape
 
@@ -77,20 +131,52 @@ def grade(
         )
     with _usage():
         network = None if shape is None else network_of_shape(shape, activation, loss)
-        names = only.split(",") if only else None
         grades = grade_file(
-            file, names, network=network, hints=hints, seconds=seconds, megabytes=memory
+            file,
+            functions,
+            network=network,
+            hints=hints,
+            seconds=seconds or 5,
+            megabytes=memory,
         )
-    if as_json:
-        print(to_json(grades.to_dict()))
-    else:
-        show(str(grades))
-        if solution:
-            for grade in grades.values():
-                if not grade.right:
-                    show(f"\n{grade.name}, solution:\n{grade.solution()}")
+    _show_grades(grades, as_json, solution)
     if not grades.right:
         raise typer.Exit(WRONG_GRADIENT)
+
+
+def _show_grades(grades, as_json, solution):
+    if as_json:
+        print(to_json(grades.to_dict()))
+        return
+    show(str(grades))
+    for grade in grades.values():
+        if solution and not grade.right:
+            show(f"\n{grade.name}, solution:\n{grade.solution()}")
+
+
+def _grade_class(folder, out, names, *, functions, limits, jobs, force):
+    """Grade the submissions of a folder, and write a summary."""
+    from ...learn.class_grades import (
+        Settings,
+        submissions,
+        write_grades,
+        write_summary,
+    )
+    from ...learn.grading.grade import checked_names
+    from ...learn.sheet_files import names_of
+
+    require_ending(writable(out, force or out.exists()), "-o", ".csv")
+    with _usage():
+        settings = Settings(folder, checked_names(functions), *limits)
+        students = names_of(names) if names else []
+        plan = submissions(folder, list(dict.fromkeys(students)))
+        if not plan:
+            raise ValueError(f"{folder} has no submissions (.py, .ipynb or .md).")
+        if force:
+            out.unlink(missing_ok=True)
+        rows = write_grades(out, plan, settings, jobs)
+    write_summary(out, rows, settings)
+    print(f"{_counted(len(rows), 'row')} in {out}.")
 
 
 @contextmanager
@@ -156,7 +242,7 @@ def worksheet(
         writable(path, force, names)
     for path, content in files.items():
         path.write_text(content, encoding="utf-8")
-    print(f"{_worksheets(len(files))} in {out}.")
+    print(f"{_counted(len(files), 'worksheet')} in {out}.")
 
 
 def grade_worksheets(
@@ -202,20 +288,20 @@ def grade_worksheets(
             file.flush()
             count += 1
     if out is not None:
-        print(f"{_worksheets(count)} graded in {out}.")
+        print(f"{_counted(count, 'worksheet')} graded in {out}.")
 
 
-def _worksheets(count: int) -> str:
-    return "1 worksheet" if count == 1 else f"{count} worksheets"
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _plain(cell):
-    """Format a cell so that spreadsheets do not execute untrusted text, such as names, as a formula."""
+    """Format a cell without formulas, which a spreadsheet would execute."""
+    from ...learn.class_grades import plain_cell
+
     if isinstance(cell, float):
         return f"{cell:g}"
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{cell}"
-    return cell
+    return plain_cell(cell) if isinstance(cell, str) else cell
 
 
 def demo(

@@ -168,6 +168,11 @@ def _tasks(names, network=None):
         from .network_task import TASK
 
         return [TASK]
+    return [TASKS[name] for name in checked_names(names)]
+
+
+def checked_names(names: Sequence[str] | None) -> list[str]:
+    """Return the names of tutorial functions, all by default."""
     names = list(TASKS if names is None else names)
     for name in names:
         if name not in TASKS:
@@ -175,7 +180,7 @@ def _tasks(names, network=None):
                 f"The tutorial has no function {name!r}: choose from"
                 f" {', '.join(TASKS)}."
             )
-    return [TASKS[name] for name in names]
+    return names
 
 
 def _graded(functions, names, hints, network=None):

@@ -196,7 +196,8 @@ class StudentProcess:
         ).start()
         with suppress(queue.Empty):
             self.answers.get(timeout=STARTING)
-        answer = self._ask({**self.start, "only_definitions": self.only_definitions})
+        start = {**self.start, "only_definitions": self.only_definitions}
+        answer = self._ask(start, self.seconds)
         types = {"functions": dict, "unset": dict, "notes": list}
         is_valid = all(
             isinstance(answer.get(name), kind) for name, kind in types.items()
@@ -207,16 +208,17 @@ class StudentProcess:
         """Restart the process if it has ended, and send a request."""
         if self.process is None and self._load()["kind"] != "value":
             return _nothing("crash")
-        return self._ask(request)
+        # less time after endless functions
+        return self._ask(request, self.seconds / 4**self.endless)
 
-    def _ask(self, request):
+    def _ask(self, request, seconds):
         """Send a request and return the answer; end the process if it does not answer."""
         assert self.process
         assert self.process.stdin
         with suppress(OSError, ValueError):  # the process has ended
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        watch = _Watch(self.process.pid, self.seconds)
+        watch = _Watch(self.process.pid, seconds)
         kind = ""
         while not kind:
             try:
