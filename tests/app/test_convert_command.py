@@ -18,11 +18,6 @@ from sampled import sampled
 from vecprop import TabularClassifier, read_table
 
 
-@pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda number: None)
-
-
 @pytest.fixture
 def small_parts(limit):
     limit("convert: rows", 4)
