@@ -319,3 +319,15 @@ def test_sheets_written_as_code_are_graded(tmp_path, ending):
     )
     found, grades = graded_sheet(path, 30, 2048)
     assert [name for name, grade in grades.items() if grade.right] == ["Z1"]
+
+
+def test_a_printed_sheet_has_a_name_line_a_drawing_and_three_decimals():
+    sheet = learn.worksheet()
+    assert sum(value.array.size for value in sheet.blanks) == 30
+    page = written(sheet, ".html", solution=True)
+    assert "Name:" in page
+    assert page.count("<path") == 8
+    assert "1 row, " in page
+    decimals = re.findall(r"<td>-?\d+\.(\d{3,})</td>", page)
+    assert decimals
+    assert {len(digits) for digits in decimals} == {3}

@@ -78,9 +78,9 @@ class Worksheet:
 
     Parameters
     ----------
-    shape : str, default "2-3-2"
+    shape : str, default "2-2-2"
         The number of inputs, of units per hidden layer, and of outputs.
-    rows : int, default 4
+    rows : int, default 1
         The number of rows.
     activation : str, default "logistic"
         The activation of the hidden layers, such as "tanh" or "relu".
@@ -112,8 +112,8 @@ class Worksheet:
     ['Z1', 'H1', 'Z2', 'Y']
     """
 
-    shape: str = "2-3-2"
-    rows: int = 4
+    shape: str = "2-2-2"
+    rows: int = 1
     activation: str = "logistic"
     loss: str = "softmax"
     seed: int = 0

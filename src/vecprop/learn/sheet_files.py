@@ -202,8 +202,9 @@ def _title(sheet):
 
 
 def _description(sheet):
+    rows = "1 row" if sheet.rows == 1 else f"{sheet.rows} rows"
     return (
-        f"{sheet.rows} rows, activation {sheet.activation}, loss {sheet.loss} (summed"
+        f"{rows}, activation {sheet.activation}, loss {sheet.loss} (summed"
         f" over the rows), seed {sheet.seed}."
     )
 
@@ -222,11 +223,12 @@ def _cells(sheet, solution):
     ]
     for value in sheet.given:
         start.append(f"{value.name} = {_array_code(value.array)}")
+    name = "" if sheet.name else "Name:\n\n"
     cells = [
         (
             "markdown",
             (
-                f"# {_title(sheet)}\n\n{_description(sheet)} Replace each `None` by an"
+                f"# {_title(sheet)}\n\n{name}{_description(sheet)} Replace each `None` by an"
                 " array or by code that computes it, and run the cell below it."
             ),
         ),
@@ -239,7 +241,7 @@ def _cells(sheet, solution):
         if value.array.ndim:
             answer = f"None  # of shape {value.array.shape}"
         if solution:
-            answer = _array_code(value.array.round(6))
+            answer = _array_code(value.array.round(3))
         cells.append(("markdown", f"$${equation_latex(value, arrays)}$$"))
         cells.append(("code", f"{value.name} = {answer}"))
         cells.append(("code", f'print(sheet.grade(globals(), "{value.name}"))'))
@@ -270,7 +272,7 @@ def _notebook(sheet, solution):
 def _page(sheet, solution):
     """Return a worksheet as a self-contained HTML page."""
     arrays = dict(sheet.trace)
-    numbers = numbers_html if solution else _fields
+    numbers = _decimals if solution else _fields
     blocks = ["<h2>Given</h2>"]
     blocks += [block_html(value, arrays, numbers_html(value)) for value in sheet.given]
     for head, value in by_stage(sheet.blanks):
@@ -281,11 +283,59 @@ def _page(sheet, solution):
     return template.substitute(
         title=escape(_title(sheet)),
         about=escape(_description(sheet)),
+        name="" if sheet.name else '<p class="name">Name:</p>',
+        network=_drawing(sheet),
         task="The solution." if solution else "Fill in all numbers to 3 decimals.",
         hidden="hidden" if solution else "",
         style=STYLE,
         blocks="\n".join(blocks),
         sheet=json.dumps(sheet.to_dict()).replace("<", "\\u003c"),
+    )
+
+
+def _decimals(value):
+    """Return an HTML table of numbers with three decimals."""
+    lines = []
+    for row in as_matrix(value):
+        lines.append([f"<td>{number:.3f}</td>" for number in row])
+    return table_html(lines)
+
+
+def _drawing(sheet):
+    """Draw the network with its weights and biases as SVG; large networks are not drawn."""
+    widths = list(map(int, sheet.shape.split("-")))
+    if max(widths) > 4:
+        return ""
+    height = 90 * max(widths)
+    centers = []
+    for layer, width in enumerate(widths):
+        ys = [height * (unit + 0.5) / width for unit in range(width)]
+        centers.append([(40 + 170 * layer, y) for y in ys])
+    shapes = []
+    labels = []
+    for layer in range(1, len(widths)):
+        weights = sheet.trace[f"W{layer}"]
+        for i, o in np.ndindex(weights.shape):
+            x1, y1 = centers[layer - 1][i]
+            x2, y2 = centers[layer][o]
+            shapes.append(f'<path d="M{x1} {y1}L{x2} {y2}"/>')
+            share = (0.68, 0.32)[i % 2]  # crossing edges have labels apart
+            x = x1 + share * (x2 - x1)
+            y = y1 + share * (y2 - y1) - 5
+            labels.append(f'<text x="{x:.0f}" y="{y:.0f}">{weights[i, o]:g}</text>')
+        for (x, y), bias in zip(centers[layer], sheet.trace[f"b{layer}"], strict=True):
+            labels.append(f'<text x="{x}" y="{y - 23:.0f}">{bias:+g}</text>')
+    for layer, points in enumerate(centers):
+        letter = ["X", *"H" * (len(widths) - 2), "Y"][layer]
+        for number, (x, y) in enumerate(points, 1):
+            shapes.append(f'<circle cx="{x}" cy="{y}" r="18"/>')
+            label = f'{letter}<tspan font-size="10" dy="3">{number}</tspan>'
+            labels.append(f'<text x="{x}" y="{y + 5:.0f}">{label}</text>')
+    width = 80 + 170 * (len(widths) - 1)
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+        ' role="img" aria-label="The network with its weights and biases">'
+        f"{''.join(shapes)}{''.join(labels)}</svg>"
     )
 
 

@@ -196,9 +196,9 @@ def worksheet(
         help="The worksheet: a page (.html), notebook (.ipynb) or Markdown (.md).",
     ),
     shape: str = Option(
-        "2-3-2", help="The numbers of inputs, hidden units and outputs."
+        "2-2-2", help="The numbers of inputs, hidden units and outputs."
     ),
-    rows: int = Option(4, min=1, help="The number of rows."),
+    rows: int = Option(1, min=1, help="The number of rows."),
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
     seed: int = Option(
