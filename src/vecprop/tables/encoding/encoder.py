@@ -172,9 +172,14 @@ class Encoder:
         """The format of each used column as text."""
         readings = {}
         for name, part in self.columns:
-            readings[name] = str(getattr(part, "reading", part.kind))
-        readings.update(dict.fromkeys(self.codes, "codes"))
+            readings[name] = self.reading_of(name, part)
         return readings
+
+    def reading_of(self, name: str, part: Column) -> str:
+        """Return the format of a used column as text."""
+        if name in self.codes:
+            return "codes"
+        return str(getattr(part, "reading", part.kind))
 
     @property
     def width(self) -> int:
@@ -272,12 +277,13 @@ class Encoder:
             ]
         shapes = [(len(frame), len(indices)) for indices in selections]
         encoded = [np.empty(shape, np.float32) for shape in shapes]
+        slices = self.places
 
         def encode(rows: slice):
             inputs = self(frame.iloc[rows])
             for name, means in (target_encoded or {}).items():
                 # the mean targets are the last inputs of a column
-                end = self.places[name].stop
+                end = slices[name].stop
                 inputs[:, end - means.shape[1] : end] = means[rows]
             for indices, X in zip(selections, encoded, strict=True):
                 # "raise" would copy

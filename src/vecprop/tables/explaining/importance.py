@@ -237,9 +237,10 @@ def importances(
         return replace(shuffles.importance(numbers, rises), loss=mean_loss)
 
     numbers = shuffles.moving_most()
+    named_parts = model.encoder_.columns
     columns = []
     for number in numbers:
-        name, part = model.encoder_.columns[number]
+        name, part = named_parts[number]
         columns.append((part, frame[name]))
     result = []
     for group in redundant_groups(columns):

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy import ndarray
 
+from ..encoding.column import Column
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder
 from ..encoding.folds import group_numbers, periods
@@ -185,8 +186,9 @@ def relations(encoder: Encoder, frame: Frame, target: ndarray) -> list[Relation]
             if is_panel(identifier.values, values):
                 panel_times[name] = values
     time = None
+    kinds = encoder.kinds
     for name, values in {**times, **panel_times}.items():
-        is_date = encoder.kinds.get(name) == "dates"
+        is_date = kinds.get(name) == "dates"
         if is_date or name in panel_times or _are_times(values):
             is_classes = has_classes(target, len(classes))
             share = explained(values, ranks, is_classes=is_classes)
@@ -223,9 +225,10 @@ def _are_times(values: ndarray) -> bool:
 def _times(encoder: Encoder, frame: Frame) -> dict[str, ndarray]:
     """Return the columns that may be times: dates, and numbers named as times."""
     parts = dict(encoder.columns)
+    kinds = encoder.kinds
     times = {}
     for name in frame.columns:
-        if encoder.kinds.get(name) == "dates":
+        if kinds.get(name) == "dates":
             values = parts[name].read(frame[name])
         elif _has_word(name, TIMES):
             values, unread = as_numbers(frame[name])
@@ -268,8 +271,9 @@ def _identifier(
     """Return the column that most probably identifies entities."""
     strongest = (0, np.inf)
     identifier = None
+    parts = dict(encoder.columns)
     for name in frame.columns:
-        if name in times or not _may_identify(encoder, name, frame[name]):
+        if name in times or not _may_identify(parts.get(name), name, frame[name]):
             continue
         numbers, unread = as_numbers(frame[name])
         if unread:
@@ -348,9 +352,8 @@ def _scaled(x: ndarray) -> ndarray:
     return np.nan_to_num(np.clip((x - median) / ((high - low) or 1.0), -10, 10))
 
 
-def _may_identify(encoder: Encoder, name: str, series) -> bool:
+def _may_identify(part: Column | None, name: str, series) -> bool:
     """Return whether a column may identify entities: no text, amount or time."""
-    part = dict(encoder.columns).get(name)
     if part is not None and (part.holds == "other" or part.has_unusual_format):
         return False
     return not _has_word(name, TIMES) and not _has_fractions(series)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ....pictures.dependence import plot_dependence
+from ...encoding.column import Column
 from ...encoding.columns import ordinary
 from ...error import printable
 from ...explaining.contributions import Dependence, dependences
@@ -48,12 +49,14 @@ def columns(measured: Measured) -> Html:
         for name, comparison in comparisons(model, tallies(model, measured.X)).items():
             drifts[name] = "; ".join(comparison.notes()) or "none found"
     names = list(dict.fromkeys([*bars, *encoder.dropped, *encoder.names]))
+    parts_by_name = dict(encoder.columns)
     rows = []
     for name in names[:LISTED]:
+        part = parts_by_name.get(name)
         bar = bars.get(name, "")
-        if not bar and name in encoder.kinds:
+        if not bar and part is not None:
             bar = "not computed"
-        rows.append([*_described(measured, name), bar, drifts.get(name, "")])
+        rows.append([*_described(measured, name, part), bar, drifts.get(name, "")])
     output = ""
     plots = []
     names_of_plots = leading_columns(measured)[:LEADING]
@@ -125,17 +128,17 @@ def _bars(measured: Measured) -> dict[str, Html]:
     return bars
 
 
-def _described(measured: Measured, name: str) -> list[Html]:
+def _described(measured: Measured, name: str, part: Column | None) -> list[Html]:
     """Return the cells that describe a column's kind and its training values."""
     encoder = measured.model.encoder_
     title = printable(str(name))
     series = (measured.learned or measured).X.get(name)
-    if name not in encoder.kinds:
+    if part is None:
         kind = "not used"
         reading = encoder.dropped.get(name, "")
     else:
-        kind = "codes" if name in encoder.codes else encoder.kinds[name]
-        reading = encoder.readings[name]
+        kind = "codes" if name in encoder.codes else part.kind
+        reading = encoder.reading_of(name, part)
         reading = "" if reading == kind else reading.removeprefix(f"{kind}, ")
     if series is None:  # an unused column
         return [title, kind, reading, "", "", ""]
@@ -143,7 +146,7 @@ def _described(measured: Measured, name: str) -> list[Html]:
     missing = len(series) - len(values)
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"
     distinct = f"{values.nunique():,}"
-    distribution = _distribution(dict(encoder.columns).get(name), values)
+    distribution = _distribution(part, values)
     return [title, kind, reading, empty, distinct, distribution]
 
 
