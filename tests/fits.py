@@ -62,7 +62,9 @@ class Cube(vp.extend.Activation):
 
 
 class Own(vp.Tanh):
-    """An activation of one's own that is more than its formulas."""
+    """An activation that the compiled engine cannot call, because it defines equality."""
 
-    def forward(self, p, X, noise=None):
-        return super().forward(p, X, noise)
+    def __eq__(self, other):
+        return isinstance(other, Own)
+
+    __hash__ = vp.Tanh.__hash__

@@ -464,26 +464,6 @@ def test_parts_that_are_not_compiled_have_a_reason(part, reason):
     assert re.search(reason, str(reason_against(part, np.float64)))
 
 
-def test_training_on_the_reference_engine_warns_with_the_reason():
-    net = network(Remainder())
-    with pytest.warns(
-        UserWarning,
-        match=(
-            "reference engine, which is slower: the formula Remainder.value cannot be"
-        ),
-    ):
-        found = trained(net, "auto")
-    np.testing.assert_array_equal(found, trained(net, "reference"))
-    with pytest.raises(
-        ValueError,
-        match=(
-            r"The compiled engine cannot train this network: the formula"
-            r" Remainder\.value"
-        ),
-    ):
-        trained(net, "compiled")
-
-
 @pytest.mark.parametrize("F", sampled(TYPES))
 def test_a_kernel_that_differs_from_its_formula_is_not_used(monkeypatch, F):
     own_parts._compared.cache_clear()

@@ -13,6 +13,7 @@ from numpy import ndarray
 from ..core import (
     Array,
     Batch,
+    Identity,
     Network,
     RandomKey,
     Selection,
@@ -25,6 +26,8 @@ from ..system import threads
 from ..system.suggestions import SuggestsNames
 from .fits import Epochs, batch_fields
 from .jit.fit_record import OFFSETS, address_of_array, as_word
+from .lower.callbacks import run_with_callbacks
+from .lower.loops import map_address
 from .program import program_of, require_kernels
 from .run.tiles import gradient_address, predict_address
 
@@ -76,6 +79,10 @@ class BatchLoss:
             self.step = noise.step
             self.context.set(seed=as_word(noise.seed))
         self.gradient_of_rows = _GRADIENT(gradient_address(F))
+        if program.calls_python:
+            self.gradient_of_rows = partial(
+                run_with_callbacks, self.gradient_of_rows, None
+            )
 
     def loss(self, theta: ndarray) -> ndarray:
         """Return the loss."""
@@ -376,8 +383,15 @@ class Predictor:
         self._context = program.context(workers=1)
         self._uses_blas = program.uses_blas
         self._tile = program.tile
-        self._context.set(link=program.link, theta=self._theta)
+        self._loss = None
+        link = program.link
+        if program.called_loss is not None:  # it is called for all rows at once
+            self._loss = network.loss_function
+            link = map_address(Identity(), program.F)
+        self._context.set(link=link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
+        if program.calls_python:
+            self._predict = partial(run_with_callbacks, self._predict, None)
         # the rows of a call: whole tiles, with about AT_ONCE operations
         tiles = AT_ONCE // (program.tile * program.operations) + 1
         self._at_once = program.tile * tiles
@@ -430,7 +444,7 @@ class Predictor:
                 self._predict(self._context.address, address_of_array(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # the error names the row
-        return Y
+        return Y if self._loss is None else self._loss.predict(Y)
 
     def _by_parts(self, X: ndarray) -> ndarray:
         """Convert the rows in chunks, and return their predictions."""

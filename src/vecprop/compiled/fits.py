@@ -29,6 +29,7 @@ from .jit.fit_record import (
     starts_of,
 )
 from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
+from .lower.callbacks import address, run_with_callbacks
 from .lower.conversion import convert_address
 from .lower.loops import update_of
 from .lower.row_loops import scale_address, score_address, shuffle_address
@@ -200,6 +201,7 @@ class Epochs:
             barrier=self.barrier,
             stop=self.stop,
             **dict(zip(MOMENTS, moments, strict=False)),
+            others=np.array([array.ctypes.data for array in moments[2:]], np.int64),
         )
         if batch.weight is not None:
             context.set(training={"weigher": self._weigher()})
@@ -207,6 +209,12 @@ class Epochs:
         if validation_batch is not None and validation_batch.weight is not None:
             context.set(validation={"weigher": self._weigher()})
         self.run_epochs = _RUN(epochs_address(F))
+        self.calls_per_tile = program.calls_per_tile
+        if program.calls_python:
+            stop = partial(self.stop.__setitem__, 0, 1)
+            self.run_epochs = partial(run_with_callbacks, self.run_epochs, stop)
+        self.calls_python = program.calls_python
+        self.changed_arrays = [theta, last_finite, *moments]
 
     def _weigher(self) -> int:
         """Return the address of the kernel that computes the factor of a weighted mean, or 0 if the loss is a sum."""
@@ -262,6 +270,7 @@ class Epochs:
 
     def stop_by(self, rule: tuple[float, ...], memory: ndarray, best: ndarray):
         """Set the early stopping rule of the next runs; see `measures.STOPPING`."""
+        self.changed_arrays += [memory, best]
         self.context.set(
             stopping=np.array(rule, float),
             memory=memory,
@@ -321,6 +330,8 @@ class Epochs:
         all_work = partial(
             threads.with_single_threaded_blas, in_parallel, self.uses_blas
         )
+        if self.calls_python:
+            all_work = partial(self._undone_on_error, all_work)
         if is_stopped is None:
             all_work()
         else:
@@ -342,6 +353,16 @@ class Epochs:
             **results,
         )
 
+    def _undone_on_error(self, work: Callable[[], object]):
+        """Call work(); if a formula raises an exception, restore the arrays that training changes."""
+        copies = [array.copy() for array in self.changed_arrays]
+        try:
+            work()
+        except BaseException:
+            for array, copy in zip(self.changed_arrays, copies, strict=True):
+                array[...] = copy
+            raise
+
 
 @lru_cache(maxsize=64)
 def _template(
@@ -361,14 +382,18 @@ def _template(
     stores_predictions = plan.score is not None or keeps_predictions
     parts = max(-(-max(rows, validation_rows) // CHUNK), shards)
     parameters = number * network.layout.size
+    sizes_of_blocks = np.diff(program.blocks.reshape(-1, 4)[:, :2])
+    largest_block = max(BLOCK, int(sizes_of_blocks.max(initial=0)))
     memory = {
         "gradients": shards * parameters,
         "partial_losses": 8 * parts,
-        "moved": number * workers * BLOCK,
+        "moved": number * workers * largest_block,
     }
     memory |= dict.fromkeys(("squares", "moves", "penalties"), 8 * len(program.blocks))
     for k, name in enumerate(("first_kept", "second_kept")):
         memory[name] = 0 if is_full or k >= moments else parameters
+    other_count = max(moments - len(MOMENTS), 0)
+    memory["others_kept"] = 0 if is_full else other_count * parameters
     shuffled_rows = rows if plan.shuffle and not is_full else 0
     memory |= {
         "keys": 4 * shuffled_rows,
@@ -382,6 +407,8 @@ def _template(
     in_pairs = shards == 4 and workers <= 2 and not program.split_layers
     context.set(
         shards=shards,
+        largest_block=largest_block,
+        other_count=other_count,
         in_pairs=in_pairs,
         clip=plan.clip_norm or 0.0,
         batch_size=plan.batch_size,
@@ -395,7 +422,11 @@ def _template(
         context.set(sum_shards=sum_shards_address(F), next_shard=2 if in_pairs else 1)
     if context.words[OFFSETS["weight_spans"]]:
         has_l1 = any(context.words[OFFSETS[name]] for name in ("l1", "l1_averaged"))
-        context.set(penalize=penalize_address(F, has_l1))
+        if program.called_penalties is None:
+            penalize = penalize_address(F, has_l1)
+        else:
+            penalize = address(program.called_penalties.penalize)
+        context.set(penalize=penalize)
     if validation_rows > 0 or not plan.running:
         context.set(measure=measure_address(F), gradient_of_rows=gradient_address(F))
     if shuffled_rows:
@@ -464,6 +495,7 @@ class MemberFits:
                 *data, optimizer, moments, self.last_finite[0], plan, keeps_predictions
             )
         self.uses_blas = fit.uses_blas
+        self.calls_python = fit.calls_python
         self.work = epochs * batch.rows * fit.operations
         if stopping:
             fit.stop_by(stopping, self.memory[0], self.best[0])
@@ -481,6 +513,10 @@ class MemberFits:
         arrays = {name: getattr(self, name) for name in RESULTS}
         arrays |= dict(zip(MOMENTS, self.moments.values(), strict=False))
         arrays["theta"] = self.thetas
+        self.others = np.zeros((M, max(len(self.moments) - len(MOMENTS), 0)), np.int64)
+        for k, moment in enumerate(list(self.moments.values())[len(MOMENTS) :]):
+            self.others[:, k] = moment.ctypes.data + moment.strides[0] * np.arange(M)
+        arrays["others"] = self.others
         if stopping:
             arrays |= {"memory": self.memory, "best": self.best}
         if keeps_predictions:
@@ -543,6 +579,9 @@ def run(
     contexts["all_rows"] = all_rows.ctypes.data
     contexts["stop"] = queue[1:].ctypes.data
     run_members = _RUN_MEMBERS(members_address(F))
+    if any(cohort.calls_python for cohort in cohorts):
+        stop_all = partial(queue.__setitem__, 1, 1)
+        run_members = partial(run_with_callbacks, run_members, stop_all)
     run_epochs = epochs_address(F)
     used_memory = [memory, all_rows, *(vars(cohort).copy() for cohort in cohorts)]
 

@@ -43,6 +43,7 @@ class MembersEpochs:
         program = program_of(self.network, state.theta.dtype.type)
         program_of_batches = program.for_batches(self.plan.batch_size)
         self.operations = prod(self.members) * program_of_batches.operations
+        self.calls_per_tile = prod(self.members) * program_of_batches.calls_per_tile
         # each member's last values, by the names of `CURVES`
         self.latest = {}
         for name, curve in CURVES.items():

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
-from ..core import Dense, Dropout, LayerNorm, Network, SparseDense
+from ..core import Activation, Dense, Dropout, LayerNorm, Network, SparseDense
 from ..core.joints import Add, Branch, Concatenate, Select
+from ..core.losses import ElementwiseLoss
 from .gemm.packed import packing_size
 from .jit import trial
 from .jit.fit_record import Context
 from .lower import loops
+from .lower.callbacks import CalledLayer, CalledLoss, CalledPenalties, address
 from .lower.formulas import H_SIZE, hyperparameters, of_formulas
-from .lower.own_parts import reason_against
+from .lower.own_parts import reason_against, reason_against_calls
 from .lower.row_loops import LOOPS
 from .run.batches import batch_address, split_addresses
 from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
@@ -27,6 +29,7 @@ from .run.parallelism import (
     blocks_of,
     quarters_address,
     split_of,
+    with_whole,
 )
 from .run.tiles import LAYER, TILE_CONTENTS, gather_of, gradient_address
 
@@ -66,31 +69,72 @@ gradients must be summed.
 """
 
 
+def is_dense(layer) -> bool:
+    """Return whether a layer is the library's dense layer. A subclass counts as a different part."""
+    return type(layer) in (Dense, SparseDense)
+
+
+def is_custom(part) -> bool:
+    """Return whether a part does not belong to the library."""
+    return not is_dense(part) and type(part) not in catalog.BY_CLASS
+
+
+def without_kernel(part, F: type) -> str | None:
+    """Return the reason why a part has no kernel of type F, if any."""
+    if is_custom(part):
+        return reason_against(part, F)
+    if is_dense(part) or catalog.BY_CLASS[type(part)].kernel:
+        return None
+    return f"{type(part).__name__} has no kernel"
+
+
+def parts_of(network: Network) -> list[tuple[Any, int]]:
+    """Return the layers with their numbers of inputs, and the loss and the penalties with the number of outputs."""
+    widths = (network.inputs, *network.widths)
+    parts = list(zip(network.layers, widths, strict=False))
+    for part in (network.loss_function, *network.penalties):
+        parts.append((part, network.outputs))
+    return parts
+
+
+def called_formulas(network: Network, F: type) -> list[str]:
+    """Return the reasons why formulas of the network's activations and losses are called in Python."""
+    reasons = []
+    for part, _ in parts_of(network):
+        if isinstance(part, Activation | ElementwiseLoss):
+            reason = without_kernel(part, F)
+            if reason and reason not in reasons:
+                reasons.append(reason)
+    return reasons
+
+
 def unsupported(
     network: Network, F: type, optimizer=None, score: str | None = None
 ) -> str | None:
-    """Return the reason why these parts have no kernels of type F, if any. A subclass counts as a different part."""
-    moments = len(getattr(optimizer, "moments", ()))
-    most = len(loops.UPDATES) - 1
-    if moments > most:
-        return (
-            f"{type(optimizer).__name__} has {moments} moments, and kernels support at"
-            f" most {most}"
-        )
-    parts = [*network.layers, network.loss_function, *network.penalties]
-    if optimizer is not None:
-        parts.append(optimizer)
-    for part in parts:
-        registered = catalog.BY_CLASS.get(
-            Dense if type(part) is SparseDense else type(part)
-        )
-        if registered is None:
-            if reason := reason_against(part, F):
-                return reason
-        elif not registered.kernel:
-            return f"{type(part).__name__} has no kernel"
-    if score is not None and score not in LOOPS:
+    """Return the reason why compiled loops cannot train these parts in type F, if any.
+
+    They call the formulas of custom layers, losses and penalties that have no kernels.
+    """
+    for part, width in parts_of(network):
+        reason = without_kernel(part, F)
+        if reason and is_custom(part):
+            reason = reason_against_calls(part, width)
+        if reason:
+            return reason
+    if optimizer is not None and (reason := without_kernel(optimizer, F)):
+        return reason
+    if score is None:
+        return None
+    if score not in LOOPS:
         return f"the score {score!r} has no kernel"
+    loss = network.loss_function
+    if without_kernel(loss, F):
+        predictions = loss.predict(np.zeros((1, network.outputs)))
+        if predictions.shape != (1, network.outputs):
+            return (
+                f"{type(loss).__name__} predicts {predictions.shape[-1]} numbers, and"
+                f" the score {score!r} needs {network.outputs}"
+            )
     return None
 
 
@@ -116,8 +160,11 @@ def _compile(network: Network, F: type, optimizer):
 
 
 def require_kernels(network: Network, F: type):
-    """Raise ValueError if there are no kernels of type F for a network."""
-    if reason := trial.missing() or unsupported(network, F):
+    """Raise ValueError if there are no kernels of type F for a network and all its parts."""
+    reasons = [trial.missing()]
+    for part, _ in parts_of(network):
+        reasons.append(without_kernel(part, F))
+    if reason := next(filter(None, reasons), None):
         raise ValueError(
             f"This network cannot be compiled, because {reason}: use the network"
             " itself."
@@ -136,16 +183,24 @@ class Program:
 
     def __init__(self, network: Network, F: type, batch: int = 0):
         # custom formulas may have changed since the network was compiled
-        require_kernels(network, F)
+        if reason := trial.missing() or unsupported(network, F):
+            raise ValueError(f"This network cannot be compiled, because {reason}.")
         self.network, self.F, self.batch = network, F, batch
         self.split_layers: list[SplitLayer] = []
+        self.called_layers: list[CalledLayer] = []
+        self.called_loss: CalledLoss | None = None
+        if without_kernel(network.loss_function, F):
+            self.called_loss = CalledLoss(network.loss_function, F)
+        self.called_penalties: CalledPenalties | None = None
+        if any(without_kernel(penalty, F) for penalty in network.penalties):
+            self.called_penalties = CalledPenalties(network, F)
         self.table = np.zeros(len(network.layers), LAYER)
         self.h = np.zeros((len(network.layers), H_SIZE))
         self.table["inputs"] = (network.inputs, *network.widths[:-1])
         self.table["outputs"] = network.widths
         self.dense_sizes: list[tuple[int, int, bool]] = []
         for row, layer in zip(self.table, network.layers, strict=True):
-            if isinstance(layer, Dense):
+            if is_dense(layer):
                 self.dense_sizes.append(
                     (
                         int(row["inputs"]),
@@ -163,9 +218,7 @@ class Program:
         ]
         self.uses_blas = Algorithm.BLAS in algorithms
         self.number = np.dtype(F).itemsize
-        self.by_rows = (
-            isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
-        )
+        self.by_rows = is_dense(network.layers[0]) and algorithms[0] is Algorithm.BLAS
         self.large = self.by_rows or Algorithm.PACKED in algorithms
         self.workspace_size = 0  # per row, until the number of rows of a tile is known
         self.packing_at = 0
@@ -182,9 +235,10 @@ class Program:
                 continue
             # dense layers append ones
             row["output_at"] = self._reserve(int(row["outputs"]) + 1)
-            if not isinstance(layer, Dense):
+            if not (is_dense(layer) or without_kernel(layer, F)):
                 self.h[number] = hyperparameters(layer)
             self._describe(layer, row)
+        self.uses_blas |= bool(self.called_layers)  # NumPy uses BLAS
         self.tile = self._rows_of_tile()
         # offsets and sizes in bytes from here on
         column = self.tile * self.number
@@ -226,8 +280,13 @@ class Program:
 
     def _describe(self, layer, row):
         """Set the addresses of a layer's kernels in its row of the table, and reserve its memory in the workspace."""
-        if isinstance(layer, Dense):
+        if is_dense(layer):
             self._describe_dense(row, isinstance(layer, SparseDense))
+        elif without_kernel(layer, self.F):
+            called = CalledLayer(layer, int(row["inputs"]), self.F)
+            self.called_layers.append(called)
+            row["forward"] = address(called.forward)
+            row["backward"] = address(called.backward)
         elif isinstance(layer, LayerNorm):
             row["extra_at"] = self._reserve(int(row["inputs"]) + 3)
             row["forward"], row["backward"] = loops.norm_addresses(self.F)
@@ -291,10 +350,22 @@ class Program:
             row_bytes = self.workspace_size * self.number
             while tile < LARGEST_TILE and 2 * tile * row_bytes <= TILE_BYTES:
                 tile *= 2
+        if self.calls_per_tile:  # a call takes as long as the arithmetic of many rows
+            tile = max(tile, LARGEST_TILE)
         if self.batch:  # a shard is one tile
             rows_of_shard = -(-self.batch // self.shards(self.batch))
             tile = max(tile, rows_of_shard)
         return tile
+
+    @property
+    def calls_per_tile(self) -> int:
+        """The number of calls of Python formulas for each tile."""
+        return 2 * len(self.called_layers) + (self.called_loss is not None)
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether the kernels call Python formulas; see `callbacks.run_with_callbacks`."""
+        return self.calls_per_tile > 0 or self.called_penalties is not None
 
     def shards(self, rows: int) -> int:
         """Return the number of shards of a batch, which does not depend on the number of threads.
@@ -327,18 +398,23 @@ class Program:
     @lru_cache(maxsize=256)  # noqa: B019
     def link(self) -> int:
         """The address of the loss's link function, which maps the last layer's outputs to predictions."""
+        if self.called_loss is not None:
+            return address(self.called_loss.link)
         return loops.link_address(self.network.loss_function, self.F)
 
     @lru_cache(maxsize=256)  # noqa: B019
     def _prediction_template(self) -> Context:
         """Return the template context of all predictions."""
         network = self.network
+        loss_h = np.zeros(H_SIZE)
+        if self.called_loss is None:
+            loss_h = hyperparameters(network.loss_function)
         context = Context(
             table=self.table,
             layers=len(self.table),
             h=self.h,
             by_rows=self.by_rows,
-            loss_h=hyperparameters(network.loss_function),
+            loss_h=loss_h,
             p=network.layout.size,
             inputs=network.inputs,
             outputs=network.outputs,
@@ -346,6 +422,7 @@ class Program:
             tile_size=self.tile_size,
             tile_rows=self.tile,
         )
+        context.keep_alive(self.called_layers, self.called_loss, self.called_penalties)
         if not isinstance(network.layers[0], SparseDense):
             context.set(gather=gather_of(network.inputs, self.F, self.by_rows))
         return context
@@ -361,11 +438,16 @@ class Program:
         strengths: dict[str, float] = dict.fromkeys(
             ("l2", "l2_averaged", "l1", "l1_averaged"), 0.0
         )
-        for penalty in network.penalties:
+        built_in_penalties = () if self.called_penalties else network.penalties
+        for penalty in built_in_penalties:
             name = type(penalty).__name__.lower()  # only L1 and L2 have kernels
             if penalty.averaged:
                 name += "_averaged"
             strengths[name] += penalty.strength
+        if self.called_loss is None:
+            loss = loops.loss_address(network.loss_function, self.F)
+        else:
+            loss = address(self.called_loss.value)
         # Small tiles are padded to whole vectors, unless the padding would need masks.
         is_padded = self.tile > TILE and not (
             self.large or self.batch or network._random
@@ -374,7 +456,7 @@ class Program:
             self._prediction_template(),
             spans=spans,
             weight_spans=len(spans),
-            loss=loops.loss_address(network.loss_function, self.F),
+            loss=loss,
             mean=network.reduction == "mean",
             noisy=network._random,
             row_multiple=VECTOR_BYTES // self.number if is_padded else 1,
@@ -394,7 +476,10 @@ class Program:
     @lru_cache(maxsize=256)  # noqa: B019
     def blocks(self) -> np.ndarray:
         """The blocks in which gradients are summed and parameters are updated; see `parallelism.blocks_of`."""
-        return blocks_of(self.network.layout.size, self.split_layers)
+        blocks = blocks_of(self.network.layout.size, self.split_layers)
+        if self.called_penalties is None:
+            return blocks
+        return with_whole(blocks, self.called_penalties.spans)
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with one tile of memory per worker."""

@@ -41,6 +41,11 @@ class Engine:
         """Return the reason why the engine cannot compute a network with these arguments, if any."""
         return None
 
+    @staticmethod
+    def called_formulas(network: Network, theta: Array) -> list[str]:
+        """Return the reasons why formulas are called in Python although others are compiled."""
+        return []
+
     @property
     def group_class(self) -> type[Any] | None:
         """The class that trains many members at once, see `CompiledGroup`; None if each is trained separately."""

@@ -70,6 +70,12 @@ def engine_for(
         network, theta, batches, optimizer, score=score
     )
     if unsupported is None:
+        if not silent:
+            for reason in engine_class.called_formulas(network, theta):
+                warnings.warn(
+                    f"Training calls a formula in Python, which is slower: {reason}.",
+                    stacklevel=4,
+                )
         return engine_class(network)
     if name != "auto":
         raise ValueError(
@@ -181,8 +187,9 @@ def train(
     engine : {"auto", "compiled", "reference"}, default "auto"
         "compiled" runs machine code, and "reference" runs NumPy. The results of both
         engines agree up to rounding. "auto" selects "compiled" for NumPy arrays of
-        float32 or float64 if all parts of the network can be compiled; see
-        `vecprop.compile`. If a part cannot be compiled, a warning gives the reason.
+        float32 or float64. It calls the formulas of custom layers, losses and penalties
+        that cannot be compiled; see `vecprop.compile`. If an optimizer cannot be
+        compiled, a warning gives the reason, and "auto" selects "reference".
         "auto" selects "reference" if X, T or sample_weight have members, or if the
         environment variable ``VECPROP_ENGINE`` is "reference". Members are
         bit-identical to members of `train_population` with the same seed.

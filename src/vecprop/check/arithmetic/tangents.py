@@ -199,7 +199,14 @@ class Tangent(ArrayPair):
 
     def concatenate(self, arrays, axis):
         """Concatenate along the last axis: the sum of arrays that are 0 in the columns of the others."""
-        value = np.concatenate(list(map(_value, arrays)), axis)
+        if axis != -1:
+            raise TypeError("Tangents are concatenated only along the last axis.")
+        values = []
+        for array in arrays:
+            value = np.asarray(_value(array))
+            # constants may have no axis of the directions
+            values.append(value[None] if value.ndim < self.ndim else value)
+        value = np.concatenate(values, axis)
         terms = []
         end = 0
         for array in arrays:

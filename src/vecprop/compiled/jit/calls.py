@@ -69,7 +69,10 @@ link = _caller("I O rows p *Z *Y *h")
 # of all rows.
 loss = _caller("rows outputs unpadded *Z *T *weight *delta *loss *h", result=":")
 # Write the change of each parameter to moved, and return the squared norm of the step.
-update = _caller("n :rate :t *theta *J *first *second *moved *h", result=":")
+# Further moments start at an offset from the addresses in others.
+update = _caller(
+    "n :rate :t *theta *J *first *second *moved *h others offset", result=":"
+)
 
 # Loops of `run`, and loops over rows of data.
 rows = _caller("*fit worker is_validation *rows n :scale step *gradient", result=":")

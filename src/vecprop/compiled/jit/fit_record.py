@@ -84,15 +84,16 @@ FIT = np.dtype(
         # the distance to the first shard that is added in a step.
         *fields(
             "workers barrier shards sum_shards next_shard in_pairs gradients"
-            " partial_losses squares moves"
+            " partial_losses squares moves largest_block"
         ),
         *fields("penalties blocks block_count"),
         # The optimizer: its moments, and copies of the moments from the start of an
-        # epoch of several batches. If layers are model parallel, gradient_of_batch
+        # epoch of several batches. others: the addresses of other_count further moments,
+        # whose copies follow each other in others_kept. If layers are model parallel, gradient_of_batch
         # replaces gradient_of_rows.
         *fields(
             "gradient_of_rows gradient_of_batch update update_h first second first_kept"
-            " second_kept"
+            " second_kept others other_count others_kept"
         ),
         ("clip", np.float64),
         # The epochs. measure and judge: addresses of functions, or 0; see
@@ -208,11 +209,13 @@ class Context:
         if base is None:
             self._array = np.zeros(FIT.itemsize // 8, np.int64)
             self._arrays = {}
+            self._owners = ()
             self.reserved = {}
             self._layout = None
         else:
             self._array = base._array.copy()
             self._arrays = dict(base._arrays)
+            self._owners = base._owners
             self.reserved = base.reserved
             self._layout = base._layout
         # ctypes accepts a context as an argument
@@ -241,6 +244,10 @@ class Context:
     def record(self) -> ndarray:
         """The record as an array with one element."""
         return self._array.view(FIT)
+
+    def keep_alive(self, *objects):
+        """Keep alive objects that own functions whose addresses are in the record."""
+        self._owners = objects
 
     def reserve(self, **sizes: int):
         """Reserve uninitialized memory for fields, given their sizes in bytes; call this once per context."""

@@ -529,10 +529,15 @@ class _Scalars(ast.NodeTransformer):
     ) -> list[tuple[str, Any]]:
         """Return the arguments of a function with *args; the last is starred and passed on unchanged.
 
-        If functions are inlined, it is passed on as one argument per moment; see
+        A custom formula may also pass these arguments one by one. If functions are
+        inlined, the starred argument is passed on as one argument per moment; see
         `replace_starred`.
         """
         *names, starred_name = parameters
+        is_starred = any(isinstance(value, ast.Starred) for value in node.args)
+        if not (self.inlines or is_starred or node.keywords):
+            names += [starred_name] * (len(node.args) - len(names))
+            return list(zip(names, map(self.visit, node.args), strict=True))
         *values, starred = node.args
         has_all = not node.keywords and len(names) == len(values)
         if not has_all or not isinstance(starred, ast.Starred):

@@ -16,7 +16,7 @@ from numba import from_dtype, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng
 from ..jit import inner, intrinsic, use_widest_vectors
-from ..jit.addresses import matrix, vector
+from ..jit.addresses import matrix, numbers_at, vector, words_at
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
 from ..jit.tracing import larger, of_numbers
@@ -342,13 +342,52 @@ def _drop_back(
 
 
 UPDATES = (_update0, _update1, _update2)
-"""The loops over optimizer formulas, by the number of moments; more moments are not
-supported.
+"""The loops over optimizer formulas, by the number of moments; see also `_update_many`."""
+
+_UPDATE_MANY = """\
+def _update{count}(
+    n, rate: float, t: float, theta, J, first, second, moved, h, others, offset
+) -> float:
+    use_widest_vectors()
+    theta = vector(theta, n)
+    J = vector(J, n)
+    moved = vector(moved, n)
+    h = unpacked(h)
+    square = number(0)
+    first = vector(first, n)
+    second = vector(second, n)
+    addresses = words_at(others, {count} - 2)
+    {vectors}
+    for i in range(n):
+        before = theta[i]
+        theta[i], first[i], second[i], {elements} = formula(
+            h, before, J[i], rate, t, first[i], second[i], {elements}
+        )
+        moved[i] = before - theta[i]
+        square += moved[i] * moved[i]
+    return square
 """
+"""The source of `_update2` for further moments, which need one variable each."""
+
+
+@cache
+def _update_many(count: int) -> FunctionType:
+    """Return the loop over the formula of an optimizer with more than two moments."""
+    vectors = []
+    elements = []
+    for k in range(count - 2):
+        vectors.append(f"m{k} = numbers_at(addresses[{k}] + offset, n, number)")
+        elements.append(f"m{k}[i]")
+    source = _UPDATE_MANY.format(
+        count=count, vectors="; ".join(vectors), elements=", ".join(elements)
+    )
+    names = {**globals(), "numbers_at": numbers_at, "words_at": words_at}
+    exec(source, names)
+    return names[f"_update{count}"]
 
 
 _WORDS = "n rows outputs unpadded I O seed step layer add before transposed"
-_WORDS += " by_rows product"
+_WORDS += " by_rows product others offset"
 """The names of arguments that are integers or addresses of other functions."""
 
 
@@ -415,7 +454,9 @@ def loss_address(loss, F: type) -> int:
 
 def update_address(optimizer, F: type) -> int:
     """Return the address of an optimizer's step; see `calls.update`."""
-    return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")
+    count = len(optimizer.moments)
+    loop = UPDATES[count] if count < len(UPDATES) else _update_many(count)
+    return _address(loop, type(optimizer), F, "update")
 
 
 @of_formulas

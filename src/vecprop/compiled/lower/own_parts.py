@@ -22,6 +22,7 @@ from numpy import ndarray
 from ...core import Activation, Array
 from ...core.losses import ElementwiseLoss
 from ...optimize.optimizers import Optimizer
+from .callbacks import layer_mixes_rows, loss_mixes_rows
 from .formulas import forget, hyperparameters, is_of_the_library, of_formulas
 from .loops import (
     derivative_address,
@@ -126,10 +127,7 @@ def _beyond_formulas(cls: type) -> str | None:
     for name in FIXED[base]:
         if getattr(cls, name) is not getattr(base, name):
             return f"that overrides {name!r}"
-    # Kernels are cached for equal parts. The `__eq__` of dataclasses is generated and
-    # has no source file.
-    is_generated = _file(cls.__eq__) == _file(base.__eq__)
-    if cls.__eq__ is not object.__eq__ and not is_generated:
+    if _overrides_equality(cls):
         return "that overrides '__eq__'"
     if cls.__getattribute__ is not object.__getattribute__:
         return "that overrides '__getattribute__'"
@@ -140,8 +138,12 @@ def _beyond_formulas(cls: type) -> str | None:
     return None
 
 
-def _file(function) -> str | None:
-    return function.__code__.co_filename if isinstance(function, FunctionType) else None
+def _overrides_equality(cls: type) -> bool:
+    """Return whether a class defines equality; the methods of object and of dataclasses have no source file."""
+    equality = cls.__eq__
+    if not isinstance(equality, FunctionType):
+        return False
+    return equality.__code__.co_filename != Optimizer.__eq__.__code__.co_filename
 
 
 def _beyond_numbers(part) -> str | None:
@@ -149,18 +151,56 @@ def _beyond_numbers(part) -> str | None:
     cls: Any = type(part)
     if not cls.__dataclass_params__.frozen:
         return "that is not a frozen dataclass"
-    names = cls.__dataclass_fields__
+    for field in fields(cls):
+        is_number = isinstance(getattr(part, field.name), NUMBERS)
+        if field.name != "reduction" and not is_number:
+            return f"whose field {field.name!r} is not a number"
+    return _beyond_fields(part)
+
+
+def _beyond_fields(part) -> str | None:
+    """Return the reason why equal parts may differ, if any: programs are cached for equal networks."""
+    names = getattr(type(part), "__dataclass_fields__", {})
     attributes = getattr(part, "__dict__", {}).keys() - names.keys()
     if attributes:
         return f"whose attribute {min(attributes)!r} is not a field"
-    for field in fields(cls):
-        if field.name == "reduction":
-            continue
-        if not isinstance(getattr(part, field.name), NUMBERS):
-            return f"whose field {field.name!r} is not a number"
+    for field in names.values():
         if not field.compare:
             return f"whose field {field.name!r} has compare=False"
     return None
+
+
+def reason_against_calls(part, width: int) -> str | None:
+    """Return the reason why compiled loops cannot call a custom part, if any, as the end of a sentence.
+
+    ``width`` is the number of inputs of a layer, or of outputs for a loss.
+    """
+    try:
+        description = _beyond_calls(part, width)
+    except TypeError:
+        description = "that cannot be hashed"
+    if description is None:
+        return None
+    return f"{type(part).__name__} is a custom part {description}"
+
+
+@lru_cache(maxsize=512)
+def _beyond_calls(part, width: int) -> str | None:
+    """Return the reason why a part cannot be called, if any; raise TypeError if it cannot be hashed."""
+    cls = type(part)
+    description = None
+    if _overrides_equality(cls):
+        description = "that overrides '__eq__'"
+    elif cls.__eq__ is not object.__eq__:
+        description = _beyond_fields(part)
+    if description is not None:
+        return description
+    mixes_rows = False
+    if hasattr(part, "forward"):
+        mixes_rows = layer_mixes_rows(part, width)
+    elif hasattr(part, "delta"):
+        mixes_rows = loss_mixes_rows(part, width)
+    return "that does not compute each row separately" if mixes_rows else None
 
 
 @of_formulas
@@ -276,9 +316,11 @@ def _updated(part: Optimizer, t: int, theta: ndarray, *others: ndarray) -> ndarr
     """
     J, *moments = (array.copy() for array in others)
     theta = theta.copy()
-    unused = [np.zeros(0)] * (2 - len(moments))
+    first, second, *others = [*moments, np.zeros(0), np.zeros(0)]
     scratch = np.empty_like(theta)
-    arrays = (theta, J, *moments, *unused, scratch, hyperparameters(part))
+    others = np.array([moment.ctypes.data for moment in others], np.int64)
+    offset = 0
+    arrays = (theta, J, first, second, scratch, hyperparameters(part), others, offset)
     address = update_address(part, theta.dtype.type)
     _run(address, theta.size, RATE, float(t), *arrays, result=ctypes.c_double)
     return np.stack([theta, *moments])
@@ -309,8 +351,13 @@ def _comparisons(part, F: type) -> Iterator[_Comparison]:
             kernel = partial(_loss_result, part, name)
             yield _Comparison(name, kernel, getattr(part, name), pairs)
     else:
-        moments = [np.abs(FEW)] * len(part.moments)
-        arguments = _each_with_each(FEW, FEW, *moments, F=F)
+        sizes = np.abs(FEW)
+        count = len(part.moments)
+        arguments = _each_with_each(FEW, FEW, *[sizes] * min(count, 2), F=F)
+        generator = np.random.default_rng(0)
+        for _ in range(count - 2):  # all combinations would be too many
+            further = generator.choice(sizes, arguments[0].size).astype(F)
+            arguments = (*arguments, further)
         for t in (1, 1000):
             kernel = partial(_updated, part, t)
             formula = partial(_updated_by_formula, part, t)

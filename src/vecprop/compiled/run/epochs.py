@@ -59,7 +59,7 @@ from ..jit.tracing import (
 )
 from .measures import Watched, look_for_stop, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
-from .steps import BLOCK, are_finite, block_at, is_of, length, move_block, square_of
+from .steps import are_finite, block_at, is_of, length, move_block, square_of
 
 # Placeholders, filled in by `address_of`: the floating-point type, and the bytes of an
 # element.
@@ -166,11 +166,14 @@ def _moments(fit):
 
 
 @of_numbers
-def _keep_moments(fit, start, size) -> None:
-    """Copy a part of the optimizer's moments, so that the epoch can be undone."""
+def _keep_moments(fit, start, size, bytes) -> None:
+    """Copy a part of the optimizer's moments, so that the epoch can be undone; a moment has this number of bytes."""
     for moment, copy in _moments(fit):
         with if_then(moment > 0):
             copy_bytes(moment + start, copy + start, size)
+    for k in compiled_range(fit.other_count):
+        copy = fit.others_kept + k * bytes
+        copy_bytes(fit.others.load(k) + start, copy + start, size)
 
 
 @of_numbers
@@ -180,6 +183,8 @@ def _restore(fit, size) -> None:
     for moment, copy in _moments(fit):
         with if_then(moment > 0):
             copy_bytes(copy, moment, size)
+    for k in compiled_range(fit.other_count):
+        copy_bytes(fit.others_kept + k * size, fit.others.load(k), size)
 
 
 @of_numbers
@@ -205,7 +210,7 @@ def run_epochs(fit, worker):
     running = fit.running
     carried = fit.carried
     bytes = P * size
-    moved_parameters = fit.moved + worker * BLOCK * size
+    moved_parameters = fit.moved + worker * fit.largest_block * size
     rows_of_epoch = fit.order if fit.shuffle else fit.all_rows
     # 0 epochs: measure the losses once
     recorded = larger(fit.epochs, 1)
@@ -232,7 +237,7 @@ def run_epochs(fit, worker):
     share_bytes = portion(P, worker + 1, workers) * size - share
     for epoch in range(recorded):
         if not full:  # copy a worker's share of the optimizer's moments
-            _keep_moments(fit, share, share_bytes)
+            _keep_moments(fit, share, share_bytes, bytes)
         if fit.shuffle and worker == 0:
             calls.shuffle(
                 fit.shuffle,

@@ -137,6 +137,24 @@ def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.nda
     return np.array(blocks, np.int64)
 
 
+def with_whole(blocks: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
+    """Return the blocks, divided or joined so that each span of parameters is a single block."""
+    divided = []
+    for low, high, quarter, is_single in blocks.tolist():
+        start = low
+        for first, end in spans:
+            if first >= high or end <= start:
+                continue
+            if start < first:
+                divided.append((start, first, quarter, is_single))
+            if low <= first:
+                divided.append((first, end, quarter, is_single))
+            start = min(end, high)
+        if start < high:
+            divided.append((start, high, quarter, is_single))
+    return np.array(divided, np.int64)
+
+
 def _quarters(low: int, high: int) -> list[tuple[int, int]]:
     """Return the quarters of the parameters between split layers; few parameters form a single share."""
     count = high - low

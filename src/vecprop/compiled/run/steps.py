@@ -122,6 +122,8 @@ def move_block(fit, J, low, high, rate, t, shorten, moved):
         fit.second + offset,
         moved,
         fit.update_h,
+        fit.others,
+        offset,
     )
     if is_finite(square):
         return square

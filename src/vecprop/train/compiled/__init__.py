@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
-from ...core import Array, Batch, Dense, Network, RandomKey, SparseBatch, SparseNetwork
+from ...core import (
+    Array,
+    Batch,
+    Dense,
+    Network,
+    RandomKey,
+    SparseBatch,
+    SparseDense,
+    SparseNetwork,
+)
 from ...optimize import LBFGS, EpochResults, Plan
 from ..engine import Engine, Gradient, Unsupported
 from ..run import Run, Steps, assumed_seconds, was_moved
@@ -24,6 +33,9 @@ LONG = 0.01
 """Kernel calls that are estimated to take at least this many seconds can be stopped
 between batches. They run in another thread, which is too slow for shorter calls.
 """
+
+CALL = 20
+"""The estimated time of a call of a Python formula, relative to the time of a step."""
 
 MUCH = 2**16
 """The size of X from which finiteness is not checked before training. Checking a
@@ -166,7 +178,7 @@ class StepsInMemory(CompiledSteps):
         super().__init__(run)
         self.batch = batch
         takes_steps = self.state.epoch < self.state.epochs
-        has_dense_inputs = isinstance(run.network.layers[0], Dense)
+        has_dense_inputs = type(run.network.layers[0]) in (Dense, SparseDense)
         # The gradient is NaN if an input of a dense layer is not finite.
         shows_in_gradient = takes_steps and has_dense_inputs
         is_cheap = batch.X.size < MUCH
@@ -181,9 +193,8 @@ class StepsInMemory(CompiledSteps):
         if self.validation_batch is not None:
             rows += self.validation_batch.rows
         # an estimate until the first epochs are measured
-        self.seconds_per_epoch = assumed_seconds(
-            rows * self.epochs.operations, run.per_epoch
-        )
+        steps = run.per_epoch * (1 + CALL * self.epochs.calls_per_tile)
+        self.seconds_per_epoch = assumed_seconds(rows * self.epochs.operations, steps)
 
     def measure(self, window, interrupts: list) -> EpochResults:
         """Return the losses and the score before the first step."""
@@ -240,6 +251,13 @@ class Compiled(Engine):
         if reason:
             return Unsupported(reason, warns=True)
         return None
+
+    @staticmethod
+    def called_formulas(network: Network, theta: Array) -> list[str]:
+        """Return the reasons why formulas that could be compiled are called in Python."""
+        from ...compiled.program import called_formulas
+
+        return called_formulas(network, np.dtype(theta.dtype).type)
 
     @property
     def group_class(self) -> "type[CompiledGroup]":
