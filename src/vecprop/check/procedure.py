@@ -450,7 +450,7 @@ def _merged(point: Point, doubts_by_gradient: list[Doubts]):
     worst_ranks = []
     for name in first.judgement.rows:
         candidates = [doubts.judgement.rows[name] for doubts in doubts_by_gradient]
-        ranks = list(map(_rank, candidates))
+        ranks = list(map(_rank, candidates, point.engines))
         worst = ranks.index(min(ranks))
         worst_ranks.append((ranks[worst], worst))
         row = _merged_row(point, candidates, worst)
@@ -462,9 +462,14 @@ def _merged(point: Point, doubts_by_gradient: list[Doubts]):
     return _Merged(tuple(rows), tuple(nearby_rows), worst_gradient)
 
 
-def _rank(row: Row):
-    """Return a smaller pair of numbers for a worse row."""
-    return list(Verdict).index(row.verdict), -row.ratio
+def _rank(row: Row, engine: str):
+    """Return a smaller tuple for a worse row.
+
+    If several engines fail, the reference engine is first, because its layers can be
+    checked separately.
+    """
+    has_layers = row.verdict is Verdict.FAIL and engine == "reference"
+    return list(Verdict).index(row.verdict), not has_layers, -row.ratio
 
 
 def _merged_row(point: NetworkPoint, candidates: Sequence[Row], worst: int):
