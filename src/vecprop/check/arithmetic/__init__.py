@@ -7,6 +7,7 @@ makes NumPy use them.
 
 import sys
 from functools import partial, partialmethod
+from importlib import import_module
 from operator import attrgetter, itemgetter, methodcaller
 from typing import Any
 
@@ -61,6 +62,11 @@ class ArrayPair(NDArrayOperatorsMixin):
         if isinstance(operand, ArrayPair):
             return operand.value, operand.companion
         return np.asarray(operand), 0.0
+
+    @property
+    def special(self):
+        """SciPy's special functions, which few rules need and which load slowly."""
+        return import_module("scipy.special")
 
     # The protocols that NumPy uses to find the rules.
 

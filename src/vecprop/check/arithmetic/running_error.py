@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from scipy import special
 
 from . import ArrayPair
 from .steps import STEP
@@ -272,31 +271,33 @@ class Bounded(ArrayPair):
         nearest_to_0 = np.maximum(abs(self.value) - self.companion, 0)
         steepest = 2 / np.pi**0.5 * np.exp(-np.square(nearest_to_0))
         error = np.minimum(steepest * self.companion, 2)
-        return self.rounded(special.erf(self.value), error, units=16)
+        return self.rounded(self.special.erf(self.value), error, units=16)
 
     def expit(self):
-        y = special.expit(self.value)
+        y = self.special.expit(self.value)
         # The slope is at most y, and grows at most by the factor exp(e) over a distance e.
         slope = np.minimum(
-            y * special.expit(-self.value) * np.exp(self.companion), 0.25
+            y * self.special.expit(-self.value) * np.exp(self.companion), 0.25
         )
         return self.rounded(y, np.minimum(slope * self.companion, 1), units=8)
 
     def log_expit(self):
         # the slope expit(-x) is steepest at the smallest x
-        slope = special.expit(self.companion - self.value)
+        slope = self.special.expit(self.companion - self.value)
         return self.rounded(
-            special.log_expit(self.value), slope * self.companion, units=8
+            self.special.log_expit(self.value), slope * self.companion, units=8
         )
 
     def gammaln(self):
         low = self.value - self.companion
         high = self.value + self.companion
         # The slope grows between two poles, which are at 0, -1, -2, ...
-        slope = np.maximum(abs(special.digamma(low)), abs(special.digamma(high)))
+        slope = np.maximum(
+            abs(self.special.digamma(low)), abs(self.special.digamma(high))
+        )
         has_pole = np.ceil(low) <= np.minimum(np.floor(high), 0)
         error = np.where(has_pole, np.inf, slope * self.companion)
-        y = special.gammaln(self.value)
+        y = self.special.gammaln(self.value)
         # the error of terms that cancel near 1 and 2
         cancelled = 100 * self.arithmetic.unit_roundoff
         return self.rounded(y, error + cancelled, units=100)

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
-from scipy import special
 
 from . import ArrayPair
 
@@ -180,7 +179,7 @@ class Tangent(ArrayPair):
     def logaddexp(self, x, y):
         a = _value(x)
         b = _value(y)
-        terms = (x, special.expit(a - b)), (y, special.expit(b - a))
+        terms = (x, self.special.expit(a - b)), (y, self.special.expit(b - a))
         return self.chained(np.logaddexp(a, b), *terms)
 
     def compare(self, comparison, x, y) -> ndarray:
@@ -254,20 +253,20 @@ class Tangent(ArrayPair):
 
     def erf(self):
         slope = 2 / np.pi**0.5 * np.exp(-np.square(self.value))
-        return self.chained(special.erf(self.value), (self, slope))
+        return self.chained(self.special.erf(self.value), (self, slope))
 
     def expit(self):
-        y = special.expit(self.value)
-        return self.chained(y, (self, y * special.expit(-self.value)))
+        y = self.special.expit(self.value)
+        return self.chained(y, (self, y * self.special.expit(-self.value)))
 
     def log_expit(self):
         return self.chained(
-            special.log_expit(self.value), (self, special.expit(-self.value))
+            self.special.log_expit(self.value), (self, self.special.expit(-self.value))
         )
 
     def gammaln(self):
         return self.chained(
-            special.gammaln(self.value), (self, special.digamma(self.value))
+            self.special.gammaln(self.value), (self, self.special.digamma(self.value))
         )
 
     def sign(self) -> ndarray:
