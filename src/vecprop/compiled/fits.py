@@ -201,7 +201,7 @@ class Epochs:
             barrier=self.barrier,
             stop=self.stop,
             **dict(zip(MOMENTS, moments, strict=False)),
-            others=np.array([array.ctypes.data for array in moments[2:]], np.int64),
+            further=np.array([array.ctypes.data for array in moments[2:]], np.int64),
         )
         if batch.weight is not None:
             context.set(training={"weigher": self._weigher()})
@@ -392,8 +392,8 @@ def _template(
     memory |= dict.fromkeys(("squares", "moves", "penalties"), 8 * len(program.blocks))
     for k, name in enumerate(("first_kept", "second_kept")):
         memory[name] = 0 if is_full or k >= moments else parameters
-    other_count = max(moments - len(MOMENTS), 0)
-    memory["others_kept"] = 0 if is_full else other_count * parameters
+    further_count = max(moments - len(MOMENTS), 0)
+    memory["further_kept"] = 0 if is_full else further_count * parameters
     shuffled_rows = rows if plan.shuffle and not is_full else 0
     memory |= {
         "keys": 4 * shuffled_rows,
@@ -408,7 +408,7 @@ def _template(
     context.set(
         shards=shards,
         largest_block=largest_block,
-        other_count=other_count,
+        further_count=further_count,
         in_pairs=in_pairs,
         clip=plan.clip_norm or 0.0,
         batch_size=plan.batch_size,
@@ -513,10 +513,10 @@ class MemberFits:
         arrays = {name: getattr(self, name) for name in RESULTS}
         arrays |= dict(zip(MOMENTS, self.moments.values(), strict=False))
         arrays["theta"] = self.thetas
-        self.others = np.zeros((M, max(len(self.moments) - len(MOMENTS), 0)), np.int64)
+        self.further = np.zeros((M, max(len(self.moments) - len(MOMENTS), 0)), np.int64)
         for k, moment in enumerate(list(self.moments.values())[len(MOMENTS) :]):
-            self.others[:, k] = moment.ctypes.data + moment.strides[0] * np.arange(M)
-        arrays["others"] = self.others
+            self.further[:, k] = moment.ctypes.data + moment.strides[0] * np.arange(M)
+        arrays["further"] = self.further
         if stopping:
             arrays |= {"memory": self.memory, "best": self.best}
         if keeps_predictions:

@@ -69,9 +69,9 @@ link = _caller("I O rows p *Z *Y *h")
 # of all rows.
 loss = _caller("rows outputs unpadded *Z *T *weight *delta *loss *h", result=":")
 # Write the change of each parameter to moved, and return the squared norm of the step.
-# Further moments start at an offset from the addresses in others.
+# Further moments start at an offset from the addresses in further.
 update = _caller(
-    "n :rate :t *theta *J *first *second *moved *h others offset", result=":"
+    "n :rate :t *theta *J *first *second *moved *h further offset", result=":"
 )
 
 # Loops of `run`, and loops over rows of data.

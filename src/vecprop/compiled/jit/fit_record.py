@@ -88,12 +88,12 @@ FIT = np.dtype(
         ),
         *fields("penalties blocks block_count"),
         # The optimizer: its moments, and copies of the moments from the start of an
-        # epoch of several batches. others: the addresses of other_count further moments,
-        # whose copies follow each other in others_kept. If layers are model parallel, gradient_of_batch
+        # epoch of several batches. further: the addresses of further_count more moments,
+        # whose copies follow each other in further_kept. If layers are model parallel, gradient_of_batch
         # replaces gradient_of_rows.
         *fields(
             "gradient_of_rows gradient_of_batch update update_h first second first_kept"
-            " second_kept others other_count others_kept"
+            " second_kept further further_count further_kept"
         ),
         ("clip", np.float64),
         # The epochs. measure and judge: addresses of functions, or 0; see

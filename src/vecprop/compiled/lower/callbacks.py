@@ -119,8 +119,8 @@ class CalledLayer:
             start = end
         return views
 
-    def _forward(self, I, O, rows, p, x, y, *others):
-        *_, numbers, seed, step, number = others
+    def _forward(self, I, O, rows, p, x, y, *arguments):
+        *_, numbers, seed, step, number = arguments
         noise = None
         if self.is_random and step >= 0:
             indices = _call.array(numbers, np.dtype(np.int64), rows).copy()

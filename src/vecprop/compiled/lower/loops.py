@@ -346,7 +346,7 @@ UPDATES = (_update0, _update1, _update2)
 
 _UPDATE_MANY = """\
 def _update{count}(
-    n, rate: float, t: float, theta, J, first, second, moved, h, others, offset
+    n, rate: float, t: float, theta, J, first, second, moved, h, further, offset
 ) -> float:
     use_widest_vectors()
     theta = vector(theta, n)
@@ -356,7 +356,7 @@ def _update{count}(
     square = number(0)
     first = vector(first, n)
     second = vector(second, n)
-    addresses = words_at(others, {count} - 2)
+    addresses = words_at(further, {count} - 2)
     {vectors}
     for i in range(n):
         before = theta[i]
@@ -387,7 +387,7 @@ def _update_many(count: int) -> FunctionType:
 
 
 _WORDS = "n rows outputs unpadded I O seed step layer add before transposed"
-_WORDS += " by_rows product others offset"
+_WORDS += " by_rows product further offset"
 """The names of arguments that are integers or addresses of other functions."""
 
 

@@ -309,18 +309,18 @@ def _loss_result(part: ElementwiseLoss, name: str, Z: ndarray, T: ndarray) -> nd
     return deltas if name == "delta" else losses
 
 
-def _updated(part: Optimizer, t: int, theta: ndarray, *others: ndarray) -> ndarray:
+def _updated(part: Optimizer, t: int, theta: ndarray, *further: ndarray) -> ndarray:
     """Return the parameters and moments after a step of an optimizer's kernel; see `calls.update`.
 
     The other arrays are the gradient and the moments.
     """
-    J, *moments = (array.copy() for array in others)
+    J, *moments = (array.copy() for array in further)
     theta = theta.copy()
-    first, second, *others = [*moments, np.zeros(0), np.zeros(0)]
+    first, second, *further = [*moments, np.zeros(0), np.zeros(0)]
     scratch = np.empty_like(theta)
-    others = np.array([moment.ctypes.data for moment in others], np.int64)
+    further = np.array([moment.ctypes.data for moment in further], np.int64)
     offset = 0
-    arrays = (theta, J, first, second, scratch, hyperparameters(part), others, offset)
+    arrays = (theta, J, first, second, scratch, hyperparameters(part), further, offset)
     address = update_address(part, theta.dtype.type)
     _run(address, theta.size, RATE, float(t), *arrays, result=ctypes.c_double)
     return np.stack([theta, *moments])

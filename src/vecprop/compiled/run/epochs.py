@@ -171,9 +171,9 @@ def _keep_moments(fit, start, size, bytes) -> None:
     for moment, copy in _moments(fit):
         with if_then(moment > 0):
             copy_bytes(moment + start, copy + start, size)
-    for k in compiled_range(fit.other_count):
-        copy = fit.others_kept + k * bytes
-        copy_bytes(fit.others.load(k) + start, copy + start, size)
+    for k in compiled_range(fit.further_count):
+        copy = fit.further_kept + k * bytes
+        copy_bytes(fit.further.load(k) + start, copy + start, size)
 
 
 @of_numbers
@@ -183,8 +183,8 @@ def _restore(fit, size) -> None:
     for moment, copy in _moments(fit):
         with if_then(moment > 0):
             copy_bytes(copy, moment, size)
-    for k in compiled_range(fit.other_count):
-        copy_bytes(fit.others_kept + k * size, fit.others.load(k), size)
+    for k in compiled_range(fit.further_count):
+        copy_bytes(fit.further_kept + k * size, fit.further.load(k), size)
 
 
 @of_numbers

@@ -122,7 +122,7 @@ def move_block(fit, J, low, high, rate, t, shorten, moved):
         fit.second + offset,
         moved,
         fit.update_h,
-        fit.others,
+        fit.further,
         offset,
     )
     if is_finite(square):
