@@ -6,9 +6,19 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
-from ..core import Activation, Dense, Dropout, LayerNorm, Network, SparseDense
-from ..core.joints import Add, Branch, Concatenate, Select
-from ..core.losses import ElementwiseLoss
+from ..core import (
+    Activation,
+    Add,
+    Branch,
+    Concatenate,
+    Dense,
+    Dropout,
+    ElementwiseLoss,
+    LayerNorm,
+    Network,
+    Select,
+    SparseDense,
+)
 from .gemm.packed import packing_size
 from .jit import trial
 from .jit.fit_record import Context

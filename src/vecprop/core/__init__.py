@@ -29,6 +29,7 @@ from .elementary import (
     on_host,
     suggests_keywords,
 )
+from .joints import Add, Branch, Concatenate, Select
 from .layers import (
     Activation,
     Dense,
@@ -42,6 +43,7 @@ from .layers import (
 )
 from .losses import (
     BinaryCrossEntropy,
+    ElementwiseLoss,
     Loss,
     Poisson,
     Quantile,

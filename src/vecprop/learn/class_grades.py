@@ -25,7 +25,7 @@ NO_NAME = "The file matches no name, or several."
 
 
 class Submission(NamedTuple):
-    """The file of a student; the path is empty if there is none."""
+    """The file of a student; the path is empty if the file is missing."""
 
     name: str
     path: str
@@ -95,7 +95,7 @@ def _words(text):
 
 
 def _name_in(path, names):
-    """Return the name with the most words in a path; "" if there is none or several."""
+    """Return the name with the most words in a path, or "" if several names or no name have words in it."""
     words = set(_words(str(path)))
     joined = "".join(_words(str(path)))
     matches = {}

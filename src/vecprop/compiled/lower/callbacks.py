@@ -217,7 +217,7 @@ def address(function) -> int:
 
 
 ROWS = 5
-"""The number of rows on which formulas are compared."""
+"""The number of rows in the comparison of formulas."""
 
 FEW = slice(1, 3)
 """The rows whose results must not depend on the others."""
