@@ -193,7 +193,7 @@ MANY: dict[str, tuple[Any, Any]] = {
     ("name", "kills"),
     [
         ("ensemble", [0, 1]),
-        pytest.param("search", [0, 1, 2, 1], marks=pytest.mark.long),
+        pytest.param("search", [0, 1, 1, 0], marks=pytest.mark.long),
         pytest.param("halving", [3, 3, 3], marks=pytest.mark.long),
         pytest.param("ensemble of restarts", [1], marks=pytest.mark.long),
     ],
