@@ -28,6 +28,7 @@ A check has these steps:
    - It explains a failure (`diagnosis`) by the pattern of the errors, by testing each
      layer separately, or by planting known mistakes in the network until one reproduces
      the wrong gradient.
+   - If a function failed, it looks for the first wrong statement (`wrong_line`).
    - It computes the Taylor remainder, a second opinion that requires only function
      values.
 3. `report` contains a row with a verdict for each part. The verdict of the report is
@@ -36,7 +37,7 @@ A check has these steps:
 
 from .adapters import jax_function, torch_function
 from .gradients import assert_gradients, check_gradients
-from .report import GradientError, Report, Row, Taylor, Verdict
+from .report import GradientError, Report, Row, Taylor, Verdict, WrongLine
 
 __all__ = [
     "GradientError",
@@ -44,6 +45,7 @@ __all__ = [
     "Row",
     "Taylor",
     "Verdict",
+    "WrongLine",
     "assert_gradients",
     "check_gradients",
     "jax_function",

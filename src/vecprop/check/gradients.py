@@ -11,7 +11,7 @@ from ..core import Batch, Network, RandomKey, checked_theta, suggests_keywords
 from .arithmetic.rounding import rounded_to
 from .comparison import Limit
 from .diagnosis.wrong_layers import mixed_rows
-from .points.function import called, checked_function
+from .points.function import Code, called, checked_function
 from .points.network import (
     ENGINES,
     Engine,
@@ -149,6 +149,7 @@ def check_gradients(
                 " as args=(…), and the gradient as gradient=."
             )
         point = checked_function(network, theta, tuple(args), gradient=gradient)
+        point.code = Code(network, gradient, tuple(args))
     return judged_report(
         point,
         method,

@@ -35,6 +35,7 @@ from .points.network import BOTH, NetworkPoint
 from .points.parameters import NamedPart, raveled
 from .report import Report, Row, Verdict
 from .second_point import Doubts, judge_nearby, reconciled, require_finite, taylor
+from .wrong_line import find_wrong_line
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """All entries of a function's gradient are checked up to this number of parameters, by
@@ -200,9 +201,13 @@ def judged_report(
         if doubt:  # finite differences replace all complex steps
             reason = doubt
             report, _ = check.report(_procedure(point, method, "ridders", limit))
+    wrong_line = None
+    if point.code is not None and report.verdict is Verdict.FAIL:
+        wrong_names = {row.name for row in report.rows if row.verdict is Verdict.FAIL}
+        wrong_line = find_wrong_line(point, wrong_names, is_complex=not reason)
     if reason:
         notes = [f"The complex step does not work for this {kind}: {reason}", *notes]
-    return replace(report, notes=tuple(notes))
+    return replace(report, notes=tuple(notes), wrong_line=wrong_line)
 
 
 def _finite_gradients(point: Point):

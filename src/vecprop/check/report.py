@@ -140,6 +140,34 @@ class Taylor:
         )
 
 
+@dataclass(frozen=True)
+class WrongLine:
+    """The first wrong statement of a backward pass.
+
+    Parameters
+    ----------
+    file : str
+        The file that contains the statement.
+    line : int
+        The number of the line.
+    statement : str
+        The text of the line.
+    explanation : str, default ""
+        The change that makes the gradient right, or the part that is missing.
+    """
+
+    file: str
+    line: int
+    statement: str
+    explanation: str = ""
+
+    def __str__(self) -> str:
+        text = f"First wrong line, {self.file}, line {self.line}:\n    {self.statement}"
+        if self.explanation:
+            text += f"\n{self.explanation[0].upper()}{self.explanation[1:]}."
+        return text
+
+
 def _cells(row: Row) -> dict[str, str]:
     """Return the text in each column of a table."""
     return {
@@ -215,6 +243,8 @@ class Report(SuggestsNames):
         The Taylor remainder, a second opinion.
     notes : tuple of str, default ()
         Further notes.
+    wrong_line : WrongLine, optional
+        The first wrong statement of the backward pass of a function, if it was found.
 
     Attributes
     ----------
@@ -241,6 +271,7 @@ class Report(SuggestsNames):
     nearby: tuple[Row, ...] = ()
     taylor: Taylor | None = None
     notes: tuple[str, ...] = ()
+    wrong_line: WrongLine | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -273,6 +304,7 @@ class Report(SuggestsNames):
             "diagnoses": list(self.diagnoses),
             "taylor_slope": self.taylor.slope if self.taylor else None,
             "notes": list(self.notes),
+            "wrong_line": asdict(self.wrong_line) if self.wrong_line else None,
         }
 
     def to_frame(self) -> Any:
@@ -312,6 +344,8 @@ class Report(SuggestsNames):
                 if len(names) > 3:
                     parts = f"{names[0]} and {len(names) - 1} others"
                 lines.append(f"{kind.capitalize()}, {parts}: {text}.")
+        if self.wrong_line:
+            lines.extend(str(self.wrong_line).splitlines())
         if self.taylor:
             lines.append(str(self.taylor))
         return lines + [f"{note}." for note in self.notes]
@@ -365,10 +399,12 @@ class Report(SuggestsNames):
             for colors, cells in zip(table.colors, table.cells, strict=True):
                 grid.add_row(*map(Text, cells, colors))
             parts += [grid, Text()]
-        summary, *lines = self._lines()
-        return Group(
-            *parts, Text(summary, style=_COLORS[self.verdict]), *map(Text, lines)
-        )
+        summary, *lines = map(Text, self._lines())
+        summary.stylize(_COLORS[self.verdict])
+        if self.wrong_line:
+            for line in lines:
+                line.highlight_words([self.wrong_line.statement], style="underline")
+        return Group(*parts, summary, *lines)
 
     def _repr_html_(self) -> str:
         html = []
@@ -386,7 +422,11 @@ class Report(SuggestsNames):
                 f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             )
         html += [f"<p>{escape(line)}</p>" for line in self._lines()]
-        return "".join(html)
+        text = "".join(html)
+        if self.wrong_line:
+            statement = escape(self.wrong_line.statement)
+            text = text.replace(statement, f"<u><code>{statement}</code></u>")
+        return text
 
     def __repr__(self) -> str:
         return (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from math import ceil, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -53,8 +53,18 @@ slowly.
 """
 
 
+class Code(NamedTuple):
+    """A function, its gradient (None if the function returns both), and further arguments."""
+
+    function: Callable[..., Any]
+    gradient: Any
+    args: tuple[Any, ...]
+
+
 class Point:
     """A function at parameters theta, (P,) in float64, with one or more gradients to judge."""
+
+    code: Code | None = None
 
     def __init__(
         self,

@@ -154,6 +154,13 @@ def _children(tree) -> Iterable[Any]:
     return tree.values() if isinstance(tree, Mapping) else tree
 
 
+def leaves(tree) -> list[Any]:
+    """Return the arrays in nested lists, tuples and dicts."""
+    arrays: list[Any] = []
+    mapped(tree, arrays.append)
+    return arrays
+
+
 def mapped(tree, function: Callable[[Any], Any]):
     """Apply a function to each array in nested lists, tuples and dicts."""
     return _named(tree, "", lambda _, leaf: function(leaf))
@@ -188,12 +195,18 @@ def _names_of_children(tree, name: str):
 
 def gathered(gradient, tree, outputs: Shape) -> Iterator[Any]:
     """Yield the gradient of each part, (outputs, size), or raise if its structure does not match the parameters."""
+    for part, leaf in paired(gradient, tree, outputs):
+        yield _column(leaf, part, outputs)
+
+
+def paired(gradient, tree, outputs: Shape) -> Iterator[tuple[NamedPart, Any]]:
+    """Yield each part and its gradient, without checking its shape."""
     if isinstance(tree, NamedPart):
-        yield _column(gradient, tree, outputs)
+        yield tree, gradient
         return
     children = _matched(gradient, tree, outputs)
     for child, subtree in zip(children, _children(tree), strict=True):
-        yield from gathered(child, subtree, outputs)
+        yield from paired(child, subtree, outputs)
 
 
 def _matched(gradient, tree, outputs: Shape):
