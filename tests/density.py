@@ -223,7 +223,7 @@ def is_import_by_text(function: ast.expr) -> bool:
 
 
 def is_module(name: str) -> bool:
-    """Return whether a full name is that of a module of vecprop."""
+    """Return whether a full name names a module of vecprop."""
     path = SOURCE.parent.joinpath(*name.split("."))
     return path.is_dir() or path.with_suffix(".py").exists()
 

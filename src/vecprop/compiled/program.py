@@ -170,7 +170,7 @@ def _compile(network: Network, F: type, optimizer):
 
 
 def require_kernels(network: Network, F: type):
-    """Raise ValueError if there are no kernels of type F for a network and all its parts."""
+    """Raise ValueError if a part of a network lacks kernels of type F."""
     reasons = [trial.missing()]
     for part, _ in parts_of(network):
         reasons.append(without_kernel(part, F))

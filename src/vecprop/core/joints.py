@@ -56,7 +56,7 @@ class Joint(Layer):
     """
 
     def sources(self, number: int, forks: list[list[int]]) -> tuple[int, ...]:
-        """Return the numbers of the layers whose outputs this layer takes, and update the open forks."""
+        """Return the indices of the layers whose outputs this layer takes, and update the open forks."""
         raise NotImplementedError
 
     def forward(self, p, X, noise=None):
@@ -142,7 +142,7 @@ MOVES = (Select, Fork, Branch, Concatenate)
 
 
 def sources_of(layers: tuple[Any, ...]) -> tuple[tuple[int, ...], ...]:
-    """Return, for each layer, the numbers of the layers whose outputs it takes; -1 is the network's input."""
+    """Return, for each layer, the indices of the layers whose outputs it takes; -1 is the network's input."""
     sources: list[tuple[int, ...]] = []
     forks = open_forks(layers, sources)
     if forks:

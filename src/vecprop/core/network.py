@@ -264,7 +264,7 @@ class Network(SuggestsKeywords, Versioned):
         return values[1:], saved
 
     def _run(self, parameters, values: list[Array], noise: RandomKey | None):
-        """Run the remaining layers, given X and the outputs of the first layers, and return what they saved.
+        """Run the remaining layers, given X and the outputs of the first layers, and return their saved values.
 
         The outputs are appended to the values.
         """

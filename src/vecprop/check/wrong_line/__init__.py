@@ -31,7 +31,7 @@ MOST_MULTIPLES = 15
 def find_wrong_line(
     point: Point, wrong_names: set[str], is_complex: bool
 ) -> WrongLine | None:
-    """Return the first wrong statement, or None if none is found.
+    """Return the first wrong statement, or None if the analysis cannot decide.
 
     ``wrong_names`` are the names of the wrong parts of the gradient.
     """
