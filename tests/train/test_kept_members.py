@@ -282,7 +282,7 @@ def test_two_results_of_a_member_must_be_bit_identical(tmp_path):
     container.write(again, document, arrays | {name: arrays[name] + 1})
     with pytest.raises(
         ValueError,
-        match="has two results of member 0 with different bits: remove the folder",
+        match=r"has two results of member \d with different bits: remove the folder",
     ):
         vp.train_population(FEW, of.X, of.T, checkpoint=kept)
     again.write_bytes(part.read_bytes()[:-50])
