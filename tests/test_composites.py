@@ -8,6 +8,7 @@ from core.test_gradients import H, assert_close
 from exports import functions, run
 from learn.test_tracing import assert_equations_hold
 from random_layers import random_network
+from sampled import sampled
 from vecprop.export import TrainedNetwork, to_onnx
 
 RNG = np.random.default_rng(0)
@@ -118,7 +119,7 @@ def test_exports_and_files(seed, tmp_path):
     assert vp.load(tmp_path / "model.npz").network == network
 
 
-@SEEDS
+@pytest.mark.parametrize("seed", sampled(NETWORKS, 3))
 def test_checks_and_traces(seed):
     network = NETWORKS[seed]
     theta = parameters(network)

@@ -100,7 +100,7 @@ NORMALIZED = {
 }
 
 
-@pytest.mark.parametrize("layers", NORMALIZED.values(), ids=list(NORMALIZED))
+@pytest.mark.parametrize("name", sampled(NORMALIZED, 3))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("inputs", [
     2000 + INPUTS,
@@ -114,9 +114,10 @@ NORMALIZED = {
     np.ones((20, 5)),
 ], ids=["2000", "1e6", "1 ± 1e-6", "1e-8", "1e8", "1e22", "mixed", "equal columns", "ones"])  # fmt: skip
 @pytest.mark.parametrize("seed", sampled(range(2)))
-def test_layer_normalization_of_any_inputs(layers, dtype, inputs, seed):
+def test_layer_normalization_of_any_inputs(name, dtype, inputs, seed):
     """What both engines compute from the inputs alone, such as means, has rounding errors that differ."""
-    network, classes = Network(5, layers, SoftmaxCrossEntropy()), np.arange(20) % 3 // 2
+    network = Network(5, NORMALIZED[name], SoftmaxCrossEntropy())
+    classes = np.arange(20) % 3 // 2
     theta = network.init(seed, dtype)
     report = check_gradients(network, theta, inputs, classes)
     possible = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.KINK)

@@ -32,7 +32,8 @@ METHODS = ("directions", "ridders", "central differences", "auto", "complex step
 @pytest.mark.parametrize(
     ("scale", "method"),
     sampled(
-        [(scale, method) for scale in (1e-12, 1e-6, 1e6, 1e12) for method in METHODS], 6
+        [(scale, method) for scale in (1e-12, 1e-6, 1e6, 1e12) for method in METHODS],
+        14,
     ),
 )
 def test_parts_of_reciprocal_scales(scale, method):
@@ -159,7 +160,7 @@ def test_periods_that_look_like_noise_over_long_steps(f, slope, expected):
 
 @pytest.mark.parametrize(
     ("unit", "method"),
-    sampled([(unit, method) for unit in (1e-9, 1e9) for method in METHODS[:4]], 5),
+    sampled([(unit, method) for unit in (1e-9, 1e9) for method in METHODS[:4]], 8),
 )
 def test_units_of_parts_that_are_0(unit, method):
     def f(p):

@@ -57,7 +57,7 @@ class Normalized(Layer):
         )
 
 
-@pytest.mark.parametrize("case", MISJUDGED)
+@pytest.mark.parametrize("case", sampled(MISJUDGED, 3))
 def test_functions_that_had_a_wrong_verdict(case):
     for expected, check in case():
         assert check().verdict is expected
@@ -159,7 +159,7 @@ def deviations(N, seed, ridge=0.0):
     return value, gradient, w
 
 
-@pytest.mark.parametrize(("N", "ridge"), [(50, 1.0), (2_000, 0.0)])
+@pytest.mark.parametrize(("N", "ridge"), sampled([(50, 1.0), (2_000, 0.0)]))
 @pytest.mark.parametrize("seed", sampled(range(3), 3))
 def test_sums_of_absolute_values(N, seed, ridge):
     value, gradient, w = deviations(N, seed, ridge)
@@ -195,7 +195,8 @@ def test_dicts_are_matched_by_key():
 
 
 @pytest.mark.parametrize(
-    ("convert", "penalty"), [(np.float32, 0.0), (float, 0.0), (float, 1.0)]
+    ("convert", "penalty"),
+    sampled([(float, 1.0), (np.float32, 0.0), (float, 0.0)], 3),
 )
 def test_float32_inside(convert, penalty):
     """The float64 penalty changes over short distances, but the float32 loss does not."""

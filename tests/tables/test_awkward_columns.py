@@ -23,6 +23,7 @@ from awkward_columns import (
     N,
     u,
 )
+from sampled import sampled
 
 
 def learned(frame, columns=None):
@@ -138,7 +139,7 @@ def column_of(values):
     return pd.DataFrame({"c": list(values), "other": np.arange(len(values)) * 1.5})
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", sampled(UNITS, 4))
 def test_columns_with_one_unit_are_numbers(name):
     texts, numbers = UNITS[name]
     kind, notes = survey(texts)
@@ -151,7 +152,7 @@ def test_columns_with_one_unit_are_numbers(name):
     assert any(note.startswith("Read as numbers, ") for note in notes)
 
 
-@pytest.mark.parametrize("name", UNCLEAR)
+@pytest.mark.parametrize("name", sampled(UNCLEAR, 4))
 def test_quantities_that_are_read_as_names_are_noted(name):
     _, notes = survey(UNCLEAR[name])
     assert [note for note in notes if "read as" in note], name
@@ -161,7 +162,7 @@ NOTED_CODES = {"2009-10", "2:1", "007x"}
 """Codes that look like a date, a fraction or a quantity."""
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", sampled(CODES, 3))
 def test_codes_with_digits_are_categories_without_a_note(name):
     kind, notes = survey(CODES[name])
     assert kind in (None, "categories", "text")

@@ -18,6 +18,7 @@ from sklearn.metrics import (
 )
 
 from conditions import empty_pictures
+from sampled import sampled
 from vecprop import TabularRegressor, load, save
 from vecprop.core.losses import (
     AbsoluteError,
@@ -220,7 +221,7 @@ LOSSES: Any = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("column", [None, "groups", "time"])
+@pytest.mark.parametrize("column", sampled([None, "groups", "time"], 3))
 def test_the_validation_loss_is_the_loss_of_out_of_fold_predictions(loss, column):
     roles: Any = {column: np.arange(len(OLD)) // 4} if column else {}
     table = OLD.assign(y=OLD["y"].astype(float).where(np.arange(len(OLD)) % 9 > 0))
@@ -361,7 +362,7 @@ def mean_huber_loss(model, y, predicted):
     return np.where(distance < threshold, quadratic, linear).mean()
 
 
-@pytest.mark.parametrize("loss", METRICS)
+@pytest.mark.parametrize("loss", sampled(METRICS, 3))
 def test_an_evaluation_follows_the_loss(loss, tmp_path):
     model = fitted(loss)
     evaluation: Any = evaluate(model, NEW, training=OLD)

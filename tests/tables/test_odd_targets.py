@@ -50,7 +50,7 @@ def notes_of(frame):
     ]
 
 
-@pytest.mark.parametrize("name", NOTED)
+@pytest.mark.parametrize("name", sampled(NOTED, 4))
 def test_odd_classes_are_noted_in_frames_and_files(name, tmp_path):
     y, message = NOTED[name]
     frame = table(y)
@@ -61,7 +61,7 @@ def test_odd_classes_are_noted_in_frames_and_files(name, tmp_path):
             assert any(message in note for note in notes_of(frame))
 
 
-@pytest.mark.parametrize("name", ORDINARY)
+@pytest.mark.parametrize("name", sampled(ORDINARY, 3))
 def test_ordinary_classes_have_no_note(name):
     assert notes_of(table(ORDINARY[name])) == []
 
